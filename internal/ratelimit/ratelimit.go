@@ -1,0 +1,107 @@
+package ratelimit
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/go-redis/redis_rate/v10"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// redisPatience is how long a request waits for Redis before its process decides alone.
+	redisPatience = 250 * time.Millisecond
+	// redisPause is how long Redis is left alone after it failed, so that not every request waits.
+	redisPause = 2 * time.Second
+)
+
+// Rule is a kind of bucket: it holds Burst tokens and gains Rate tokens per Per. All fields are required.
+type Rule struct {
+	// Name keeps the buckets of different rules apart, such as "key" or "sign-in".
+	Name  string
+	Rate  int
+	Per   time.Duration
+	Burst int
+}
+
+// Result is the answer for one request.
+type Result struct {
+	Allowed bool
+	// RetryAfter is when the next token comes; zero when Allowed.
+	RetryAfter time.Duration
+}
+
+// RetryAfterSeconds is RetryAfter in whole seconds, at least 1, for the header of that name.
+func (r Result) RetryAfterSeconds() int { return max(1, int(math.Ceil(r.RetryAfter.Seconds()))) }
+
+// Limiter takes tokens. It is safe for concurrent use.
+type Limiter struct {
+	redis *redis_rate.Limiter
+	local *buckets
+	now   func() time.Time
+	log   *slog.Logger
+
+	mu   sync.Mutex
+	away time.Time // Redis is not asked before this time
+	down bool      // the outage has been logged
+}
+
+// New returns a limiter on the client, or one that is local to the process when client is nil. The client should have
+// ContextTimeoutEnabled, or a Redis that hangs is waited for as long as the client's own time-outs. now is the clock.
+func New(client redis.UniversalClient, now func() time.Time, log *slog.Logger) *Limiter {
+	l := &Limiter{local: newBuckets(), now: now, log: log}
+	if client != nil {
+		l.redis = redis_rate.NewLimiter(client)
+	}
+	return l
+}
+
+// Allow takes a token from the subject's bucket. The subject is an id or an address (Address), never a credential. It
+// always answers: the process decides alone when Redis does not.
+func (l *Limiter) Allow(ctx context.Context, rule Rule, subject string) Result {
+	now := l.now()
+	if l.redis != nil && l.mayAsk(now) {
+		asked, cancel := context.WithTimeout(ctx, redisPatience)
+		defer cancel()
+		limit := redis_rate.Limit{Rate: rule.Rate, Period: rule.Per, Burst: rule.Burst}
+		got, err := l.redis.Allow(asked, rule.Name+":"+subject, limit)
+		if err == nil {
+			l.recovered(ctx)
+			return Result{Allowed: got.Allowed > 0, RetryAfter: max(0, got.RetryAfter)}
+		}
+		if ctx.Err() == nil { // otherwise the caller left, which says nothing about Redis
+			l.failed(ctx, now, err)
+		}
+	}
+	return l.local.take(now, rule, subject)
+}
+
+func (l *Limiter) mayAsk(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !now.Before(l.away)
+}
+
+func (l *Limiter) failed(ctx context.Context, now time.Time, err error) {
+	l.mu.Lock()
+	l.away = now.Add(redisPause)
+	first := !l.down
+	l.down = true
+	l.mu.Unlock()
+	if first {
+		l.log.WarnContext(ctx, "rate limits are kept per process", "error", err)
+	}
+}
+
+func (l *Limiter) recovered(ctx context.Context) {
+	l.mu.Lock()
+	was := l.down
+	l.down = false
+	l.mu.Unlock()
+	if was {
+		l.log.InfoContext(ctx, "rate limits are shared again")
+	}
+}
