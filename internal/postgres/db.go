@@ -1,0 +1,245 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+
+	"kaylehooks/internal/id"
+)
+
+// Options configure a pool.
+type Options struct {
+	// URL is a postgres:// connection string.
+	URL string
+	// MaxConns bounds the pool; 0 means 10.
+	MaxConns int
+	// Name is shown in pg_stat_activity.
+	Name string
+	// Now is the clock; nil means the system clock.
+	Now func() time.Time
+	// Log receives slow queries and SQL errors, with placeholders instead of values; nil discards them.
+	Log *slog.Logger
+}
+
+// DB is a pool with a clock.
+type DB struct {
+	gorm *gorm.DB
+	sql  *sql.DB
+	pool *pgxpool.Pool
+	now  func() time.Time
+}
+
+// Tx is one transaction, or the plain pool for reads that need none (see DB.Reader). Now is read once, in UTC with
+// microseconds, and is the only clock of everything done through the Tx.
+type Tx struct {
+	*gorm.DB
+	Now time.Time
+
+	afterCommit []func()
+}
+
+const (
+	statementTimeout = "30000"
+	lockTimeout      = "10000"
+	idleInTxTimeout  = "30000"
+	maxTries         = 4
+)
+
+// Open connects lazily; use Ping to learn whether the database answers.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	cfg, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parse DATABASE_URL: %w", errors.New("not a postgres connection string"))
+	}
+	cfg.MaxConns = 10
+	if o.MaxConns > 0 {
+		cfg.MaxConns = int32(min(o.MaxConns, 1000)) //nolint:gosec // bounded above
+	}
+	cfg.MaxConnLifetime = 30 * time.Minute
+	cfg.MaxConnLifetimeJitter = 5 * time.Minute
+	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	params := cfg.ConnConfig.RuntimeParams
+	params["timezone"] = "UTC"
+	params["application_name"] = "kaylehooks " + o.Name
+	params["statement_timeout"] = statementTimeout
+	params["lock_timeout"] = lockTimeout
+	params["idle_in_transaction_session_timeout"] = idleInTxTimeout
+	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		c.TypeMap().RegisterType(&pgtype.Type{
+			Name: "timestamptz", OID: pgtype.TimestamptzOID,
+			Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+		})
+		return nil
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	sqlDB := stdlib.OpenDBFromPool(pool)
+	g, err := gorm.Open(postgres.New(postgres.Config{Conn: sqlDB}), &gorm.Config{
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+		Logger:                 newLogger(o.Log),
+	})
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open gorm: %w", err)
+	}
+	now := o.Now
+	if now == nil {
+		now = time.Now //nolint:forbidigo // the one place where the system clock enters
+	}
+	return &DB{gorm: g, sql: sqlDB, pool: pool, now: now}, nil
+}
+
+// Close ends every connection.
+func (db *DB) Close() {
+	_ = db.sql.Close()
+	db.pool.Close()
+}
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return db.pool.Ping(ctx) }
+
+// Now reads the clock: UTC, cut to the microseconds that Postgres keeps.
+func (db *DB) Now() time.Time { return db.now().UTC().Truncate(time.Microsecond) }
+
+// ServerSkew returns how far our clock is ahead of the database server's, give or take the round trip.
+func (db *DB) ServerSkew(ctx context.Context) (time.Duration, error) {
+	before := db.Now()
+	var server time.Time
+	if err := db.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&server); err != nil {
+		return 0, fmt.Errorf("read the database clock: %w", err)
+	}
+	trip := db.Now().Sub(before)
+	return before.Add(trip / 2).Sub(server), nil
+}
+
+// Stats returns the pool's open and busy connections.
+func (db *DB) Stats() (open, busy int32) {
+	s := db.pool.Stat()
+	return s.TotalConns(), s.AcquiredConns()
+}
+
+// Reader returns a Tx outside any transaction, for single-statement reads.
+func (db *DB) Reader(ctx context.Context) *Tx {
+	return &Tx{DB: db.gorm.WithContext(ctx), Now: db.Now()}
+}
+
+// InTx runs f in one transaction and then the functions f left with AfterCommit. A deadlock or serialization failure
+// is tried again, so f must have no effect outside the transaction other than through AfterCommit.
+func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
+	for try := 1; ; try++ {
+		var tx *Tx
+		err := db.gorm.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+			tx = &Tx{DB: g, Now: db.Now()}
+			return f(tx)
+		})
+		if err == nil {
+			for _, f := range tx.afterCommit {
+				f()
+			}
+			return nil
+		}
+		if try == maxTries || !isTransient(err) {
+			return err
+		}
+	}
+}
+
+// AfterCommit runs f once the transaction has committed; a rollback drops it.
+func (tx *Tx) AfterCommit(f func()) { tx.afterCommit = append(tx.afterCommit, f) }
+
+// NewUUID returns a fresh UUIDv7 for the transaction's clock.
+func (tx *Tx) NewUUID() uuid.UUID { return id.NewUUID(tx.Now) }
+
+// Lock classes for advisory locks. The organization class guards the endpoints of an organization: publishing and
+// recording share it, changing an endpoint or a key takes it alone (contract section 4.2 step 3).
+const (
+	lockOrganization = 1
+	lockNamed        = 2
+)
+
+func advisoryKey(class byte, u uuid.UUID) int64 {
+	var h uint64 = 14695981039346656037 ^ uint64(class) // FNV-1a; a collision only makes two organizations wait for each other
+	for _, b := range u {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return int64(h) //nolint:gosec // any bit pattern is a valid lock key
+}
+
+// ShareOrganizations blocks changes to the endpoints and keys of the organizations until the transaction ends, without
+// blocking other holders. Keys are taken in ascending order, so that two callers can never wait for each other.
+func (tx *Tx) ShareOrganizations(orgs ...id.Organization) error {
+	keys := make([]int64, len(orgs))
+	for i, o := range orgs {
+		keys[i] = advisoryKey(lockOrganization, o.UUID)
+	}
+	return tx.Exec("SELECT pg_advisory_xact_lock_shared(k) FROM (SELECT DISTINCT k FROM UNNEST($1::bigint[]) AS k ORDER BY k) AS keys", keys).Error
+}
+
+// LockOrganization waits for every holder of the organization's endpoints and keeps others out until the transaction ends.
+func (tx *Tx) LockOrganization(org id.Organization) error {
+	return tx.Exec("SELECT pg_advisory_xact_lock($1)", advisoryKey(lockOrganization, org.UUID)).Error
+}
+
+// TryLock takes the named lock for the transaction and reports whether it was free. It keeps a periodic job from
+// running in two processes at once.
+func (tx *Tx) TryLock(name string) (bool, error) {
+	var ok bool
+	err := tx.Raw("SELECT pg_try_advisory_xact_lock($1)", advisoryKey(lockNamed, uuid.NewSHA1(uuid.Nil, []byte(name)))).Scan(&ok).Error
+	return ok, err
+}
+
+// Migrator runs goose migrations from files under a session lock, so that two releases cannot migrate at once.
+func (db *DB) Migrator(files fs.FS) (*goose.Provider, error) {
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, fmt.Errorf("create migration lock: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db.sql, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return p, nil
+}
+
+// IsUnique reports whether err is a violation of the named unique constraint or index.
+func IsUnique(err error, constraint string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == constraint
+}
+
+// IsUnavailable reports whether err means that the database could not be reached or is going down, as opposed to a
+// statement it refused.
+func IsUnavailable(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code[:2] == "57" || pg.Code[:2] == "08" || pg.Code == "53300"
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, sql.ErrConnDone)
+}
+
+func isTransient(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+}
