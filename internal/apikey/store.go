@@ -1,0 +1,110 @@
+package apikey
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/seal"
+)
+
+// stored is a key as it is inserted.
+type stored struct {
+	ID             id.APIKey
+	OrganizationID id.Organization
+	Name           string
+	KeyHash        string
+	MasterKeyID    string
+	Hint           string
+	Scopes         Scopes
+	CreatedBy      id.User
+	ExpiresAt      *time.Time
+	CreatedAt      time.Time
+}
+
+// hashed is a key with its hash, for authentication.
+type hashed struct {
+	Key         Key `gorm:"embedded"`
+	KeyHash     string
+	MasterKeyID string
+}
+
+const columns = `k.id, k.organization_id, k.name, k.hint, array_to_string(k.scopes, ' ') AS scopes, k.enabled, k.created_by,
+	k.expires_at, k.last_used_at, k.created_at, k.updated_at`
+
+func insert(tx *postgres.Tx, r stored) error {
+	return tx.Exec(`INSERT INTO api_keys (id, organization_id, name, key_hash, master_key_id, hint, scopes, created_by, expires_at, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7::text[], $8, $9, $10, $10)`,
+		r.ID, r.OrganizationID, r.Name, r.KeyHash, r.MasterKeyID, r.Hint, r.Scopes.strings(), r.CreatedBy, r.ExpiresAt, r.CreatedAt).Error
+}
+
+func keys(tx *postgres.Tx) *gorm.DB {
+	return tx.Table("api_keys AS k").Joins("LEFT JOIN users AS u ON u.id = k.created_by").
+		Select(columns + ", COALESCE(u.name, '') AS created_by_name")
+}
+
+func find(tx *postgres.Tx, org id.Organization, key id.APIKey) (Key, error) {
+	var k Key
+	err := keys(tx).Where("k.organization_id = ? AND k.id = ?", org, key).Take(&k).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return k, errNotFound
+	}
+	if err != nil {
+		return k, fmt.Errorf("load API key %s: %w", key, err)
+	}
+	return k, nil
+}
+
+// lock keeps the key as it is until the transaction ends.
+func lock(tx *postgres.Tx, org id.Organization, key id.APIKey) error {
+	var found bool
+	row := tx.Raw("SELECT true FROM api_keys WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE", org, key).Scan(&found)
+	if row.Error == nil && !found {
+		return errNotFound
+	}
+	return row.Error
+}
+
+// findByHash looks a key up under the hashes of all master keys at once.
+func findByHash(tx *postgres.Tx, hashes []seal.Hash) (hashed, bool, error) {
+	hex := make([]string, len(hashes))
+	for i, h := range hashes {
+		hex[i] = h.Hex
+	}
+	var h hashed
+	found := tx.Raw("SELECT "+columns+", '' AS created_by_name, k.key_hash, k.master_key_id FROM api_keys k WHERE k.key_hash = ANY($1::text[]) LIMIT 1", hex).Scan(&h)
+	return h, found.RowsAffected > 0, found.Error
+}
+
+// touch marks the key as used and moves its hash to the first master key. A key that changed meanwhile is left alone: the
+// next request does the same again.
+func touch(tx *postgres.Tx, h hashed, first seal.Hash, used bool) error {
+	usedAt := h.Key.LastUsedAt
+	if used {
+		usedAt = &tx.Now
+	}
+	return tx.Exec("UPDATE api_keys SET key_hash = $3, master_key_id = $4, last_used_at = $5 WHERE id = $1 AND key_hash = $2",
+		h.Key.ID, h.KeyHash, first.Hex, first.MasterKeyID, usedAt).Error
+}
+
+// update stores the changeable columns; the scopes only when newScopes says so, to keep those that this release ignores.
+func update(tx *postgres.Tx, k Key, newScopes bool) error {
+	var scopes []string // nil is NULL
+	if newScopes {
+		scopes = k.Scopes.strings()
+	}
+	return tx.Exec("UPDATE api_keys SET name = $2, enabled = $3, scopes = COALESCE($4::text[], scopes), updated_at = $5 WHERE id = $1",
+		k.ID, k.Name, k.Enabled, scopes, k.UpdatedAt).Error
+}
+
+func remove(tx *postgres.Tx, org id.Organization, key id.APIKey) (name string, err error) {
+	gone := tx.Raw("DELETE FROM api_keys WHERE organization_id = $1 AND id = $2 RETURNING name", org, key).Scan(&name)
+	if gone.Error == nil && gone.RowsAffected == 0 {
+		return "", errNotFound
+	}
+	return name, gone.Error
+}

@@ -1,0 +1,114 @@
+package org
+
+import (
+	"context"
+	"fmt"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+)
+
+// User returns the acting user.
+func (s *Service) User(ctx context.Context, actor access.Actor) (User, error) {
+	user, err := ActingUser(actor)
+	if err != nil {
+		return User{}, err
+	}
+	row, found, err := findUser(s.DB.Reader(ctx), "id", user)
+	if err == nil && !found {
+		err = errNoUser
+	}
+	return row.User, err
+}
+
+// UpdatePreferences sets how pages look for the acting user. It concerns nobody else, so it is not audited.
+func (s *Service) UpdatePreferences(ctx context.Context, actor access.Actor, p Preferences) error {
+	user, err := ActingUser(actor)
+	if err != nil {
+		return err
+	}
+	if err := p.check(); err != nil {
+		return err
+	}
+	tx := s.DB.Reader(ctx)
+	err = affected(tx.Exec("UPDATE users SET time_zone = $2, theme = $3, density = $4, live = $5, updated_at = $6 WHERE id = $1",
+		user, p.TimeZone, p.Theme, p.Density, p.Live, tx.Now), errNoUser)
+	if err != nil {
+		return fmt.Errorf("update preferences: %w", err)
+	}
+	return nil
+}
+
+// CheckPassword compares a password with that of the address. It does the same work whether or not the address is known;
+// user is zero when it is not, and ok is false for a wrong password.
+func (s *Service) CheckPassword(ctx context.Context, email, password string) (user User, ok bool, err error) {
+	row, _, err := findUser(s.DB.Reader(ctx), "email", NormalEmail(email))
+	if err != nil {
+		return User{}, false, err
+	}
+	ok, err = s.Passwords.Check(ctx, password, row.PasswordHash)
+	return row.User, ok, err
+}
+
+// ConfirmPassword checks the acting user's own password again: nil or ErrPassword.
+func (s *Service) ConfirmPassword(ctx context.Context, actor access.Actor, password string) error {
+	_, err := s.confirm(ctx, actor, password)
+	return err
+}
+
+func (s *Service) confirm(ctx context.Context, actor access.Actor, password string) (userRow, error) {
+	user, err := ActingUser(actor)
+	if err != nil {
+		return userRow{}, err
+	}
+	row, _, err := findUser(s.DB.Reader(ctx), "id", user)
+	if err != nil {
+		return userRow{}, err
+	}
+	ok, err := s.Passwords.Check(ctx, password, row.PasswordHash)
+	if err != nil {
+		return userRow{}, err
+	}
+	if !ok {
+		return userRow{}, ErrPassword
+	}
+	return row, nil
+}
+
+// PasswordChange is a checked and hashed new password, ready to be stored.
+type PasswordChange struct {
+	user     id.User
+	from, to string
+}
+
+// PreparePassword checks the acting user's current password and the rules for the next one: 12 to 200 characters and not
+// the e-mail address. It is ErrPassword when current is wrong.
+func (s *Service) PreparePassword(ctx context.Context, actor access.Actor, current, next string) (PasswordChange, error) {
+	row, err := s.confirm(ctx, actor, current)
+	if err != nil {
+		return PasswordChange{}, err
+	}
+	var bad complaints
+	bad.add(checkNewPassword("new_password", next, row.Email))
+	if err := bad.err(); err != nil {
+		return PasswordChange{}, err
+	}
+	hash, err := s.Passwords.Hash(ctx, next)
+	if err != nil {
+		return PasswordChange{}, err
+	}
+	return PasswordChange{user: row.ID, from: row.PasswordHash, to: hash}, nil
+}
+
+// StorePassword stores what PreparePassword returned, and is ErrChanged when the password changed since. login calls it,
+// to end the user's other sessions in the same transaction.
+func (s *Service) StorePassword(tx *postgres.Tx, actor access.Actor, change PasswordChange) error {
+	err := affected(tx.Exec("UPDATE users SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2",
+		change.user, change.from, change.to, tx.Now), ErrChanged)
+	if err != nil {
+		return fmt.Errorf("store password: %w", err)
+	}
+	return audit.Record(tx, actor, "member.password_changed", userTarget(change.user), nil)
+}

@@ -1,0 +1,193 @@
+package org
+
+import (
+	"context"
+	"fmt"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+)
+
+// Service carries out the operations of this package. All fields are required.
+type Service struct {
+	DB        *postgres.DB
+	Passwords *Passwords
+}
+
+// SetupInput is what a new organization needs. Environment may be empty (DefaultEnvironment).
+type SetupInput struct {
+	Organization string
+	Environment  string
+	Email        string
+	Name         string
+	Password     string
+}
+
+// Exists reports whether there is any organization. Without one the system waits for its first-run setup.
+func (s *Service) Exists(ctx context.Context) (bool, error) {
+	var exists bool
+	if err := s.DB.Reader(ctx).Raw("SELECT EXISTS (SELECT FROM organizations)").Scan(&exists).Error; err != nil {
+		return false, fmt.Errorf("look for an organization: %w", err)
+	}
+	return exists, nil
+}
+
+// SetupFirst creates the first organization and its owner. It is ErrAlreadySetUp as soon as there is any organization,
+// also when two callers race. The caller proves its right to do so, with a one-time token; actor gives only the address
+// and request id for the audit log.
+func (s *Service) SetupFirst(ctx context.Context, actor access.Actor, in SetupInput) (Organization, User, error) {
+	// The exclusive lock on the table makes "is there none" and the insert one step.
+	return s.setup(ctx, actor, in, false, func(tx *postgres.Tx) error {
+		if err := tx.Exec("LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE").Error; err != nil {
+			return err
+		}
+		var exists bool
+		if err := tx.Raw("SELECT EXISTS (SELECT FROM organizations)").Scan(&exists).Error; err != nil {
+			return err
+		}
+		if exists {
+			return ErrAlreadySetUp
+		}
+		return nil
+	})
+}
+
+// Setup creates a further organization and its owner, for the command line. When the address has an account already,
+// that user becomes the owner: Name is ignored and Password must be theirs, or empty.
+func (s *Service) Setup(ctx context.Context, actor access.Actor, in SetupInput) (Organization, User, error) {
+	return s.setup(ctx, actor, in, true, func(*postgres.Tx) error { return nil })
+}
+
+func (s *Service) setup(ctx context.Context, actor access.Actor, in SetupInput, trusted bool, allowed func(*postgres.Tx) error) (Organization, User, error) {
+	var bad complaints
+	var complaint *fault.Field
+	if in.Environment == "" {
+		in.Environment = DefaultEnvironment
+	}
+	in.Organization, complaint = cleanText("organization", in.Organization, nameMax)
+	bad.add(complaint)
+	in.Environment, complaint = cleanText("environment", in.Environment, environmentMax)
+	bad.add(complaint)
+	in.Email, complaint = cleanEmail(in.Email)
+	bad.add(complaint)
+	if err := bad.err(); err != nil {
+		return Organization{}, User{}, err
+	}
+	account, err := s.prepareAccount(ctx, in.Email, in.Name, in.Password, trusted)
+	if err != nil {
+		return Organization{}, User{}, err
+	}
+	var organization Organization
+	err = s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		if err := allowed(tx); err != nil {
+			return err
+		}
+		organization = Organization{
+			ID: id.Organization{UUID: tx.NewUUID()}, Name: in.Organization, Environment: in.Environment,
+			CreatedAt: tx.Now, UpdatedAt: tx.Now,
+		}
+		if err := tx.Create(&organization).Error; err != nil {
+			return err
+		}
+		if err := account.ensure(tx); err != nil {
+			return err
+		}
+		if err := insertMembership(tx, organization.ID, account.User.ID, access.Owner); err != nil {
+			return err
+		}
+		actor := access.Actor{Type: access.System, Organization: organization.ID, IP: actor.IP, RequestID: actor.RequestID}
+		if err := audit.Record(tx, actor, "organization.created", target(organization.ID), audit.Metadata{"name": organization.Name}); err != nil {
+			return err
+		}
+		return audit.Record(tx, actor, "member.joined", userTarget(account.User.ID), audit.Metadata{"role": access.Owner})
+	})
+	if err != nil {
+		return Organization{}, User{}, fmt.Errorf("set up organization: %w", err)
+	}
+	return organization, account.User, nil
+}
+
+// Organization returns the actor's own organization.
+func (s *Service) Organization(ctx context.Context, actor access.Actor) (Organization, error) {
+	return getOrganization(s.DB.Reader(ctx), actor.Organization)
+}
+
+// UpdateOrganization renames the organization or its environment and returns it. It needs organization:manage. An update
+// that changes nothing leaves no trace.
+func (s *Service) UpdateOrganization(ctx context.Context, actor access.Actor, change OrganizationUpdate) (Organization, error) {
+	var bad complaints
+	for _, f := range []struct {
+		field string
+		text  **string
+		most  int
+	}{{"name", &change.Name, nameMax}, {"environment", &change.Environment, environmentMax}} {
+		if *f.text != nil {
+			clean, complaint := cleanText(f.field, **f.text, f.most)
+			bad.add(complaint)
+			*f.text = &clean
+		}
+	}
+	var updated Organization
+	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		if err := actor.Require(access.OrganizationManage, tx.Now); err != nil {
+			return err
+		}
+		if err := bad.err(); err != nil {
+			return err
+		}
+		before, err := lockOrganization(tx, actor.Organization)
+		if err != nil {
+			return err
+		}
+		if change.Expected != nil && !before.UpdatedAt.Equal(*change.Expected) {
+			return ErrChanged
+		}
+		updated = before
+		var fields []string
+		if change.Name != nil && *change.Name != before.Name {
+			updated.Name, fields = *change.Name, append(fields, "name")
+		}
+		if change.Environment != nil && *change.Environment != before.Environment {
+			updated.Environment, fields = *change.Environment, append(fields, "environment")
+		}
+		if len(fields) == 0 {
+			return nil
+		}
+		updated.UpdatedAt = tx.Now
+		err = tx.Exec("UPDATE organizations SET name = $2, environment = $3, updated_at = $4 WHERE id = $1",
+			updated.ID, updated.Name, updated.Environment, updated.UpdatedAt).Error
+		if err != nil {
+			return err
+		}
+		return audit.Record(tx, actor, "organization.updated", target(updated.ID), audit.Metadata{"updated_fields": fields})
+	})
+	if err != nil {
+		return Organization{}, fmt.Errorf("update organization: %w", err)
+	}
+	return updated, nil
+}
+
+// Places lists the organizations that the acting user can work in, oldest membership first.
+func (s *Service) Places(ctx context.Context, actor access.Actor) ([]Place, error) {
+	user, err := ActingUser(actor)
+	if err != nil {
+		return nil, err
+	}
+	var places []Place
+	err = s.DB.Reader(ctx).Raw(`SELECT o.id AS organization_id, o.name AS organization_name, o.environment AS organization_environment,
+		o.created_at AS organization_created_at, o.updated_at AS organization_updated_at, m.role
+		FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id = $1 AND m.suspended_at IS NULL ORDER BY m.created_at, o.id`, user).Scan(&places).Error
+	if err != nil {
+		return nil, fmt.Errorf("list places: %w", err)
+	}
+	return places, nil
+}
+
+func target(o id.Organization) audit.Target {
+	return audit.Target{Type: "organization", ID: o.String()}
+}
+func userTarget(u id.User) audit.Target { return audit.Target{Type: "user", ID: u.String()} }
