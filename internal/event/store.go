@@ -1,0 +1,149 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+)
+
+// ErrNotFound reports an event that is absent or another organization's.
+var ErrNotFound = fault.Missing("event")
+
+// Insert adds the event. The unique indexes refuse a second original for a session and a second replacement for an event.
+func Insert(tx *postgres.Tx, e Event) error {
+	if err := tx.Create(&e).Error; err != nil {
+		return fmt.Errorf("insert event: %w", err)
+	}
+	return nil
+}
+
+// SetRouting replaces the routing record, when a withdrawal is settled.
+func SetRouting(tx *postgres.Tx, event id.Event, routing Routing) error {
+	res := tx.Exec("UPDATE events SET routing = $1 WHERE id = $2", routing, event)
+	if res.Error != nil {
+		return fmt.Errorf("update routing of %s: %w", event, res.Error)
+	}
+	return nil
+}
+
+// Supersede notes that replacement took the place of original.
+func Supersede(tx *postgres.Tx, original, replacement id.Event) error {
+	res := tx.Exec("UPDATE events SET superseded_by_event_id = $1 WHERE id = $2 AND superseded_by_event_id IS NULL", replacement, original)
+	if res.Error != nil {
+		return fmt.Errorf("supersede %s: %w", original, res.Error)
+	}
+	if res.RowsAffected != 1 {
+		return fmt.Errorf("supersede %s: already superseded", original)
+	}
+	return nil
+}
+
+// Original returns the session's original terminal event, or ErrNotFound while the session is active.
+func Original(tx *postgres.Tx, session id.Session) (Event, error) {
+	return take(tx.Where("trigger_id = ? AND trigger_type = ? AND replaces_event_id IS NULL", session, ByVerificationSession))
+}
+
+// ReplacementOf returns the event that replaced original, or ErrNotFound.
+func ReplacementOf(tx *postgres.Tx, original id.Event) (Event, error) {
+	return take(tx.Where("replaces_event_id = ?", original))
+}
+
+// OfSessions returns every event of the sessions, oldest first.
+func OfSessions(tx *postgres.Tx, org id.Organization, sessions []id.Session) ([]Event, error) {
+	var events []Event
+	ids := make([]uuid.UUID, len(sessions))
+	for i, s := range sessions {
+		ids[i] = s.UUID
+	}
+	err := tx.Where("organization_id = ? AND trigger_type = ? AND trigger_id IN ?", org, ByVerificationSession, ids).Order("created_at, id").Find(&events).Error
+	if err != nil {
+		return nil, fmt.Errorf("load events of sessions: %w", err)
+	}
+	return events, nil
+}
+
+// Find returns an event of the organization without asking for a permission.
+func Find(tx *postgres.Tx, org id.Organization, event id.Event) (Event, error) {
+	return take(tx.Where("organization_id = ? AND id = ?", org, event))
+}
+
+// FindAll returns those of the events that belong to the organization, by id.
+func FindAll(tx *postgres.Tx, org id.Organization, ids []id.Event) (map[id.Event]Event, error) {
+	var events []Event
+	if err := tx.Where("organization_id = ? AND id IN ?", org, ids).Find(&events).Error; err != nil {
+		return nil, fmt.Errorf("load events: %w", err)
+	}
+	found := make(map[id.Event]Event, len(events))
+	for _, e := range events {
+		found[e.ID] = e
+	}
+	return found, nil
+}
+
+func take(q *gorm.DB) (Event, error) {
+	var e Event
+	err := q.Take(&e).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return Event{}, ErrNotFound
+	}
+	if err != nil {
+		return Event{}, fmt.Errorf("load event: %w", err)
+	}
+	return e, nil
+}
+
+// Filter narrows a list; the zero value of a field filters nothing. From and To are inclusive.
+type Filter struct {
+	Type      Type
+	SessionID id.Session
+	From, To  time.Time
+}
+
+// Get returns one event. It needs webhooks:read.
+func Get(ctx context.Context, db *postgres.DB, actor access.Actor, event id.Event) (Event, error) {
+	tx := db.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return Event{}, err
+	}
+	return Find(tx, actor.Organization, event)
+}
+
+// List returns events, newest first. It needs webhooks:read.
+func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, page postgres.Page) (postgres.List[Event], error) {
+	tx := db.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return postgres.List[Event]{}, err
+	}
+	q := tx.Table("events AS e").Where("e.organization_id = ?", actor.Organization)
+	if f.Type != "" {
+		q = q.Where("e.type = ?", f.Type)
+	}
+	if !f.SessionID.IsZero() {
+		q = q.Where("e.trigger_type = ? AND e.trigger_id = ?", ByVerificationSession, f.SessionID)
+	}
+	if !f.From.IsZero() {
+		q = q.Where("e.created_at >= ?", f.From)
+	}
+	if !f.To.IsZero() {
+		q = q.Where("e.created_at <= ?", f.To)
+	}
+	list, err := postgres.Fetch[Event](q, "e", page)
+	if err != nil {
+		return list, fmt.Errorf("list events: %w", err)
+	}
+	return list, nil
+}
+
+// Position finds the event that a list continues after. It is postgres.ErrCursor for an event of another organization.
+func Position(ctx context.Context, db *postgres.DB, actor access.Actor, event id.Event) (*postgres.Position, error) {
+	return postgres.FindPosition(db.Reader(ctx).Table("events").Where("organization_id = ?", actor.Organization), event.UUID)
+}
