@@ -1,0 +1,90 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// group joins concurrent calls into batches: a call that finds nothing under way leaves at once, calls that arrive
+// meanwhile leave together as the next batch. One commit then serves many handlers under load and none waits when idle.
+type group[In, Out any] struct {
+	max   int
+	flush func(ctx context.Context, batch []In) ([]Out, error)
+
+	mu      sync.Mutex
+	waiting []call[In, Out]
+	busy    bool
+}
+
+type call[In, Out any] struct {
+	in   In
+	done chan result[Out]
+}
+
+type result[Out any] struct {
+	out Out
+	err error
+}
+
+// flushTimeout bounds one batch; it is no single caller's context, since others wait for it too.
+const flushTimeout = 20 * time.Second
+
+// do hands in to the next batch and waits for its result, or for ctx.
+func (g *group[In, Out]) do(ctx context.Context, in In) (Out, error) {
+	c := call[In, Out]{in: in, done: make(chan result[Out], 1)}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, c)
+	if !g.busy {
+		g.busy = true
+		go g.run()
+	}
+	g.mu.Unlock()
+	select {
+	case r := <-c.done:
+		return r.out, r.err
+	case <-ctx.Done():
+		var none Out
+		return none, ctx.Err()
+	}
+}
+
+func (g *group[In, Out]) run() {
+	for {
+		g.mu.Lock()
+		n := min(len(g.waiting), g.max)
+		if n == 0 {
+			g.busy = false
+			g.mu.Unlock()
+			return
+		}
+		batch := g.waiting[:n:n]
+		g.waiting = g.waiting[n:]
+		g.mu.Unlock()
+		g.serve(batch)
+	}
+}
+
+// serve flushes a batch. If it fails as a whole each call is tried alone, so that one bad row fails itself only.
+func (g *group[In, Out]) serve(batch []call[In, Out]) {
+	in := make([]In, len(batch))
+	for i, c := range batch {
+		in[i] = c.in
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	out, err := g.flush(ctx, in)
+	if err != nil && len(batch) > 1 && ctx.Err() == nil {
+		for i := range batch {
+			g.serve(batch[i : i+1])
+		}
+		return
+	}
+	for i, c := range batch {
+		if err != nil {
+			c.done <- result[Out]{err: err}
+			continue
+		}
+		c.done <- result[Out]{out: out[i]}
+	}
+}

@@ -1,0 +1,216 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+)
+
+// Filter narrows a list; the zero value of a field filters nothing. From and To are inclusive.
+type Filter struct {
+	Status     Status
+	State      State
+	EndpointID id.Endpoint
+	EventID    id.Event
+	EventType  event.Type
+	KeyID      id.Key
+	ErrorKind  ErrorKind
+	// StatusCode is the last status received; StatusClass is its first digit.
+	StatusCode  int
+	StatusClass int
+	MinAttempts int
+	From, To    time.Time
+}
+
+// stateConditions select the display states; they mirror Delivery.State.
+var stateConditions = map[State]string{
+	StateScheduled:       "d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count = 0",
+	StateInFlight:        "d.status = 'delivering'",
+	StateRetrying:        "d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count > 0",
+	StateParked:          "d.status = 'pending' AND d.next_attempt_at IS NULL",
+	StateSucceeded:       "d.status = 'succeeded'",
+	StateBlocked:         "d.status = 'failed' AND d.payload_retention_reason IN ('no_active_key', 'jwe_creation_failed')",
+	StateExpired:         "d.status = 'failed' AND d.payload_retention_reason = 'expired' AND d.attempt_count < 8",
+	StateWithdrawn:       "d.status = 'failed' AND d.payload_retention_reason = 'privacy_request'",
+	StateEndpointDeleted: "d.status = 'failed' AND d.payload_retention_reason = 'endpoint_deleted' AND d.attempt_count < 8",
+	StateFailed: "d.status = 'failed' AND (d.payload_retention_reason IN ('pending_delivery', 'terminal_failure_retention') " +
+		"OR (d.payload_retention_reason IN ('expired', 'endpoint_deleted') AND d.attempt_count = 8))",
+}
+
+// States lists the display states that can be filtered by.
+func States() []State {
+	return []State{
+		StateScheduled, StateInFlight, StateRetrying, StateParked, StateSucceeded,
+		StateFailed, StateBlocked, StateExpired, StateWithdrawn, StateEndpointDeleted,
+	}
+}
+
+func (f Filter) apply(q *gorm.DB) *gorm.DB {
+	if f.Status != "" {
+		q = q.Where("d.status = ?", f.Status)
+	}
+	if condition, ok := stateConditions[f.State]; ok {
+		q = q.Where(condition)
+	}
+	if !f.EndpointID.IsZero() {
+		q = q.Where("d.webhook_endpoint_id = ?", f.EndpointID)
+	}
+	if !f.EventID.IsZero() {
+		q = q.Where("d.event_id = ?", f.EventID)
+	}
+	if f.EventType != "" {
+		q = q.Where("d.event_type = ?", f.EventType)
+	}
+	if !f.KeyID.IsZero() {
+		q = q.Where("d.webhook_encryption_key_id = ?", f.KeyID)
+	}
+	if f.ErrorKind != "" {
+		q = q.Where("d.last_error_kind = ?", f.ErrorKind)
+	}
+	if f.StatusCode != 0 {
+		q = q.Where("d.last_status_code = ?", f.StatusCode)
+	}
+	if f.StatusClass != 0 {
+		q = q.Where("d.last_status_code BETWEEN ? AND ?", f.StatusClass*100, f.StatusClass*100+99)
+	}
+	if f.MinAttempts > 0 {
+		q = q.Where("d.attempt_count >= ?", f.MinAttempts)
+	}
+	if !f.From.IsZero() {
+		q = q.Where("d.created_at >= ?", f.From)
+	}
+	if !f.To.IsZero() {
+		q = q.Where("d.created_at <= ?", f.To)
+	}
+	return q
+}
+
+// List returns deliveries, newest first. It needs webhooks:read.
+func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page postgres.Page) (postgres.List[Delivery], error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return postgres.List[Delivery]{}, err
+	}
+	q := f.apply(tx.Table("webhook_deliveries AS d").Select(columns).Where("d.organization_id = ?", actor.Organization))
+	list, err := postgres.Fetch[Delivery](q, "d", page)
+	if err != nil {
+		return list, fmt.Errorf("list deliveries: %w", err)
+	}
+	return list, nil
+}
+
+// Count returns how many deliveries match, up to atMost. It needs webhooks:read.
+func (s *Service) Count(ctx context.Context, actor access.Actor, f Filter, atMost int) (int, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return 0, err
+	}
+	matching := f.apply(tx.Table("webhook_deliveries AS d").Select("1").Where("d.organization_id = ?", actor.Organization)).Limit(atMost)
+	var n int
+	if err := tx.Raw("SELECT count(*) FROM (?) AS matching", matching).Scan(&n).Error; err != nil {
+		return 0, fmt.Errorf("count deliveries: %w", err)
+	}
+	return n, nil
+}
+
+// Position finds the delivery that a list continues after. It is postgres.ErrCursor for one of another organization.
+func (s *Service) Position(ctx context.Context, actor access.Actor, delivery id.Delivery) (*postgres.Position, error) {
+	return postgres.FindPosition(s.DB.Reader(ctx).Table("webhook_deliveries").Where("organization_id = ?", actor.Organization), delivery.UUID)
+}
+
+// Get returns one delivery. It needs webhooks:read; ErrNotFound.
+func (s *Service) Get(ctx context.Context, actor access.Actor, delivery id.Delivery) (Delivery, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return Delivery{}, err
+	}
+	var d Delivery
+	err := tx.Table("webhook_deliveries AS d").Select(columns).Where("d.organization_id = ? AND d.id = ?", actor.Organization, delivery).Take(&d).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return Delivery{}, ErrNotFound
+	}
+	if err != nil {
+		return Delivery{}, fmt.Errorf("load delivery %s: %w", delivery, err)
+	}
+	return d, nil
+}
+
+// OfEvents returns the deliveries of the events, in ascending id order. It needs webhooks:read.
+func (s *Service) OfEvents(ctx context.Context, actor access.Actor, events []id.Event) (map[id.Event][]Delivery, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return nil, err
+	}
+	return OfEventsIn(tx, actor.Organization, events)
+}
+
+// OfEventsIn is OfEvents on the caller's Tx, without asking for a permission.
+func OfEventsIn(tx *postgres.Tx, org id.Organization, events []id.Event) (map[id.Event][]Delivery, error) {
+	var rows []Delivery
+	err := tx.Table("webhook_deliveries AS d").Select(columns).Where("d.organization_id = ? AND d.event_id IN ?", org, events).Order("d.id").Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("load deliveries of events: %w", err)
+	}
+	byEvent := make(map[id.Event][]Delivery, len(events))
+	for _, d := range rows {
+		byEvent[d.EventID] = append(byEvent[d.EventID], d)
+	}
+	return byEvent, nil
+}
+
+// AttemptsPage asks for a part of a delivery's attempts, oldest first.
+type AttemptsPage struct {
+	Limit int
+	After id.Attempt
+}
+
+// Attempts returns attempts of a delivery, oldest first, and whether there are more. It needs webhooks:read; ErrNotFound,
+// postgres.ErrCursor.
+func (s *Service) Attempts(ctx context.Context, actor access.Actor, delivery id.Delivery, page AttemptsPage) ([]Attempt, bool, error) {
+	if _, err := s.Get(ctx, actor, delivery); err != nil {
+		return nil, false, err
+	}
+	q := s.DB.Reader(ctx).Where("webhook_delivery_id = ?", delivery)
+	if !page.After.IsZero() {
+		var cursor []Attempt
+		if err := s.DB.Reader(ctx).Where("webhook_delivery_id = ? AND id = ?", delivery, page.After).Limit(1).Find(&cursor).Error; err != nil {
+			return nil, false, fmt.Errorf("find cursor: %w", err)
+		}
+		if len(cursor) == 0 {
+			return nil, false, postgres.ErrCursor
+		}
+		q = q.Where("(started_at, id) > (?, ?)", cursor[0].StartedAt, cursor[0].ID)
+	}
+	var rows []Attempt
+	if err := q.Order("started_at, id").Limit(page.Limit + 1).Find(&rows).Error; err != nil {
+		return nil, false, fmt.Errorf("list attempts: %w", err)
+	}
+	if len(rows) > page.Limit {
+		return rows[:page.Limit], true, nil
+	}
+	return rows, false, nil
+}
+
+// FindAttempt returns the delivery that an attempt belongs to, for a search by id. It needs webhooks:read; ErrNotFound.
+func (s *Service) FindAttempt(ctx context.Context, actor access.Actor, attempt id.Attempt) (id.Delivery, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return id.Delivery{}, err
+	}
+	var rows []Attempt
+	if err := tx.Where("organization_id = ? AND id = ?", actor.Organization, attempt).Limit(1).Find(&rows).Error; err != nil {
+		return id.Delivery{}, fmt.Errorf("find attempt: %w", err)
+	}
+	if len(rows) == 0 {
+		return id.Delivery{}, ErrNotFound
+	}
+	return rows[0].WebhookDeliveryID, nil
+}

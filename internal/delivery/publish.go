@@ -1,0 +1,218 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
+)
+
+// newDelivery is a row to insert, with native ids.
+type newDelivery struct {
+	ID               uuid.UUID       `json:"id"`
+	OrganizationID   uuid.UUID       `json:"organization_id"`
+	EventID          uuid.UUID       `json:"event_id"`
+	EndpointID       uuid.UUID       `json:"webhook_endpoint_id"`
+	KeyID            *uuid.UUID      `json:"webhook_encryption_key_id"`
+	EventType        event.Type      `json:"event_type"`
+	Status           Status          `json:"status"`
+	Payload          *string         `json:"payload"`
+	PayloadBytes     int             `json:"payload_bytes"`
+	PayloadExpiresAt *time.Time      `json:"payload_expires_at"`
+	ScrubbedAt       *time.Time      `json:"payload_scrubbed_at"`
+	Reason           RetentionReason `json:"payload_retention_reason"`
+	NextAttemptAt    *time.Time      `json:"next_attempt_at"`
+	NextTrigger      Trigger         `json:"next_trigger"`
+	RungAt           *time.Time      `json:"rung_at"`
+	CreatedAt        time.Time       `json:"created_at"`
+}
+
+// PublishSession creates the session's original terminal event and its deliveries inside the caller's transaction
+// (contract section 4.2 steps 3 to 5); targets empty means every endpoint. Workers are rung after the commit.
+func (s *Service) PublishSession(tx *postgres.Tx, org id.Organization, session id.Session, targets []id.Endpoint, data event.Data) (event.Event, error) {
+	e := event.Event{
+		ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: org, Type: event.TypeOf(data),
+		TriggerType: event.ByVerificationSession, TriggerID: session.UUID, CreatedAt: tx.Now,
+	}
+	recipients, err := webhook.Recipients(tx, org)
+	if err != nil {
+		return event.Event{}, err
+	}
+	b := s.newBatch(tx, e, data)
+	for _, r := range recipients {
+		if reason, serve := ordinaryRoute(r, e.Type, targets); serve {
+			b.serve(r, event.Subscribed, Automatic)
+		} else {
+			b.skip(r, reason)
+		}
+	}
+	e.Routing = b.routing
+	if err := event.Insert(tx, e); err != nil {
+		return event.Event{}, err
+	}
+	return e, b.insert()
+}
+
+// ordinaryRoute applies the rules of contract section 3.4 in table order.
+func ordinaryRoute(r webhook.Recipient, t event.Type, targets []id.Endpoint) (event.Reason, bool) {
+	switch {
+	case len(targets) > 0 && !slices.Contains(targets, r.ID):
+		return event.NotTargeted, false
+	case !r.Enabled:
+		return event.Disabled, false
+	case !r.Subscribes(t):
+		return event.NotSubscribed, false
+	}
+	return event.Subscribed, true
+}
+
+// testMessage is the fixed text of a test event (contract section 3.1).
+const testMessage = "This is a test event from Kaylehooks. If you can read it, your endpoint verifies and decrypts correctly."
+
+// SendTest creates a webhook.test event with one delivery to the endpoint, whatever it subscribes to (contract section
+// 7.12). It needs webhooks:write; webhook.ErrEndpointNotFound, ErrEndpointDisabled.
+func (s *Service) SendTest(ctx context.Context, actor access.Actor, endpoint id.Endpoint) (event.Event, error) {
+	var e event.Event
+	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		var err error
+		e, err = s.SendTestIn(tx, actor, endpoint)
+		return err
+	})
+	return e, err
+}
+
+// SendTestIn is SendTest inside the caller's transaction.
+func (s *Service) SendTestIn(tx *postgres.Tx, actor access.Actor, endpoint id.Endpoint) (event.Event, error) {
+	if err := actor.Require(access.WebhooksWrite, tx.Now); err != nil {
+		return event.Event{}, err
+	}
+	recipients, err := webhook.Recipients(tx, actor.Organization)
+	if err != nil {
+		return event.Event{}, err
+	}
+	i := slices.IndexFunc(recipients, func(r webhook.Recipient) bool { return r.ID == endpoint })
+	if i < 0 {
+		return event.Event{}, webhook.ErrEndpointNotFound
+	}
+	if !recipients[i].Enabled {
+		return event.Event{}, ErrEndpointDisabled
+	}
+	data := event.TestData{Message: testMessage}
+	e := event.Event{
+		ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: actor.Organization, Type: event.Test,
+		TriggerType: event.ByWebhookEndpoint, TriggerID: endpoint.UUID, CreatedAt: tx.Now,
+	}
+	b := s.newBatch(tx, e, data)
+	for j, r := range recipients {
+		if i == j {
+			b.serve(r, event.TestSend, TestSend)
+		} else {
+			b.skip(r, event.NotTargeted)
+		}
+	}
+	e.Routing = b.routing
+	if err := event.Insert(tx, e); err != nil {
+		return event.Event{}, err
+	}
+	if err := b.insert(); err != nil {
+		return event.Event{}, err
+	}
+	return e, audit.Record(tx, actor, "webhook_endpoint.tested", audit.Target{Type: "webhook_endpoint", ID: endpoint.String()}, audit.Metadata{"event_id": e.ID})
+}
+
+// batch collects the routing and the deliveries of one event.
+type batch struct {
+	s       *Service
+	tx      *postgres.Tx
+	event   event.Event
+	data    event.Data
+	routing event.Routing
+	rows    []newDelivery
+	plain   []byte
+}
+
+func (s *Service) newBatch(tx *postgres.Tx, e event.Event, data event.Data) *batch {
+	return &batch{s: s, tx: tx, event: e, data: data, routing: event.Routing{}}
+}
+
+func (b *batch) skip(r webhook.Recipient, reason event.Reason) {
+	b.routing = b.routing.Put(event.Route{EndpointID: r.ID, Decision: event.Skipped, Reason: reason, CreatedAt: b.tx.Now})
+}
+
+// serve encrypts the payload for the endpoint. Where that is impossible it leaves a failed delivery without payload: the
+// endpoint fails closed and its neighbours are not affected.
+func (b *batch) serve(r webhook.Recipient, reason event.Reason, trigger Trigger) {
+	now := b.tx.Now
+	delivery := id.Delivery{UUID: b.tx.NewUUID()}
+	row := newDelivery{
+		ID: delivery.UUID, OrganizationID: b.event.OrganizationID.UUID, EventID: b.event.ID.UUID, EndpointID: r.ID.UUID,
+		EventType: b.event.Type, Status: Failed, ScrubbedAt: &now, NextTrigger: trigger, CreatedAt: now,
+	}
+	route := event.Route{EndpointID: r.ID, Decision: event.Skipped, DeliveryID: &delivery, CreatedAt: now}
+	switch jwe, err := b.encrypt(r); {
+	case r.Key == nil:
+		row.Reason, route.Reason = NoActiveKey, event.NoActiveKey
+	case err != nil:
+		row.KeyID, row.Reason, route.Reason = &r.Key.ID.UUID, JWECreationFailed, event.EncryptionFailed
+	default:
+		expires := initialExpiry(now, r.Retention())
+		row.KeyID, row.Status, row.Reason = &r.Key.ID.UUID, Pending, PendingDelivery
+		row.Payload, row.PayloadBytes, row.PayloadExpiresAt, row.ScrubbedAt = &jwe, len(jwe), &expires, nil
+		if r.Enabled {
+			row.NextAttemptAt, row.RungAt = &now, &now
+		}
+		route.Decision, route.Reason = event.Delivered, reason
+	}
+	b.rows = append(b.rows, row)
+	b.routing = b.routing.Put(route)
+}
+
+func (b *batch) encrypt(r webhook.Recipient) (string, error) {
+	if r.Key == nil {
+		return "", errors.New("no active key")
+	}
+	if b.plain == nil {
+		plain, err := b.event.Payload(b.data)
+		if err != nil {
+			return "", err
+		}
+		b.plain = plain
+	}
+	return webhook.SealTo(*r.Key, b.plain)
+}
+
+// insert writes the deliveries, counts those born failed and rings for the others after the commit. The event must
+// exist by now.
+func (b *batch) insert() error {
+	err := execJSON(b.tx, `INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status,
+			payload, payload_bytes, payload_expires_at, payload_scrubbed_at, payload_retention_reason, next_attempt_at, next_trigger, rung_at, created_at, updated_at)
+		SELECT v.id, v.organization_id, v.event_id, v.webhook_endpoint_id, v.webhook_encryption_key_id, v.event_type, v.status,
+			v.payload, v.payload_bytes, v.payload_expires_at, v.payload_scrubbed_at, v.payload_retention_reason, v.next_attempt_at, v.next_trigger, v.rung_at, v.created_at, v.created_at
+		FROM json_to_recordset($1::json) AS v(id uuid, organization_id uuid, event_id uuid, webhook_endpoint_id uuid, webhook_encryption_key_id uuid, event_type text, status text,
+			payload text, payload_bytes integer, payload_expires_at timestamptz, payload_scrubbed_at timestamptz, payload_retention_reason text,
+			next_attempt_at timestamptz, next_trigger text, rung_at timestamptz, created_at timestamptz)`, b.rows)
+	if err != nil {
+		return fmt.Errorf("insert deliveries: %w", err)
+	}
+	ended, due := tallies{}, []Due(nil)
+	for _, row := range b.rows {
+		switch {
+		case row.Status == Failed:
+			ended.addEnd(b.event.OrganizationID, id.Endpoint{UUID: row.EndpointID}, b.tx.Now, Failed, ErrorKind(row.Reason), 0)
+		case row.NextAttemptAt != nil:
+			due = append(due, Due{DeliveryID: id.Delivery{UUID: row.ID}, EndpointID: id.Endpoint{UUID: row.EndpointID}, Fresh: true, At: b.tx.Now})
+		}
+	}
+	b.s.ring(b.tx, due)
+	return ended.write(b.tx, randomSlot())
+}

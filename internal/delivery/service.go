@@ -1,0 +1,105 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"kaylehooks/internal/egress"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/seal"
+)
+
+// Settler decides, when the result of a withdrawn delivery is known, what becomes of its session and its other
+// deliveries (contract section 4.5). The verification room implements it.
+type Settler interface {
+	// SettleWithdrawn locks the session, calls record, and settles the session if record reports that it wrote.
+	SettleWithdrawn(tx *postgres.Tx, org id.Organization, session id.Session, record func() (bool, error)) error
+}
+
+// Sender makes one request and says how it went. *egress.Client is the real one; the demo's history replays receivers
+// at the pace of a clock that it moves itself.
+type Sender interface {
+	Post(ctx context.Context, req egress.Request) egress.Result
+}
+
+// Due names a delivery that waits for a worker.
+type Due struct {
+	DeliveryID id.Delivery
+	EndpointID id.Endpoint
+	// Fresh is set before the first attempt.
+	Fresh bool
+	// At is when the row was marked as rung; it tells one ring from the next.
+	At time.Time
+}
+
+// Config is what a Service needs.
+type Config struct {
+	DB      *postgres.DB
+	Keyring *seal.Keyring
+	Log     *slog.Logger
+	// Sender makes the requests; nil in a process that only publishes.
+	Sender Sender
+	// AllowPrivate is ALLOW_PRIVATE_ENDPOINTS.
+	AllowPrivate bool
+	// Worker names this process in attempts.
+	Worker string
+	// Ring wakes the workers for rows that became due. It must not fail or block for long; a lost ring is made up for by
+	// the feeder. Nil rings nobody.
+	Ring func([]Due)
+}
+
+// Service holds the operations on deliveries.
+type Service struct {
+	Config
+	// Settler is set once the verification room exists.
+	Settler Settler
+
+	slot    int
+	claims  *group[id.Delivery, *claim]
+	results *group[report, recordState]
+}
+
+// groupSize is the most claims or results in one statement.
+const groupSize = 128
+
+// New returns a Service.
+func New(c Config) *Service {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(c.Worker))
+	s := &Service{Config: c, slot: int(h.Sum32() % rollupSlots)}
+	s.claims = &group[id.Delivery, *claim]{max: groupSize, flush: s.claimBatch}
+	s.results = &group[report, recordState]{max: groupSize, flush: s.recordBatch}
+	return s
+}
+
+// ring rings for rows once the transaction has committed.
+func (s *Service) ring(tx *postgres.Tx, due []Due) {
+	if s.Ring == nil || len(due) == 0 {
+		return
+	}
+	tx.AfterCommit(func() { s.Ring(due) })
+}
+
+// randomSlot is the roll-up slot of operations outside the worker's result batches.
+func randomSlot() int { return rand.IntN(rollupSlots) } //nolint:gosec // spreads load, guards nothing
+
+// execJSON runs a statement over rows handed in as one JSON parameter, so that its text never varies with their number.
+func execJSON(tx *postgres.Tx, statement string, rows any) error {
+	b, err := json.Marshal(rows)
+	if err != nil {
+		return fmt.Errorf("encode rows: %w", err)
+	}
+	return tx.Exec(statement, string(b)).Error
+}
+
+func log(ctx context.Context, l *slog.Logger, level slog.Level, message string, args ...any) {
+	if l != nil {
+		l.Log(ctx, level, message, args...)
+	}
+}

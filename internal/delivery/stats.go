@@ -1,0 +1,262 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/id"
+)
+
+// Stats adds up what happened in a span of time.
+type Stats struct {
+	Attempts      int
+	FirstAttempts int
+	// FirstSucceeded is how many of FirstAttempts got a 2xx.
+	FirstSucceeded int
+	// Succeeded and Failed count deliveries that entered the state.
+	Succeeded int
+	Failed    int
+	// Latency counts attempts that received a status, by duration.
+	Latency Histogram
+}
+
+// Histogram counts durations in the buckets of the roll-ups.
+type Histogram []int
+
+// Quantile estimates the duration in milliseconds below which the share q of the attempts stayed, by interpolating within
+// a bucket; false when there are none.
+func (h Histogram) Quantile(q float64) (int64, bool) {
+	total := 0
+	for _, n := range h {
+		total += n
+	}
+	if total == 0 {
+		return 0, false
+	}
+	rank, seen := q*float64(total), 0.0
+	for i, n := range h {
+		if n == 0 || seen+float64(n) < rank {
+			seen += float64(n)
+			continue
+		}
+		var low int64
+		if i > 0 {
+			low = latencyBounds[i-1]
+		}
+		if i == len(latencyBounds) {
+			return low, true
+		}
+		return low + int64(float64(latencyBounds[i]-low)*(rank-seen)/float64(n)), true
+	}
+	return latencyBounds[len(latencyBounds)-1], true
+}
+
+// HourStats is what happened at one endpoint in one hour.
+type HourStats struct {
+	EndpointID id.Endpoint
+	Hour       time.Time
+	Stats
+}
+
+// Hours returns the hours with traffic from from (cut to its hour) to to inclusive, oldest first, per endpoint; a zero
+// endpoint means all. It needs analytics:read.
+func (s *Service) Hours(ctx context.Context, actor access.Actor, from, to time.Time, endpoint id.Endpoint) ([]HourStats, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.AnalyticsRead, tx.Now); err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		EndpointID id.Endpoint
+		Hour       time.Time
+		Stats      string
+	}
+	// Sums of array elements need one row per element; the latency of an hour is added up in Go instead.
+	err := tx.Raw(`SELECT webhook_endpoint_id AS endpoint_id, hour, json_agg(json_build_object(
+				'Attempts', attempts, 'FirstAttempts', first_attempts, 'FirstSucceeded', CASE WHEN error_kind = '' THEN first_attempts ELSE 0 END,
+				'Succeeded', succeeded, 'Failed', failed, 'Latency', latency)) AS stats
+			FROM delivery_rollups
+			WHERE organization_id = $1 AND hour BETWEEN date_trunc('hour', $2::timestamptz) AND $3 AND ($4::uuid IS NULL OR webhook_endpoint_id = $4)
+			GROUP BY webhook_endpoint_id, hour ORDER BY hour, webhook_endpoint_id`, actor.Organization, from, to, endpoint).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("load roll-ups: %w", err)
+	}
+	hours := make([]HourStats, len(rows))
+	for i, row := range rows {
+		hours[i] = HourStats{EndpointID: row.EndpointID, Hour: row.Hour}
+		var parts []Stats
+		if err := json.Unmarshal([]byte(row.Stats), &parts); err != nil {
+			return nil, fmt.Errorf("read roll-up: %w", err)
+		}
+		for _, part := range parts {
+			hours[i].Add(part)
+		}
+	}
+	return hours, nil
+}
+
+// Add adds other to s.
+func (s *Stats) Add(other Stats) {
+	s.Attempts += other.Attempts
+	s.FirstAttempts += other.FirstAttempts
+	s.FirstSucceeded += other.FirstSucceeded
+	s.Succeeded += other.Succeeded
+	s.Failed += other.Failed
+	if s.Latency == nil {
+		s.Latency = make(Histogram, latencyBuckets)
+	}
+	for i := range min(len(other.Latency), latencyBuckets) {
+		s.Latency[i] += other.Latency[i]
+	}
+}
+
+// ErrorCount is how often attempts at an endpoint failed in one way.
+type ErrorCount struct {
+	EndpointID id.Endpoint
+	ErrorKind  ErrorKind
+	StatusCode int
+	Attempts   int
+}
+
+// Errors counts failed attempts by endpoint, kind and status, most frequent first. It needs analytics:read.
+func (s *Service) Errors(ctx context.Context, actor access.Actor, from, to time.Time, endpoint id.Endpoint) ([]ErrorCount, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.AnalyticsRead, tx.Now); err != nil {
+		return nil, err
+	}
+	var counts []ErrorCount
+	err := tx.Raw(`SELECT webhook_endpoint_id AS endpoint_id, error_kind, status_code, sum(attempts) AS attempts FROM delivery_rollups
+		WHERE organization_id = $1 AND hour BETWEEN date_trunc('hour', $2::timestamptz) AND $3 AND ($4::uuid IS NULL OR webhook_endpoint_id = $4)
+			AND error_kind <> '' AND attempts > 0
+		GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3`, actor.Organization, from, to, endpoint).Scan(&counts).Error
+	if err != nil {
+		return nil, fmt.Errorf("count errors: %w", err)
+	}
+	return counts, nil
+}
+
+// Standing is where an endpoint's deliveries are now.
+type Standing struct {
+	EndpointID id.Endpoint
+	// Waiting counts pending deliveries that are scheduled, Retrying those of them after a failed attempt, Parked those off
+	// the schedule, Held the failed ones that can still be retried.
+	Waiting, Retrying, Parked, Held int
+	// FirstExpiry is when the first payload of them is erased.
+	FirstExpiry *time.Time
+	// LastSuccess is the latest 2xx; RecentFailures counts the attempted deliveries since then, up to 10.
+	LastSuccess    *time.Time
+	LastAttempt    *time.Time
+	RecentFailures int
+}
+
+// Standings returns the standing of each live endpoint of the organization. It needs webhooks:read.
+func (s *Service) Standings(ctx context.Context, actor access.Actor) (map[id.Endpoint]Standing, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return nil, err
+	}
+	var rows []Standing
+	err := tx.Raw(`SELECT e.id AS endpoint_id, held.*, recent.*
+		FROM webhook_endpoints e
+		CROSS JOIN LATERAL (
+			SELECT count(*) FILTER (WHERE d.status = 'pending' AND d.next_attempt_at IS NOT NULL) AS waiting,
+				count(*) FILTER (WHERE d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count > 0) AS retrying,
+				count(*) FILTER (WHERE d.status = 'pending' AND d.next_attempt_at IS NULL) AS parked,
+				count(*) FILTER (WHERE d.status = 'failed') AS held,
+				min(d.payload_expires_at) AS first_expiry
+			FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND d.payload IS NOT NULL
+		) held
+		CROSS JOIN LATERAL (
+			SELECT max(r.last_attempt_at) FILTER (WHERE r.status = 'succeeded') AS last_success, max(r.last_attempt_at) AS last_attempt,
+				CASE WHEN bool_or(r.status = 'succeeded') THEN 0 ELSE count(*) END AS recent_failures
+			FROM (SELECT d.status, d.last_attempt_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND d.last_attempt_at IS NOT NULL
+				ORDER BY d.created_at DESC, d.id DESC LIMIT 10) r
+		) recent
+		WHERE e.organization_id = $1 AND e.deleted_at IS NULL`, actor.Organization).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("load standings: %w", err)
+	}
+	standings := make(map[id.Endpoint]Standing, len(rows))
+	for _, row := range rows {
+		standings[row.EndpointID] = row
+	}
+	return standings, nil
+}
+
+// Forecast counts the attempts that become due in each of the next hours, the overdue ones in the first. A zero endpoint
+// means all. It needs webhooks:read.
+func (s *Service) Forecast(ctx context.Context, actor access.Actor, endpoint id.Endpoint, hours int) ([]int, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return nil, err
+	}
+	var rows []struct{ Hour, Attempts int }
+	err := tx.Raw(`SELECT GREATEST(floor(extract(epoch FROM d.next_attempt_at - $2::timestamptz) / 3600), 0)::int AS hour, count(*) AS attempts
+		FROM webhook_endpoints e JOIN webhook_deliveries d ON d.webhook_endpoint_id = e.id
+		WHERE e.organization_id = $1 AND d.status = 'pending' AND d.next_attempt_at < $3 AND ($4::uuid IS NULL OR e.id = $4)
+		GROUP BY 1`, actor.Organization, tx.Now, tx.Now.Add(time.Duration(hours)*time.Hour), endpoint).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("load forecast: %w", err)
+	}
+	forecast := make([]int, hours)
+	for _, row := range rows {
+		if row.Hour < hours {
+			forecast[row.Hour] = row.Attempts
+		}
+	}
+	return forecast, nil
+}
+
+// KeyUse is how much an encryption key has been used.
+type KeyUse struct {
+	KeyID      id.Key
+	Deliveries int
+	// Waiting counts deliveries encrypted to the key that are not delivered and still hold their payload; LastExpiry is
+	// until when the receiver must keep the private half for them.
+	Waiting    int
+	LastExpiry *time.Time
+	LastUsed   *time.Time
+}
+
+// KeyUses returns the use of each key of an endpoint. It needs webhooks:read.
+func (s *Service) KeyUses(ctx context.Context, actor access.Actor, endpoint id.Endpoint) (map[id.Key]KeyUse, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return nil, err
+	}
+	var rows []KeyUse
+	err := tx.Raw(`SELECT d.webhook_encryption_key_id AS key_id, count(*) AS deliveries, count(*) FILTER (WHERE d.payload IS NOT NULL) AS waiting,
+			max(d.payload_expires_at) AS last_expiry, max(d.created_at) AS last_used
+		FROM webhook_deliveries d JOIN webhook_encryption_keys k ON k.id = d.webhook_encryption_key_id
+		WHERE d.organization_id = $1 AND k.webhook_endpoint_id = $2 GROUP BY 1`, actor.Organization, endpoint).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("load key use: %w", err)
+	}
+	uses := make(map[id.Key]KeyUse, len(rows))
+	for _, row := range rows {
+		uses[row.KeyID] = row
+	}
+	return uses, nil
+}
+
+// Backlog is the state of the pipeline as a whole, for the queue page and the metrics.
+type Backlog struct {
+	Due       int
+	InFlight  int
+	OldestDue *time.Time
+}
+
+// CountBacklog counts what is due and in flight in the whole system, up to 100,000 each.
+func (s *Service) CountBacklog(ctx context.Context) (Backlog, error) {
+	tx := s.DB.Reader(ctx)
+	var b Backlog
+	err := tx.Raw(`SELECT (SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at <= $1 LIMIT 100000) AS d) AS due,
+		(SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE status = 'delivering' LIMIT 100000) AS f) AS in_flight,
+		(SELECT min(next_attempt_at) FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at <= $1) AS oldest_due`, tx.Now).Scan(&b).Error
+	if err != nil {
+		return b, fmt.Errorf("count backlog: %w", err)
+	}
+	return b, nil
+}

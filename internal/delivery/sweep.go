@@ -1,0 +1,143 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+)
+
+// TakeDue returns deliveries that are due and have not been rung for lately, and marks them as rung. Each endpoint gives
+// at most perEndpoint of them, so that one endpoint's flood cannot hide another's rows; the endpoints in except give none.
+// Safe in many processes at once.
+func (s *Service) TakeDue(ctx context.Context, limit, perEndpoint int, except []id.Endpoint) ([]Due, error) {
+	tx := s.DB.Reader(ctx)
+	skip := make([]uuid.UUID, len(except))
+	for i, e := range except {
+		skip[i] = e.UUID
+	}
+	var rows []struct {
+		ID           id.Delivery
+		EndpointID   id.Endpoint
+		AttemptCount int
+		Run          int
+	}
+	err := tx.Raw(`WITH due AS (
+			SELECT picked.id FROM webhook_endpoints e CROSS JOIN LATERAL (
+				SELECT d.id, d.next_attempt_at FROM webhook_deliveries d
+				WHERE d.webhook_endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= $1 AND (d.rung_at IS NULL OR d.rung_at <= $2)
+				ORDER BY d.next_attempt_at LIMIT $3 FOR UPDATE OF d SKIP LOCKED
+			) picked
+			WHERE e.enabled AND e.deleted_at IS NULL AND e.id <> ALL($5::uuid[]) LIMIT $4
+		)
+		UPDATE webhook_deliveries d SET rung_at = $1 FROM due WHERE d.id = due.id
+		RETURNING d.id, d.webhook_endpoint_id AS endpoint_id, d.attempt_count, d.run`, tx.Now, tx.Now.Add(-RingWindow), perEndpoint, limit, skip).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("take due deliveries: %w", err)
+	}
+	due := make([]Due, len(rows))
+	for i, row := range rows {
+		due[i] = Due{DeliveryID: row.ID, EndpointID: row.EndpointID, Fresh: row.Run == 1 && row.AttemptCount == 0, At: tx.Now}
+	}
+	return due, nil
+}
+
+// SweepLeases takes up to limit deliveries back from workers whose lease ran out (contract section 7.6) and returns how
+// many it took.
+func (s *Service) SweepLeases(ctx context.Context, limit int) (int, error) {
+	var taken int
+	var marked []report
+	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		marked = nil
+		var orgs []id.Organization
+		err := tx.Raw("SELECT DISTINCT organization_id FROM webhook_deliveries WHERE status = 'delivering' AND lease_expires_at <= $1", tx.Now).Scan(&orgs).Error
+		if err != nil || len(orgs) == 0 {
+			return err
+		}
+		if err := tx.ShareOrganizations(orgs...); err != nil {
+			return fmt.Errorf("lock endpoints: %w", err)
+		}
+		var rows []struct {
+			Row         locked `gorm:"embedded"`
+			EventID     id.Event
+			NextTrigger Trigger
+			Worker      *string
+			// LeaseExpiresAt less the lease is when the worker claimed the row.
+			LeaseExpiresAt time.Time
+		}
+		err = tx.Raw(`SELECT `+lockedColumns+`, d.event_id, d.next_trigger, d.worker, d.lease_expires_at
+			FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
+			WHERE d.status = 'delivering' AND d.lease_expires_at <= $1 AND d.organization_id = ANY($2::uuid[])
+			ORDER BY d.id LIMIT $3 FOR UPDATE OF d SKIP LOCKED`, tx.Now, orgs, limit).Scan(&rows).Error
+		if err != nil {
+			return fmt.Errorf("find expired leases: %w", err)
+		}
+		w := s.newWriter(tx, randomSlot())
+		for _, row := range rows {
+			kind, claimedAt := WorkerLost, row.LeaseExpiresAt.Add(-Lease)
+			// Started at the claim: nobody knows whether it was sent.
+			a := Attempt{
+				ID: id.Attempt{UUID: tx.NewUUID()}, OrganizationID: row.Row.OrganizationID, WebhookDeliveryID: row.Row.ID,
+				Run: row.Row.Standing.Run, Number: row.Row.Standing.AttemptCount + 1, Status: Failed, Trigger: row.NextTrigger,
+				StartedAt: claimedAt, ErrorKind: &kind, Worker: row.Worker, CreatedAt: tx.Now,
+			}
+			o := outcome{kind: WorkerLost, startedAt: claimedAt, endedAt: tx.Now}
+			if row.Row.WithdrawnAt != nil {
+				c := &claim{ID: row.Row.ID, OrganizationID: row.Row.OrganizationID, EventID: row.EventID, LeaseToken: row.Row.LeaseToken}
+				marked = append(marked, report{claim: c, outcome: o, attempt: a})
+				continue
+			}
+			w.add(row.Row, o, a)
+		}
+		taken = len(rows)
+		return w.write()
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range marked {
+		if _, err := s.settle(ctx, r); err != nil {
+			// One row must not stop the others; it stays for the next sweep.
+			log(ctx, s.Log, slog.LevelError, "settle expired lease", "delivery_id", r.claim.ID, "error", err)
+		}
+	}
+	return taken, nil
+}
+
+// SweepPayloads erases up to limit payloads past their expiry, oldest first, and ends the pending deliveries among them
+// (contract section 7.9). Deliveries in flight are left alone.
+func (s *Service) SweepPayloads(ctx context.Context, limit int) (int, error) {
+	var count int
+	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		var rows []struct {
+			OrganizationID id.Organization
+			EndpointID     id.Endpoint
+			WasPending     bool
+		}
+		err := tx.Raw(`WITH old AS (
+				SELECT id, status FROM webhook_deliveries WHERE payload IS NOT NULL AND payload_expires_at <= $1 AND status IN ('pending', 'failed')
+				ORDER BY payload_expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+			)
+			UPDATE webhook_deliveries d SET status = 'failed', next_attempt_at = NULL, payload = NULL, payload_expires_at = NULL,
+				payload_scrubbed_at = $1, payload_retention_reason = 'expired', updated_at = $1
+			FROM old WHERE d.id = old.id
+			RETURNING d.organization_id, d.webhook_endpoint_id AS endpoint_id, old.status = 'pending' AS was_pending`, tx.Now, limit).Scan(&rows).Error
+		if err != nil {
+			return fmt.Errorf("erase expired payloads: %w", err)
+		}
+		ended := tallies{}
+		for _, row := range rows {
+			if row.WasPending {
+				ended.addEnd(row.OrganizationID, row.EndpointID, tx.Now, Failed, ErrorKind(Expired), 0)
+			}
+		}
+		count = len(rows)
+		return ended.write(tx, randomSlot())
+	})
+	return count, err
+}
