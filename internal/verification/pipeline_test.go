@@ -1,0 +1,350 @@
+package verification_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/verification"
+	"kaylehooks/internal/webhook"
+)
+
+func TestPipeline_SuccessArrivesSignedAndEncrypted(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	s, _ := h.open(verification.NewSession{})
+	h.succeed(s)
+	h.deliver()
+
+	got := r.seen()
+	if len(got) != 1 {
+		t.Fatalf("%d requests, want 1", len(got))
+	}
+	wantSigned(t, got[0], r.secret, h.clock.Now())
+	if got[0].header.Get("Content-Type") != "application/jose" || got[0].header.Get("X-Kayle-Event") != "verification.session.succeeded" {
+		t.Errorf("headers %v", got[0].header)
+	}
+	if got[0].payload.Metadata.VerificationSessionID != s.ID.String() {
+		t.Errorf("session %q, want %q", got[0].payload.Metadata.VerificationSessionID, s.ID)
+	}
+	var data event.SucceededData
+	h.check(json.Unmarshal(got[0].payload.Data, &data))
+	if len(data.Claims) != 12 || data.Claims["family_name"] != "DOE" || data.Claims["given_names"] != nil {
+		t.Errorf("claims %v: want every key of the contract, null where not selected", data.Claims)
+	}
+	if diff := cmp.Diff([]string{"family_name", "kayle_document_id"}, data.SelectedFieldKeys); diff != "" {
+		t.Errorf("selected_field_keys: %s", diff)
+	}
+	d := h.of(s, r)["session.succeeded"]
+	if d.Status != delivery.Succeeded || d.AttemptCount != 1 || d.PayloadScrubbedAt == nil || d.Reason() != delivery.Delivered || *d.LastStatusCode != 204 {
+		t.Errorf("delivery %+v", d)
+	}
+	if d.ID.String() != got[0].header.Get("X-Kayle-Delivery-Id") {
+		t.Errorf("delivery id %s, header %s", d.ID, got[0].header.Get("X-Kayle-Delivery-Id"))
+	}
+}
+
+func TestPipeline_FollowsTheWholeSchedule(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	r.status(http.StatusInternalServerError)
+	s, _ := h.open(verification.NewSession{})
+	h.check(h.sessions.Cancel(t.Context(), h.engine, s.ID))
+	h.deliver()
+	for k, delay := range delivery.RetryDelays() {
+		d := h.of(s, r)["session.cancelled"]
+		if d.Status != delivery.Pending || d.AttemptCount != k+1 {
+			t.Fatalf("after attempt %d: %s with %d attempts", k+1, d.Status, d.AttemptCount)
+		}
+		wait := d.NextAttemptAt.Sub(*d.LastAttemptAt)
+		if k == 0 && wait != delay || wait < delay || wait > delay+delay/10 {
+			t.Errorf("wait before attempt %d is %s, want %s to +10 %%", k+2, wait, delay)
+		}
+		if d.PayloadExpiresAt.Before(d.NextAttemptAt.Add(delivery.ScheduleSlack)) {
+			t.Errorf("payload ends %s, before the next attempt's slack", d.PayloadExpiresAt)
+		}
+		h.clock.Set(*d.NextAttemptAt)
+		h.work()
+	}
+	d := h.of(s, r)["session.cancelled"]
+	if d.Status != delivery.Failed || d.AttemptCount != 8 || d.Reason() != delivery.TerminalFailureRetention || !d.PayloadHeld(h.clock.Now()) {
+		t.Fatalf("after the last attempt: %+v", d)
+	}
+	bodies := map[string]bool{}
+	for _, got := range r.seen() {
+		bodies[got.body] = true
+	}
+	if len(r.seen()) != 8 || len(bodies) != 1 {
+		t.Errorf("%d requests with %d different bodies, want 8 with one", len(r.seen()), len(bodies))
+	}
+
+	r.status(http.StatusOK)
+	retried, err := h.deliveries.Retry(t.Context(), h.owner, d.ID)
+	h.check(err)
+	if retried.Run != 2 || retried.AttemptCount != 0 || retried.LastStatusCode != nil {
+		t.Errorf("retried %+v", retried)
+	}
+	h.deliver()
+	d = h.of(s, r)["session.cancelled"]
+	if d.Status != delivery.Succeeded || d.Run != 2 || d.AttemptCount != 1 {
+		t.Errorf("after the retry: %+v", d)
+	}
+	attempts, _, err := h.deliveries.Attempts(t.Context(), h.owner, d.ID, delivery.AttemptsPage{Limit: 100})
+	h.check(err)
+	if len(attempts) != 9 || attempts[8].Trigger != delivery.Manual || attempts[8].Run != 2 {
+		t.Errorf("%d attempts, last %+v", len(attempts), attempts[len(attempts)-1])
+	}
+}
+
+func TestPipeline_EndpointWithoutKeyFailsClosed(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	with, without := h.endpoint(), h.keylessEndpoint()
+	s, _ := h.open(verification.NewSession{})
+	h.check(h.sessions.Cancel(t.Context(), h.engine, s.ID))
+	h.deliver()
+	d := h.of(s, without)["session.cancelled"]
+	if d.Status != delivery.Failed || d.Reason() != delivery.NoActiveKey || d.State() != delivery.StateBlocked || len(without.seen()) != 0 {
+		t.Errorf("delivery without key: %+v, %d requests", d, len(without.seen()))
+	}
+	if h.of(s, with)["session.cancelled"].Status != delivery.Succeeded {
+		t.Error("the neighbour was affected")
+	}
+	e, err := event.Get(t.Context(), h.db, h.owner, d.EventID)
+	h.check(err)
+	reasons := map[event.Reason]int{}
+	for _, route := range e.Routing {
+		reasons[route.Reason]++
+	}
+	if diff := cmp.Diff(map[event.Reason]int{event.Subscribed: 1, event.NoActiveKey: 1}, reasons); diff != "" {
+		t.Errorf("routing: %s", diff)
+	}
+	if _, err := h.deliveries.Retry(t.Context(), h.owner, d.ID); err == nil {
+		t.Error("a delivery without payload was retried")
+	}
+}
+
+func TestPipeline_DisabledEndpointParksAndResumes(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	r.status(http.StatusBadGateway)
+	s, _ := h.open(verification.NewSession{})
+	h.check(h.sessions.Cancel(t.Context(), h.engine, s.ID))
+	h.deliver()
+	off, on := false, true
+	_, err := h.webhooks.UpdateEndpoint(t.Context(), h.owner, r.ID, webhook.EndpointChange{Enabled: &off})
+	h.check(err)
+	if d := h.of(s, r)["session.cancelled"]; d.State() != delivery.StateParked || d.AttemptCount != 1 {
+		t.Fatalf("parked: %+v", d)
+	}
+	h.clock.Advance(20 * time.Hour)
+	h.work()
+	r.status(http.StatusOK)
+	_, err = h.webhooks.UpdateEndpoint(t.Context(), h.owner, r.ID, webhook.EndpointChange{Enabled: &on})
+	h.check(err)
+	h.deliver()
+	if d := h.of(s, r)["session.cancelled"]; d.Status != delivery.Succeeded || d.AttemptCount != 2 {
+		t.Errorf("after enable: %+v", d)
+	}
+}
+
+func TestPipeline_DeletedEndpointHoldsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	r.status(http.StatusBadGateway)
+	s, _ := h.open(verification.NewSession{})
+	h.check(h.sessions.Cancel(t.Context(), h.engine, s.ID))
+	h.deliver()
+	h.check(h.webhooks.DeleteEndpoint(t.Context(), h.owner, r.ID))
+	d := h.of(s, r)["session.cancelled"]
+	if d.State() != delivery.StateEndpointDeleted || d.PayloadExpiresAt != nil {
+		t.Errorf("delivery %+v", d)
+	}
+	secrets := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM webhook_endpoints WHERE signing_secret IS NOT NULL")
+	keys := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM webhook_encryption_keys WHERE is_active")
+	if secrets != 0 || keys != 0 {
+		t.Errorf("%d secrets and %d active keys left", secrets, keys)
+	}
+	fixture.WantFault(t, h.webhooks.DeleteEndpoint(t.Context(), h.owner, r.ID), webhook.ErrEndpointNotFound)
+}
+
+func TestPipeline_LostWorkerIsMadeUpFor(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	s, _ := h.open(verification.NewSession{})
+	h.check(h.sessions.Cancel(t.Context(), h.engine, s.ID))
+	d := h.of(s, r)["session.cancelled"]
+	for lost := 1; lost <= 3; lost++ {
+		fixture.Exec(t, h.db, `UPDATE webhook_deliveries SET status = 'delivering', lease_token = gen_random_uuid(), lease_expires_at = $1, next_attempt_at = NULL WHERE id = $2`,
+			h.clock.Now().Add(delivery.Lease), d.ID)
+		h.clock.Advance(delivery.Lease)
+		taken, err := h.deliveries.SweepLeases(t.Context(), 100)
+		h.check(err)
+		got := h.of(s, r)["session.cancelled"]
+		counted := 0
+		if lost == 3 {
+			counted = 1
+		}
+		if taken != 1 || got.Status != delivery.Pending || got.AttemptCount != counted {
+			t.Fatalf("after loss %d: took %d, %s with %d attempts", lost, taken, got.Status, got.AttemptCount)
+		}
+	}
+	h.clock.Advance(10 * time.Second)
+	h.work()
+	if d = h.of(s, r)["session.cancelled"]; d.Status != delivery.Succeeded || d.AttemptCount != 2 {
+		t.Errorf("in the end: %+v", d)
+	}
+}
+
+func TestPipeline_ExpiryIsSweptAndLazy(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	swept, _ := h.open(verification.NewSession{})
+	lazy, _ := h.open(verification.NewSession{})
+	h.clock.Advance(verification.TTL)
+	_, err := h.sessions.Start(t.Context(), h.engine, lazy.ID)
+	fixture.WantFault(t, err, verification.ErrExpired)
+	n, err := h.sessions.ExpireOverdue(t.Context(), 100)
+	h.check(err)
+	if n != 1 {
+		t.Errorf("swept %d sessions, want 1", n)
+	}
+	h.deliver()
+	for _, s := range []verification.Session{swept, lazy} {
+		if h.reload(s).Status != verification.Expired || h.of(s, r)["session.expired"].Status != delivery.Succeeded {
+			t.Errorf("session %s is %s", s.ID, h.reload(s).Status)
+		}
+	}
+}
+
+func TestPipeline_PayloadSweepEndsWhatIsPastItsTime(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	s, _ := h.open(verification.NewSession{})
+	h.check(h.sessions.Cancel(t.Context(), h.engine, s.ID))
+	h.clock.Advance(delivery.Window() + 72*time.Hour)
+	n, err := h.deliveries.SweepPayloads(t.Context(), 500)
+	h.check(err)
+	if d := h.of(s, r)["session.cancelled"]; n != 1 || d.State() != delivery.StateExpired || d.NextAttemptAt != nil {
+		t.Errorf("swept %d, delivery %+v", n, d)
+	}
+}
+
+func TestCheckFailures_EndTheSessionOnlyWhenTheBudgetIsUsed(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[verification.FailureCode]int{
+		verification.DocumentAuthenticityFailed:           3,
+		verification.DocumentActiveAuthenticationFailed:   3,
+		verification.DocumentChipAuthenticationFailed:     3,
+		verification.LivenessFailed:                       3,
+		verification.SelfieFaceMismatch:                   3,
+		verification.DocumentAntiCloningAttestationFailed: 1,
+		verification.DocumentDataInvalid:                  0,
+	} {
+		t.Run(string(code), func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			r := h.endpoint()
+			s, _ := h.open(verification.NewSession{})
+			for i := 1; i <= 4; i++ {
+				got, err := h.sessions.ReportFailure(t.Context(), h.engine, s.ID, code)
+				if want > 0 && i > want {
+					fixture.WantFault(t, err, verification.ErrNotActive)
+					continue
+				}
+				h.check(err)
+				ended := want > 0 && i == want
+				if (got.Status == verification.Failed) != ended {
+					t.Fatalf("after report %d the session is %s", i, got.Status)
+				}
+			}
+			h.deliver()
+			if want == 0 {
+				if len(r.seen()) != 0 {
+					t.Error("a non-terminal failure created an event")
+				}
+				return
+			}
+			var data event.FailedData
+			h.check(json.Unmarshal(r.seen()[0].payload.Data, &data))
+			if data.FailureCode != string(code) {
+				t.Errorf("data %+v", data)
+			}
+		})
+	}
+}
+
+func TestSuccess_BadClaimsStoreNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.endpoint()
+	s, _ := h.open(verification.NewSession{ShareFields: json.RawMessage(`{"family_name":{"required":true,"reason":"contract"},"age_over_18":{"required":false,"reason":"age"}}`)})
+	ok := json.RawMessage(`"` + documentID + `"`)
+	for name, c := range map[string]struct {
+		claims   map[string]json.RawMessage
+		selected []string
+		field    string
+	}{
+		"missing required":  {map[string]json.RawMessage{"kayle_document_id": ok}, []string{"kayle_document_id"}, "selected_field_keys"},
+		"wrong type":        {map[string]json.RawMessage{"kayle_document_id": ok, "family_name": []byte(`7`)}, []string{"kayle_document_id", "family_name"}, "claims.family_name"},
+		"selected but gone": {map[string]json.RawMessage{"kayle_document_id": ok}, []string{"kayle_document_id", "family_name"}, "claims.family_name"},
+		"not selected":      {map[string]json.RawMessage{"kayle_document_id": ok, "family_name": []byte(`"DOE"`), "age_over_18": []byte(`true`)}, []string{"kayle_document_id", "family_name"}, "claims.age_over_18"},
+		"not in contract":   {map[string]json.RawMessage{"kayle_document_id": ok, "family_name": []byte(`"DOE"`), "given_names": []byte(`"J"`)}, []string{"kayle_document_id", "family_name"}, "claims"},
+		"repeated":          {map[string]json.RawMessage{"kayle_document_id": ok, "family_name": []byte(`"DOE"`)}, []string{"kayle_document_id", "family_name", "family_name"}, "selected_field_keys"},
+		"unknown selected":  {map[string]json.RawMessage{"kayle_document_id": ok, "family_name": []byte(`"DOE"`)}, []string{"kayle_document_id", "family_name", "x"}, "selected_field_keys"},
+	} {
+		_, err := h.sessions.ReportSuccess(t.Context(), h.engine, s.ID, c.claims, c.selected)
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+			continue
+		}
+		fixture.WantField(t, err, c.field)
+	}
+	if got := h.reload(s); got.Status != verification.Created {
+		t.Errorf("the session is %s", got.Status)
+	}
+	if n := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM events"); n != 0 {
+		t.Errorf("%d events", n)
+	}
+}
+
+func TestOperations_AskForTheirScope(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	s, _ := h.open(verification.NewSession{})
+	none := access.Actor{Type: access.APIKey, Organization: h.owner.Organization, Scopes: []access.Scope{access.AnalyticsRead}}
+	other := access.Actor{Type: access.APIKey, Scopes: access.Scopes()}
+	other.Organization, _ = fixture.Organization(t, h.db)
+	ops := map[string]func(access.Actor) error{
+		"get":   func(a access.Actor) error { _, err := h.sessions.Get(t.Context(), a, s.ID); return err },
+		"start": func(a access.Actor) error { _, err := h.sessions.Start(t.Context(), a, s.ID); return err },
+		"fail": func(a access.Actor) error {
+			_, err := h.sessions.ReportFailure(t.Context(), a, s.ID, verification.LivenessFailed)
+			return err
+		},
+		"cancel": func(a access.Actor) error { return h.sessions.Cancel(t.Context(), a, s.ID) },
+	}
+	for name, op := range ops {
+		if err := op(none); err == nil {
+			t.Errorf("%s: allowed without scope", name)
+		}
+		fixture.WantFault(t, op(other), verification.ErrNotFound)
+	}
+	if got := h.reload(s); got.Status != verification.Created {
+		t.Errorf("the session is %s", got.Status)
+	}
+}
