@@ -1,0 +1,174 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/id"
+)
+
+// Lanes are the queues. Each has a server of its own in every worker, so that none can starve another.
+const (
+	LaneFresh = "fresh" // first attempts
+	LaneRetry = "retry" // later attempts
+	LaneSlow  = "slow"  // endpoints that answer slowly or not at all
+)
+
+// Lanes lists the lanes.
+func Lanes() []string { return []string{LaneFresh, LaneRetry, LaneSlow} }
+
+const (
+	taskType = "deliver"
+	// highWater is how many tasks may wait in Redis; beyond it nobody rings, and the feeder catches up later.
+	highWater = 5_000
+	// bellBuffer is how many rings wait in memory for Redis; beyond it they are dropped, which costs RingWindow at most.
+	bellBuffer = 20_000
+	// depthEvery is how old the known number of waiting tasks may be.
+	depthEvery = 250 * time.Millisecond
+	// taskTimeout bounds one handler; claims, one exchange and the recording of its result fit several times.
+	taskTimeout = 2 * time.Minute
+	// noArchive is a number of retries that is never reached. An archived task would keep its id for months.
+	noArchive = 1 << 30
+)
+
+// Bell rings for deliveries. It never blocks its caller.
+type Bell struct {
+	redis  redis.UniversalClient
+	client *asynq.Client
+	log    *slog.Logger
+	now    func() time.Time
+	rings  chan ring
+	done   sync.WaitGroup
+
+	// lane overrides the lane by what a worker knows of the endpoint; set by the worker before it starts.
+	lane func(delivery.Due) string
+
+	depth   atomic.Int64
+	depthAt atomic.Int64
+	failing atomic.Bool
+}
+
+type ring struct {
+	due  delivery.Due
+	lane string
+}
+
+// NewBell returns a bell on the Redis client, which stays the caller's. Close ends it.
+func NewBell(client redis.UniversalClient, now func() time.Time, log *slog.Logger) *Bell {
+	b := &Bell{redis: client, client: asynq.NewClientFromRedisClient(client), log: log, now: now, rings: make(chan ring, bellBuffer), lane: laneOf}
+	const ringers = 4
+	for range ringers {
+		b.done.Go(b.run)
+	}
+	return b
+}
+
+// Close rings what is left and ends the bell. Nobody may ring afterwards.
+func (b *Bell) Close() {
+	close(b.rings)
+	b.done.Wait()
+}
+
+func laneOf(due delivery.Due) string {
+	if due.Fresh {
+		return LaneFresh
+	}
+	return LaneRetry
+}
+
+// Ring wakes the workers for the deliveries.
+func (b *Bell) Ring(due []delivery.Due) {
+	for _, d := range due {
+		b.ringIn(d, b.lane(d))
+	}
+}
+
+func (b *Bell) ringIn(due delivery.Due, lane string) {
+	select {
+	case b.rings <- ring{due, lane}:
+	default: // the feeder will find it
+	}
+}
+
+func (b *Bell) run() {
+	for r := range b.rings {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		err := b.enqueue(ctx, r)
+		cancel()
+		b.report(err)
+	}
+}
+
+func (b *Bell) enqueue(ctx context.Context, r ring) error {
+	if depth, err := b.Depth(ctx); err != nil || depth >= highWater {
+		return err
+	}
+	_, err := b.client.EnqueueContext(ctx, asynq.NewTask(taskType, payloadOf(r.due)),
+		asynq.Queue(r.lane), asynq.TaskID(fmt.Sprintf("%s:%d", r.due.DeliveryID, r.due.At.UnixMicro())),
+		asynq.MaxRetry(noArchive), asynq.Timeout(taskTimeout))
+	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		return fmt.Errorf("ring: %w", err)
+	}
+	return nil
+}
+
+// report logs the beginning and the end of an outage rather than every ring in it.
+func (b *Bell) report(err error) {
+	switch {
+	case err != nil && b.failing.CompareAndSwap(false, true):
+		b.log.Error("cannot ring, the feeder will make up for it", "error", err)
+	case err == nil && b.failing.CompareAndSwap(true, false):
+		b.log.Info("ringing again")
+	}
+}
+
+// Depth returns about how many tasks wait in all lanes.
+func (b *Bell) Depth(ctx context.Context) (int64, error) {
+	now := b.now().UnixNano()
+	last := b.depthAt.Load()
+	if now-last < int64(depthEvery) || !b.depthAt.CompareAndSwap(last, now) {
+		return b.depth.Add(1), nil
+	}
+	pipe := b.redis.Pipeline()
+	lengths := make([]*redis.IntCmd, 0, len(Lanes()))
+	for _, lane := range Lanes() {
+		lengths = append(lengths, pipe.LLen(ctx, "asynq:{"+lane+"}:pending"))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return 0, fmt.Errorf("read queue lengths: %w", err)
+	}
+	var depth int64
+	for _, length := range lengths {
+		depth += length.Val()
+	}
+	b.depth.Store(depth)
+	return depth, nil
+}
+
+// A payload is "<delivery> <endpoint>": ids only, since asynq shows and copies payloads freely.
+func payloadOf(due delivery.Due) []byte {
+	return []byte(due.DeliveryID.String() + " " + due.EndpointID.String())
+}
+
+func parsePayload(b []byte) (delivery.Due, error) {
+	deliveryText, endpointText, _ := strings.Cut(string(b), " ")
+	d, err := id.Parse[id.DeliveryKind](deliveryText)
+	if err != nil {
+		return delivery.Due{}, fmt.Errorf("task payload: %w", err)
+	}
+	e, err := id.Parse[id.EndpointKind](endpointText)
+	if err != nil {
+		return delivery.Due{}, fmt.Errorf("task payload: %w", err)
+	}
+	return delivery.Due{DeliveryID: d, EndpointID: e}, nil
+}

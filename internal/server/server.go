@@ -1,0 +1,153 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/logging"
+	"kaylehooks/web/static"
+)
+
+// Config is what New puts under one roof.
+type Config struct {
+	// API serves /v1, /openapi and /reference; Pages everything else.
+	API, Pages http.Handler
+	// Monitor serves /monitor, already behind sign-in; nil leaves it out.
+	Monitor http.Handler
+	// Ready reports what keeps this process from serving, by name; an empty map means ready.
+	Ready func(ctx context.Context) map[string]error
+	// Metrics is served at /metrics to callers on this machine only; nil leaves it out.
+	Metrics prometheus.Gatherer
+	// HTTPS adds Strict-Transport-Security.
+	HTTPS bool
+	Log   *slog.Logger
+	Now   func() time.Time
+}
+
+// New returns the root handler.
+func New(c Config) http.Handler {
+	mux := http.NewServeMux()
+	for _, pattern := range []string{"/v1", "/v1/", "/openapi", "/reference", "/reference/"} {
+		mux.Handle(pattern, c.API)
+	}
+	mux.Handle("/static/", static.Handler())
+	mux.Handle("/favicon.ico", static.Favicon())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", c.ready)
+	if c.Metrics != nil {
+		mux.Handle("GET /metrics", onThisMachine(promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{})))
+	}
+	if c.Monitor != nil {
+		mux.Handle(monitorRoot, http.RedirectHandler(monitorRoot+"/", http.StatusSeeOther))
+		mux.Handle(monitorRoot+"/", c.Monitor)
+	}
+	mux.Handle("/", c.Pages)
+	// Not the mux alone: it would clean paths such as /v1//x with a redirect of its own, and /v1 answers in its envelope.
+	root := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1" || strings.HasPrefix(r.URL.Path, "/v1/") {
+			c.API.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+	return c.logged(c.headed(root))
+}
+
+// headed sets the headers that every response has (contract section 8.9); a handler may narrow the policy further.
+func (c Config) headed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		if c.HTTPS {
+			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// tokenPath matches the paths that carry a secret; the log must not.
+var tokenPath = regexp.MustCompile(`^(/invitations/).+`)
+
+// logged writes one line per request: never the query, a body or a header.
+func (c Config) logged(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started := c.Now()
+		// Ours alone: a caller's own id could be anything.
+		requestID := "req_" + id.NewUUID(started).String()
+		r = r.WithContext(logging.With(r.Context(), logging.RequestID, requestID))
+		w.Header().Set("X-Request-Id", requestID)
+		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(rec, r)
+		level := slog.LevelInfo
+		switch {
+		case rec.status >= 500:
+			level = slog.LevelError
+		case strings.HasPrefix(r.URL.Path, "/static/"), r.URL.Path == "/healthz", r.URL.Path == "/readyz", r.URL.Path == "/metrics":
+			level = slog.LevelDebug
+		}
+		c.Log.Log(r.Context(), level, "request", "method", r.Method, "path", tokenPath.ReplaceAllString(r.URL.Path, "${1}…"), "status", rec.status,
+			"bytes", rec.bytes, "duration_ms", c.Now().Sub(started).Milliseconds())
+	})
+}
+
+// recorder notes what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int
+	wrote  bool
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if !r.wrote {
+		r.status, r.wrote = status, true
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.wrote = true
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += n
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}
+
+// ready says whether the process can serve, and by name what it lacks. The reasons stay in the log.
+func (c Config) ready(w http.ResponseWriter, r *http.Request) {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	missing := c.Ready(ctx)
+	if len(missing) == 0 {
+		plain(w, http.StatusOK, "ready\n")
+		return
+	}
+	var text strings.Builder
+	for name, err := range missing {
+		c.Log.WarnContext(ctx, "not ready", "missing", name, "error", err)
+		text.WriteString(name + " does not answer\n")
+	}
+	plain(w, http.StatusServiceUnavailable, text.String())
+}
