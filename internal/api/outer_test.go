@@ -1,0 +1,210 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
+)
+
+func TestOuter_EveryRefusalHasTheEnvelope(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	const endpoints = "/v1/webhooks/endpoints"
+	large := `{"url":"` + strings.Repeat("x", bodyMax) + `"}`
+	exact := `{"x":"` + strings.Repeat("x", bodyMax-len(`{"x":""}`)) + `"}`
+	for name, tc := range map[string]struct {
+		method, path string
+		body         any
+		headers      []string
+		status       int
+		code         string
+	}{
+		"unknown route":        {"GET", "/v1/nothing", nil, nil, 404, "NOT_FOUND"},
+		"root":                 {"GET", "/v1", nil, nil, 404, "NOT_FOUND"},
+		"trailing slash":       {"GET", endpoints + "/", nil, nil, 404, "NOT_FOUND"},
+		"double slash":         {"GET", "/v1//webhooks/endpoints", nil, nil, 404, "NOT_FOUND"},
+		"dots":                 {"GET", "/v1/x/../sessions", nil, nil, 404, "NOT_FOUND"},
+		"unknown route first":  {"GET", "/v1/nothing", nil, []string{"Authorization", ""}, 404, "NOT_FOUND"},
+		"method":               {"PUT", endpoints, `x`, []string{"Authorization", ""}, 405, "METHOD_NOT_ALLOWED"},
+		"options":              {"OPTIONS", endpoints, nil, nil, 405, "METHOD_NOT_ALLOWED"},
+		"no key":               {"GET", endpoints, nil, []string{"Authorization", ""}, 401, "UNAUTHORIZED"},
+		"blank key":            {"GET", endpoints, nil, []string{"Authorization", "Bearer  "}, 401, "UNAUTHORIZED"},
+		"other scheme":         {"GET", endpoints, nil, []string{"Authorization", "bearer " + h.key}, 401, "UNAUTHORIZED"},
+		"bare key":             {"GET", endpoints, nil, []string{"Authorization", h.key}, 401, "UNAUTHORIZED"},
+		"unknown key":          {"GET", endpoints, nil, []string{"Authorization", "Bearer kk_" + strings.Repeat("a", 32)}, 401, "UNAUTHORIZED"},
+		"key before type":      {"POST", endpoints, `{}`, []string{"Authorization", "", "Content-Type", "text/plain"}, 401, "UNAUTHORIZED"},
+		"no type":              {"POST", endpoints, `{}`, []string{"Content-Type", ""}, 415, "UNSUPPORTED_MEDIA_TYPE"},
+		"wrong type":           {"POST", endpoints, `{}`, []string{"Content-Type", "text/json"}, 415, "UNSUPPORTED_MEDIA_TYPE"},
+		"odd type":             {"POST", endpoints, `{}`, []string{"Content-Type", "json"}, 415, "UNSUPPORTED_MEDIA_TYPE"},
+		"form":                 {"POST", endpoints, `url=x`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "UNSUPPORTED_MEDIA_TYPE"},
+		"type before size":     {"POST", endpoints, large, []string{"Content-Type", "text/plain"}, 415, "UNSUPPORTED_MEDIA_TYPE"},
+		"too large":            {"POST", endpoints, large, nil, 413, "PAYLOAD_TOO_LARGE"},
+		"just not too large":   {"POST", endpoints, exact, nil, 400, "BAD_REQUEST"},
+		"with charset":         {"POST", endpoints, `{}`, []string{"Content-Type", "application/json; charset=utf-8"}, 400, "BAD_REQUEST"},
+		"with suffix":          {"POST", endpoints, `{}`, []string{"Content-Type", "application/vnd.x+json"}, 400, "BAD_REQUEST"},
+		"long id":              {"GET", endpoints + "/whe_" + strings.Repeat("a", 200), nil, nil, 400, "BAD_REQUEST"},
+		"odd id":               {"GET", endpoints + "/whe.x", nil, nil, 400, "BAD_REQUEST"},
+		"other prefix":         {"GET", endpoints + "/evt_01kdvdna00e4hr28t5cy4tqkff", nil, nil, 404, "NOT_FOUND"},
+		"upper case id":        {"GET", endpoints + "/whe_01KDVDNA00E4HR28T5CY4TQKFF", nil, nil, 404, "NOT_FOUND"},
+		"overflow":             {"GET", endpoints + "/whe_8zzzzzzzzzzzzzzzzzzzzzzzzz", nil, nil, 404, "NOT_FOUND"},
+		"zero id":              {"GET", endpoints + "/whe_00000000000000000000000000", nil, nil, 404, "NOT_FOUND"},
+		"accept is ignored":    {"GET", endpoints + "/whe_x", nil, []string{"Accept", "text/html"}, 404, "NOT_FOUND"},
+		"limit":                {"GET", endpoints + "?limit=0", nil, nil, 400, "BAD_REQUEST"},
+		"greater limit":        {"GET", endpoints + "?limit=101", nil, nil, 400, "BAD_REQUEST"},
+		"empty limit":          {"GET", endpoints + "?limit=", nil, nil, 400, "BAD_REQUEST"},
+		"limit is no number":   {"GET", endpoints + "?limit=ten", nil, nil, 400, "BAD_REQUEST"},
+		"cursor":               {"GET", endpoints + "?starting_after=whe_x", nil, nil, 400, "INVALID_REQUEST"},
+		"long cursor":          {"GET", endpoints + "?starting_after=" + strings.Repeat("x", 300), nil, nil, 400, "INVALID_REQUEST"},
+		"empty cursor":         {"GET", endpoints + "?starting_after=", nil, nil, 400, "INVALID_REQUEST"},
+		"unknown cursor":       {"GET", endpoints + "?starting_after=whe_01kdvdna00e4hr28t5cy4tqkff", nil, nil, 400, "INVALID_REQUEST"},
+		"document, wrong verb": {"POST", "/openapi", nil, nil, 405, "METHOD_NOT_ALLOWED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := *h
+			h.T = t
+			got := h.do(tc.method, tc.path, tc.body, tc.headers...).refused(tc.status, tc.code)
+			if (tc.status == 405) != (got.header.Get("Allow") != "") {
+				t.Errorf("Allow is %q", got.header.Get("Allow"))
+			}
+			if (tc.code == "BAD_REQUEST") != (len(got.fields()) > 0) {
+				t.Errorf("fields in %s", got.raw)
+			}
+		})
+	}
+}
+
+func TestOuter_APanicIsAnOrdinary500(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.door.mux.HandleFunc("GET /v1/panic", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write([]byte(`{"data":`))
+		panic("kk_secret in a panic")
+	})
+	w := httptest.NewRecorder()
+	h.door.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/panic", nil))
+	if w.Code != 500 || !strings.HasPrefix(w.Body.String(), `{"data":null,"error":{"code":"INTERNAL_SERVER_ERROR"`) || strings.Contains(w.Body.String(), "secret") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if log := h.log.String(); !strings.Contains(log, "request panicked") || strings.Contains(log, "secret") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestOuter_ADatabaseErrorNeverReachesTheClient(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.exec("ALTER TABLE webhook_endpoints RENAME TO elsewhere")
+	got := h.do("GET", "/v1/webhooks/endpoints", nil).refused(500, "INTERNAL_SERVER_ERROR")
+	if strings.Contains(got.raw, "relation") || !strings.Contains(h.log.String(), "request failed") {
+		t.Errorf("answer %s, log %s", got.raw, h.log)
+	}
+}
+
+func TestOuter_WriteFailsWithItsAuditRow(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.exec("ALTER TABLE audit_logs ADD CONSTRAINT broken CHECK (event <> 'webhook_endpoint.created') NOT VALID")
+	h.do("POST", "/v1/webhooks/endpoints", `{"url":"https://receiver.example.com/"}`, "Idempotency-Key", "a").refused(500, "INTERNAL_SERVER_ERROR")
+	if n := h.count("SELECT (SELECT count(*) FROM webhook_endpoints) + (SELECT count(*) FROM idempotency_keys)"); n != 0 {
+		t.Errorf("%d rows were left", n)
+	}
+}
+
+func TestOuter_RateLimitPerKey(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, func(c *Config) { c.RateKeyPerSecond, c.RateKeyBurst = 1, 2 })
+	h.do("GET", "/v1/sessions", nil).ok(200)
+	h.do("GET", "/v1/sessions", nil).ok(200)
+	got := h.do("POST", "/v1/sessions", `{`, "Content-Type", "text/plain").refused(429, "RATE_LIMITED")
+	if got.header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
+	}
+	h.as(h.issue(h.owner, access.SessionsRead)).do("GET", "/v1/sessions", nil).ok(200)
+}
+
+func TestOuter_RateLimitOfPublicCancelIsPerClient(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, func(c *Config) { c.RateIPPerMinute, c.RateIPBurst, c.TrustedProxyHops = 1, 1, 1 })
+	h.newEndpoint()
+	session, token := h.newSession()
+	path := "/v1/verify/session/" + session + "/cancel"
+	body := map[string]any{"cancel_token": token}
+	h.do("POST", path, body, "X-Forwarded-For", "203.0.113.9, 198.51.100.1", "Authorization", "").ok(204)
+	got := h.do("POST", path, body, "X-Forwarded-For", "198.51.100.1", "Authorization", "").refused(429, "RATE_LIMITED")
+	if got.header.Get("Retry-After") != "60" {
+		t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
+	}
+	h.do("POST", path, body, "X-Forwarded-For", "198.51.100.2", "Authorization", "").ok(204)
+	h.do("GET", "/v1/verify/session/"+session+"/status", nil, "X-Forwarded-For", "198.51.100.1", "Authorization", "").ok(200)
+}
+
+func TestOuter_AuditNamesTheTrueActor(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, func(c *Config) { c.TrustedProxyHops = 1 })
+	got := h.do("POST", "/v1/webhooks/endpoints", `{"url":"https://receiver.example.com/"}`, "X-Forwarded-For", "198.51.100.7")
+	got.ok(200)
+	if n := h.count(`SELECT count(*) FROM audit_logs WHERE event = 'webhook_endpoint.created' AND actor_type = 'api_key' AND actor_id LIKE 'key\_%'
+		AND client_ip = $1 AND request_id = $2`, netip.MustParseAddr("198.51.100.7").String(), got.header.Get("X-Request-Id")); n != 1 {
+		t.Errorf("%d audit rows", n)
+	}
+}
+
+func TestOuter_DisabledAndExpiredKeysAreRefused(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	record, secret, err := h.door.APIKeys.Issue(h.Context(), h.owner, apikey.Input{Name: "other", Scopes: []access.Scope{access.SessionsRead}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.as(secret).do("GET", "/v1/sessions", nil).ok(200)
+	off := false
+	if _, err := h.door.APIKeys.Update(context.Background(), h.owner, record.ID, apikey.Update{Enabled: &off}); err != nil {
+		t.Fatal(err)
+	}
+	got := h.as(secret).do("GET", "/v1/sessions", nil).refused(401, "UNAUTHORIZED")
+	if got.header.Get("WWW-Authenticate") != "Bearer" {
+		t.Error("no WWW-Authenticate")
+	}
+}
+
+func TestOuter_BodyIsIgnoredWhereNoneIsTaken(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	session, _ := h.newSession()
+	h.do("POST", "/v1/sessions/"+session+"/start", "not json", "Content-Type", "text/plain").ok(200)
+	h.do("GET", "/v1/sessions?colour=red", "not json", "Content-Type", "text/plain").ok(200)
+	h.do("HEAD", "/v1/sessions", nil).ok(200)
+}
+
+func TestOuter_BodyOfUnannouncedLength(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	send := func(kind, body string) answer {
+		r := httptest.NewRequest(http.MethodPost, "/v1/sessions", io.NopCloser(strings.NewReader(body)))
+		r.ContentLength = -1
+		r.Header.Set("Authorization", "Bearer "+h.key)
+		r.Header.Set("Content-Type", kind)
+		return h.send(r)
+	}
+	send("", "").ok(200)
+	send("application/json", "{}").ok(200)
+	send("text/plain", "{}").refused(415, "UNSUPPORTED_MEDIA_TYPE")
+	send("application/json", `{"x":"`+strings.Repeat("x", bodyMax)+`"}`).refused(413, "PAYLOAD_TOO_LARGE")
+}
+
+func TestOuter_RequestIDIsOurs(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	got := h.do("GET", "/v1/sessions", nil, "X-Request-Id", "req_mine")
+	if got.ok(200); got.header.Get("X-Request-Id") == "req_mine" {
+		t.Error("the client chose the request id")
+	}
+}
