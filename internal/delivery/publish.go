@@ -194,6 +194,9 @@ func (b *batch) encrypt(r webhook.Recipient) (string, error) {
 // insert writes the deliveries, counts those born failed and rings for the others after the commit. The event must
 // exist by now.
 func (b *batch) insert() error {
+	if len(b.rows) == 0 {
+		return nil
+	}
 	err := execJSON(b.tx, `INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status,
 			payload, payload_bytes, payload_expires_at, payload_scrubbed_at, payload_retention_reason, next_attempt_at, next_trigger, rung_at, created_at, updated_at)
 		SELECT v.id, v.organization_id, v.event_id, v.webhook_endpoint_id, v.webhook_encryption_key_id, v.event_type, v.status,

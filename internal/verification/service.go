@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"kaylehooks/internal/access"
@@ -214,12 +213,13 @@ func (s *Service) Privacy(ctx context.Context, session id.Session) (PrivacyConte
 	if err != nil {
 		return PrivacyContext{}, err
 	}
-	p := PrivacyContext{WithdrawnConsent: found.CancelTokenConsumedAt != nil, Terminal: !found.Status.Active()}
+	var p PrivacyContext
 	err = s.DB.Reader(ctx).Raw(`SELECT count(*) AS total, count(*) FILTER (WHERE d.status = 'succeeded') AS succeeded, count(*) FILTER (WHERE d.status <> 'succeeded') AS undelivered
 		FROM events e JOIN webhook_deliveries d ON d.event_id = e.id
-		WHERE e.trigger_id = $1 AND e.type = 'verification.session.succeeded'`, uuid.UUID(session.UUID)).Scan(&p).Error
+		WHERE e.trigger_id = $1 AND e.type = 'verification.session.succeeded'`, session).Scan(&p).Error
 	if err != nil {
 		return PrivacyContext{}, fmt.Errorf("count deliveries of %s: %w", session, err)
 	}
+	p.WithdrawnConsent, p.Terminal = found.CancelTokenConsumedAt != nil, !found.Status.Active()
 	return p, nil
 }

@@ -67,6 +67,9 @@ func (s *Service) AddKeyIn(tx *postgres.Tx, actor access.Actor, endpoint id.Endp
 	if err := actor.Require(access.WebhooksWrite, tx.Now); err != nil {
 		return Key{}, err
 	}
+	if err := CheckKeyShape(in); err != nil {
+		return Key{}, err
+	}
 	if _, err := s.lock(tx, actor.Organization, endpoint); err != nil {
 		return Key{}, err
 	}

@@ -23,6 +23,7 @@ func pemText(kind string, der []byte) string {
 }
 
 func must[T any](tb testing.TB) func(T, error) T {
+	tb.Helper()
 	return func(v T, err error) T {
 		tb.Helper()
 		if err != nil {

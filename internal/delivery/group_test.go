@@ -1,0 +1,89 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+)
+
+func TestGroup_CallsThatArriveMeanwhileLeaveTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var batches [][]int
+		gate := make(chan struct{})
+		g := &group[int, int]{max: 3, flush: func(_ context.Context, batch []int) ([]int, error) {
+			<-gate
+			batches = append(batches, batch)
+			out := make([]int, len(batch))
+			for i, n := range batch {
+				out[i] = 10 * n
+			}
+			return out, nil
+		}}
+		var calls sync.WaitGroup
+		for n := 1; n <= 5; n++ {
+			calls.Go(func() {
+				if got, err := g.do(t.Context(), n); got != 10*n || err != nil {
+					t.Errorf("%d gave %d, %v", n, got, err)
+				}
+			})
+			synctest.Wait() // one after the other: the first leaves alone, the others wait for it
+		}
+		close(gate)
+		calls.Wait()
+		sizes := []int{}
+		for _, b := range batches {
+			sizes = append(sizes, len(b))
+		}
+		if len(sizes) != 3 || sizes[0] != 1 || sizes[1] != 3 || sizes[2] != 1 {
+			t.Errorf("batches of %v, want 1, 3 and 1", sizes)
+		}
+	})
+}
+
+func TestGroup_OneBadCallFailsAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bad := errors.New("bad")
+		gate := make(chan struct{})
+		g := &group[int, int]{max: 10, flush: func(_ context.Context, batch []int) ([]int, error) {
+			<-gate
+			for _, n := range batch {
+				if n == 3 {
+					return nil, bad
+				}
+			}
+			return batch, nil
+		}}
+		var calls sync.WaitGroup
+		for n := 1; n <= 4; n++ {
+			calls.Go(func() {
+				if _, err := g.do(t.Context(), n); (n == 3) != errors.Is(err, bad) {
+					t.Errorf("%d gave %v", n, err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(gate)
+		calls.Wait()
+	})
+}
+
+func TestGroup_ACallerMayGiveUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		g := &group[int, int]{max: 1, flush: func(_ context.Context, batch []int) ([]int, error) { <-gate; return batch, nil }}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := g.do(ctx, 1); !errors.Is(err, context.Canceled) {
+			t.Errorf("gave %v", err)
+		}
+		close(gate)
+		if got, err := g.do(t.Context(), 2); got != 2 || err != nil {
+			t.Errorf("the next call gave %d, %v", got, err)
+		}
+	})
+}
