@@ -37,12 +37,12 @@ func (c *Client) dialPlain(detached context.Context, _, hostPort string) (net.Co
 	if err != nil {
 		return nil, &dialError{KindInternal, err}
 	}
-	addrs, err := c.resolve(ctx, rec, host)
+	addrs, err := c.resolve(ctx, rec, host) //nolint:contextcheck // see above
 	if err != nil {
 		return nil, err
 	}
 	rec.begin(connecting)
-	conn, err := c.dialAny(ctx, addrs, port)
+	conn, err := c.dialAny(ctx, addrs, port) //nolint:contextcheck // see above
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (c *Client) dialTLS(detached context.Context, network, hostPort string) (ne
 	}
 	rec.begin(securing)
 	secured := tls.Client(conn, config)
-	if err := secured.HandshakeContext(rec.ctx); err != nil {
+	if err := secured.HandshakeContext(rec.ctx); err != nil { //nolint:contextcheck // see dialPlain
 		_ = conn.Close()
 		return nil, &dialError{kindOfHandshake(err), err}
 	}
@@ -119,7 +119,7 @@ func (c *Client) dialAny(ctx context.Context, addrs []netip.Addr, port string) (
 
 func dialOne(ctx context.Context, dialer *net.Dialer, address string, left int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok && left > 1 {
-		share := max(time.Until(deadline)/time.Duration(left), minDialShare) //nolint:forbidigo // of a real deadline
+		share := max(time.Until(deadline)/time.Duration(left), minDialShare)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, share)
 		defer cancel()

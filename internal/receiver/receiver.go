@@ -74,7 +74,7 @@ func New(o Options) *Receiver {
 		secrets: slices.Clone(o.Secrets), keys: maps.Clone(o.Keys), seen: map[string]bool{},
 	}
 	if r.now == nil {
-		r.now = time.Now //nolint:forbidigo // the default of an injected clock
+		r.now = time.Now
 	}
 	if r.keys == nil {
 		r.keys = map[string]*rsa.PrivateKey{}

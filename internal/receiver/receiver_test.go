@@ -249,7 +249,7 @@ func TestServeHTTP_Misbehaves(t *testing.T) {
 	}
 	text, _ := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "7" || string(text) != "busy" {
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "7" || string(text) != "busy" {
 		t.Errorf("%d %q", resp.StatusCode, text)
 	}
 

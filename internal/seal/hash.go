@@ -15,8 +15,8 @@ type Label string
 
 // The labels of keyed hashes. A fifth one, for sealing, never leaves this package.
 const (
-	APIKey      Label = "kaylehooks/api-key/v1"      // message: the whole key including kk_
-	CancelToken Label = "kaylehooks/cancel-token/v1" // message: CancelTokenMessage(token)
+	APIKey      Label = "kaylehooks/api-key/v1"      // #nosec G101 -- a label; message: the whole key including kk_
+	CancelToken Label = "kaylehooks/cancel-token/v1" // #nosec G101 -- a label; message: CancelTokenMessage(token)
 	Idempotency Label = "kaylehooks/idempotency/v1"  // message: the request to fingerprint
 	Cookie      Label = "kaylehooks/cookie/v1"       // message: which key of the dashboard's cookies to derive
 
