@@ -1,0 +1,106 @@
+// Small behaviours on data-* attributes. Pages work without them.
+(() => {
+  const d = document, all = (q, r = d) => r.querySelectorAll(q), one = (q, r = d) => r.querySelector(q);
+  const announce = (t) => { const p = one("#announce"); if (p) p.textContent = t; };
+
+  // Shows what only works with scripting.
+  const ready = () => {
+    for (const b of all("[data-copy], [data-dismiss]")) b.hidden = false;
+    for (const t of all("[data-fade]")) setTimeout(() => t.matches(":hover, :focus-within") || t.remove(), 6000);
+    for (const s of all("[data-hide-after]")) { setTimeout(hide, s.dataset.hideAfter * 1000, s); delete s.dataset.hideAfter; }
+    const f = one("[data-focus]");
+    if (f) { f.focus(); delete f.dataset.focus; }
+  };
+  const hide = (box) => {
+    for (const o of all("output, pre", box)) o.textContent = "hidden";
+    for (const b of all("[data-copy]", box)) b.remove();
+    announce("Secret hidden");
+  };
+
+  // The clipboard is missing on plain-HTTP installs: select the text then.
+  const copy = async (b) => {
+    const label = one("[data-copy-label]", b), was = label?.textContent;
+    try {
+      await navigator.clipboard.writeText(b.dataset.copy);
+      announce(b.title = "Copied");
+      if (label) { label.textContent = "Copied"; setTimeout(() => { label.textContent = was; }, 2000); }
+    } catch {
+      const near = one(".id, .hash, output, pre", b.parentElement);
+      if (near) getSelection().selectAllChildren(near);
+      announce("Selected");
+    }
+  };
+  d.addEventListener("click", ({ target }) => {
+    const b = target.closest("[data-copy], [data-dismiss]");
+    if (b) "copy" in b.dataset ? copy(b) : b.closest(".toast").remove();
+    for (const m of all("[data-menu][open]")) if (!m.contains(target)) m.open = false;
+  });
+
+  // "/" goes to the search box, Escape closes the account menu.
+  d.addEventListener("keydown", (e) => {
+    if (e.key === "Escape") for (const m of all("[data-menu][open]")) { m.open = false; m.firstElementChild.focus(); }
+    if (e.key !== "/" || e.ctrlKey || e.metaKey || e.target.closest("input, textarea, select")) return;
+    const find = one("[data-find]");
+    if (find) { e.preventDefault(); find.focus(); }
+  });
+
+  // Relative times keep counting, in the words of ui.Span.
+  const two = (n) => String(n).padStart(2, "0"), by = (n, m) => Math.trunc(n / m);
+  const span = (s) => s < 60 ? s + " s" : s < 3600 ? by(s, 60) + " min"
+    : s < 86400 ? by(s, 3600) + " h " + two(by(s % 3600, 60)) + " m" : by(s, 86400) + " d " + by(s % 86400, 3600) + " h";
+  setInterval(() => {
+    if (!d.hidden) for (const t of all("time[data-rel]")) {
+      const s = Math.round((Date.now() - Date.parse(t.dateTime)) / 1000);
+      const next = t.dataset.next ??= t.textContent.startsWith("in ") ? 1 : "";
+      t.textContent = s < 0 ? "in " + span(-s) : next ? "now" : span(s) + " ago";
+    }
+  }, 1000);
+
+  // A private key never leaves this browser.
+  const secret = /PRIVATE KEY|"(d|p|q|dp|dq|qi|oth)"\s*:/;
+  const stop = (field) => {
+    field.value = "";
+    const note = one("[data-key-stop]", field.form);
+    note.hidden = false; note.focus();
+  };
+  const check = async (e) => {
+    const f = e.target, file = f.files?.[0];
+    if (!f.matches("[data-key]") || f.dataset.clean) return;
+    if (!file) { if (secret.test(f.value)) { e.stopImmediatePropagation(); stop(f); } return; }
+    e.stopImmediatePropagation();
+    if (file.size > 65536) return;
+    if (secret.test(await file.text())) return stop(f);
+    f.dataset.clean = 1;
+    f.dispatchEvent(new Event("change", { bubbles: true }));
+    delete f.dataset.clean;
+  };
+  d.addEventListener("input", check, true);
+  d.addEventListener("change", check, true);
+
+  // One click, one request.
+  d.addEventListener("submit", (e) => {
+    if (!e.defaultPrevented && e.target.method === "post") setTimeout(() => { for (const b of all("[type=submit]", e.target)) b.disabled = true; });
+  });
+  addEventListener("pageshow", (e) => { if (e.persisted) for (const b of all("[type=submit]")) b.disabled = false; });
+
+  // htmx: no empty filters in the address, no polling in the background.
+  const live = (stale) => {
+    const l = one("[data-live]"), t = l && one("[data-live-text]", l);
+    if (!t) return;
+    l.dataset.was ??= t.textContent; l.classList.toggle("live-stale", stale);
+    t.textContent = stale ? "No answer since" : l.dataset.was;
+  };
+  const on = (name, f) => d.addEventListener("htmx:" + name, f);
+  on("config:request", (e) => {
+    const { sourceEvent, sourceElement, request } = e.detail.ctx;
+    if (sourceEvent?.type === "every" && d.hidden) return e.preventDefault();
+    if (sourceElement.matches("[data-filters]")) for (const [k, v] of [...request.body]) if (v === "") request.body.delete(k);
+  });
+  const busy = (yes) => (e) => { if (e.target.matches?.("[data-filters]")) one("#results")?.setAttribute("aria-busy", yes); };
+  on("before:request", busy(true));
+  on("finally:request", busy(false));
+  on("after:request", (e) => live(e.detail.ctx.response?.status >= 500));
+  on("error", () => live(true));
+  on("after:swap", ready);
+  ready();
+})();

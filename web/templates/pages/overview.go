@@ -1,0 +1,74 @@
+package pages
+
+import "kaylehooks/web/templates/ui"
+
+// Overview is the first page after sign-in: what needs a person, then figures.
+//
+//	GET /?range=1h|24h|7d|30d
+//	GET /attention   HX-Request only: the Attention block, polled every 15 s,
+//	                 204 when nothing changed
+type Overview struct {
+	Shell     ui.Shell
+	Heading   ui.Heading
+	Attention Attention
+	Tiles     []ui.Tile // five fit best
+	Volume    ui.BarChart
+	Latency   ui.LineChart
+	Forecast  ui.BarChart
+	Errors    ErrorKinds
+	Failing   FailingEndpoints
+	Checklist *Checklist // nil once done
+	Empty     *ui.Empty  // an organization without endpoints: replaces the figures
+}
+
+// Attention lists what needs a person, worst first.
+type Attention struct {
+	PollHref string // polled every 15 s; empty stops polling
+	Count    string // for example "4 open"
+	Note     string // for example "Last cleared: Mar 8, 09:14 UTC"
+	Items    []AttentionItem
+	Calm     string // shown when there are no items
+}
+
+// AttentionItem is one line: Lead, Subject as link, Text form a sentence.
+type AttentionItem struct {
+	Tone    ui.Tone
+	Icon    string
+	Lead    string
+	Subject string
+	Href    string
+	Text    string
+	Why     string
+	When    string
+	Action  *ui.Action
+}
+
+// ErrorKinds are the most frequent reasons of failed attempts.
+type ErrorKinds struct {
+	Note  string
+	Items []ui.HBar // Note of an item is the endpoint it happens at mostly
+	Empty string
+}
+
+// FailingEndpoints lists endpoints by failures.
+type FailingEndpoints struct {
+	AllHref string
+	Items   []FailingEndpoint
+	Empty   string
+}
+
+// FailingEndpoint is one row of FailingEndpoints.
+type FailingEndpoint struct {
+	Name     string
+	Href     string
+	Health   ui.Badge
+	FirstTry string
+	Waiting  string
+	WaitHref string
+}
+
+// Checklist is the set-up list; its ticks come from data.
+type Checklist struct {
+	Note  string // for example "5 of 6 done"
+	Items []ui.CheckStep
+}

@@ -1,0 +1,58 @@
+package pages
+
+import "kaylehooks/web/templates/ui"
+
+// Queue is the native queue page.
+//
+//	GET  /queue                         HX-Request: QueueBody, polled every 5 s
+//	POST /queue/{name}/pause | /resume
+//	GET  /monitor                       asynqmon, linked from the heading
+type Queue struct {
+	Shell   ui.Shell
+	Heading ui.Heading
+	Body    QueueBody
+}
+
+// QueueBody is the region #queue.
+type QueueBody struct {
+	CSRF     string
+	PollHref string
+	Alarm    *ui.Alert // no worker seen, Redis away
+	Stale    *ui.Alert
+	Tiles    []ui.Tile // four fit best
+	Queues   []QueueRow
+	Workers  []WorkerRow
+	NoWorker *ui.Empty
+	Redis    []ui.Fact
+	Truth    []ui.Fact // what Postgres says: due, oldest due, leases
+	Forecast ui.BarChart
+}
+
+// QueueRow is one queue of the workers.
+type QueueRow struct {
+	Name      string
+	Sub       string // what it is for
+	State     ui.Badge
+	Pending   string
+	Active    string
+	Scheduled string
+	Retry     string
+	Archived  string
+	Oldest    string // age of the oldest pending task
+	Processed string // today
+	Failed    string // today
+	Memory    string
+	Actions   []ui.Action
+}
+
+// WorkerRow is one worker process.
+type WorkerRow struct {
+	Name      string
+	Host      string
+	State     ui.Badge
+	Queues    string
+	Busy      ui.Meter
+	BusyOf    string // for example "12 of 64"
+	Heartbeat ui.Time
+	Started   ui.Time
+}

@@ -1,0 +1,68 @@
+package pages
+
+import "kaylehooks/web/templates/ui"
+
+// Sessions is the list of verification sessions. It never shows claims or
+// personal data.
+//
+//	GET /sessions?q=&status=&delivery=undelivered&from=&to=&after=&before=&limit=   #results
+type Sessions struct {
+	Shell   ui.Shell
+	Heading ui.Heading
+	Filters ui.Filters
+	Results SessionsResults
+}
+
+// SessionsResults is the region #results of the session list.
+type SessionsResults struct {
+	Active ui.ActiveFilters
+	Rows   []SessionRow
+	State  ui.ListState
+	Pager  ui.Pager
+	Status string
+}
+
+// SessionRow is one session.
+type SessionRow struct {
+	ID       ui.ID
+	Status   ui.Badge
+	Reason   string // failure code or cancellation reason
+	Targets  string // for example "all endpoints" or "2 endpoints"
+	Event    *ui.ID // terminal event
+	Reach    ui.Meter
+	ReachOf  string
+	Created  ui.Time
+	Expires  *ui.Time // while open
+	Finished *ui.Time
+}
+
+// Session is one session joined with its event and deliveries.
+//
+//	GET  /sessions/{id}          HX-Request: SessionBody
+//	POST /sessions/{id}/cancel   (an Action of the heading)
+type Session struct {
+	Shell   ui.Shell
+	Heading ui.Heading
+	Body    SessionBody
+}
+
+// SessionBody is the region #session; it polls itself while the session is open.
+type SessionBody struct {
+	CSRF       string
+	PollHref   string
+	Verdict    ui.Verdict
+	Steps      []ui.Step
+	Facts      []ui.Fact
+	Deliveries []DeliveryRow
+	NoEvent    *ui.Empty // an open session has no event yet
+	ShareNote  string
+	Share      []ShareField // the requested claims by key; never a value
+}
+
+// ShareField is one key of the session's share contract.
+type ShareField struct {
+	Key      string
+	Required bool
+	Source   string
+	Reason   string
+}
