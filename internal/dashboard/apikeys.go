@@ -1,0 +1,252 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+const (
+	apiKeysPath = "/api-keys"
+	// listMax bounds lists that have no pager; they are short in practice.
+	listMax = 500
+)
+
+// keyLives are the choices of how long a key works, in days; 0 is without end. The first one is the default.
+var keyLives = []int{90, 30, 365, 0}
+
+// keyPresets are sets of scopes to start from.
+var keyPresets = []struct {
+	name, label string
+	scopes      []access.Scope
+}{
+	{"read", "Read only", []access.Scope{access.SessionsRead, access.WebhooksRead, access.AnalyticsRead}},
+	{"server", "Server", []access.Scope{access.SessionsWrite, access.WebhooksRead}},
+	{"admin", "Administration", []access.Scope{access.SessionsWrite, access.WebhooksWrite, access.AnalyticsRead}},
+	{"engine", "Check engine", []access.Scope{access.ChecksWrite}},
+}
+
+func listAPIKeys(p *page) error {
+	var form *pages.APIKeyForm
+	if preset := p.Query("preset"); preset != "" || p.Query("new") != "" {
+		var scopes []access.Scope
+		for _, known := range keyPresets {
+			if known.name == preset {
+				scopes = known.scopes
+			}
+		}
+		form = p.apiKeyForm("", scopes, keyLives[0], nil)
+	}
+	return p.renderAPIKeys(http.StatusOK, form, nil)
+}
+
+func (p *page) renderAPIKeys(status int, form *pages.APIKeyForm, created *pages.SecretOnce) error {
+	list, err := p.APIKeys.List(p.Ctx, p.Actor, postgres.Page{Limit: listMax})
+	if err != nil {
+		return err
+	}
+	v := pages.APIKeys{
+		Shell: p.Shell("API keys", apiKeysPath), Created: created, Form: form,
+		Heading: ui.Heading{Title: "API keys", Actions: []ui.Action{{Label: "Create key", Icon: "plus", Href: apiKeysPath + "?new=1", Kind: "primary"}}},
+	}
+	if list.HasOlder {
+		v.Heading.Sub = []ui.SubItem{{Text: fmt.Sprintf("The newest %d are shown; delete those that are not used.", listMax)}}
+	}
+	for _, k := range list.Rows {
+		v.Rows = append(v.Rows, p.apiKeyRow(k))
+	}
+	if len(v.Rows) == 0 {
+		v.State.Empty = &ui.Empty{
+			Icon: "key", Title: "No API key yet", Text: "A key lets a server of yours call the JSON API. It is shown once, when it is made.",
+			Sample:  "curl " + p.absolute("/v1/webhooks/endpoints") + " -H 'Authorization: Bearer kk_…'",
+			Actions: []ui.Action{{Label: "Create key", Icon: "plus", Href: apiKeysPath + "?new=1", Kind: "primary"}},
+		}
+	}
+	return p.Render(status, pages.APIKeysPage(v))
+}
+
+func (p *page) apiKeyRow(k apikey.Key) pages.APIKeyRow {
+	path := apiKeysPath + "/" + k.ID.String()
+	row := pages.APIKeyRow{
+		ID: ui.NewID(k.ID.String(), "", ""), Name: k.Name, Prefix: "kk_" + k.Hint + "…", By: k.CreatedByName, Created: p.At(k.CreatedAt),
+		Expires: "never", LastUsed: p.AtPtr(k.LastUsedAt),
+	}
+	if row.By == "" {
+		row.By = "someone who left"
+	}
+	for _, s := range k.Scopes {
+		row.Scopes = append(row.Scopes, string(s))
+	}
+	if k.ExpiresAt != nil {
+		row.Expires = p.Moment(*k.ExpiresAt)
+	}
+	change := ui.Action{Label: "Disable", Href: path + "/disable", Post: true, Small: true, Name: "Disable " + k.Name}
+	switch {
+	case k.Expired(p.Now):
+		row.Status = ui.Badge{Tone: ui.Neutral, Icon: "hourglass", Label: "Expired"}
+		change.Label = ""
+	case !k.Enabled:
+		row.Status = ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Disabled"}
+		change.Label, change.Name, change.Href = "Enable", "Enable "+k.Name, path+"/enable"
+	default:
+		row.Status = ui.Badge{Tone: ui.OK, Icon: "check", Label: "Active"}
+		if k.ExpiresAt != nil && k.ExpiresAt.Sub(p.Now) < 7*24*time.Hour {
+			row.Status = ui.Badge{Tone: ui.Warn, Icon: "clock", Label: "Expires soon", Title: "in " + length(k.ExpiresAt.Sub(p.Now))}
+		}
+	}
+	if change.Label != "" {
+		row.Actions = append(row.Actions, change)
+	}
+	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Href: path + "/delete", Small: true, Kind: "quiet", Name: "Delete " + k.Name})
+	return row
+}
+
+// scopeHints say what each scope lets a key do.
+var scopeHints = map[access.Scope]string{
+	access.SessionsRead: "Read sessions.", access.SessionsWrite: "Open and cancel sessions; includes reading.",
+	access.WebhooksRead: "Read endpoints, keys, events and deliveries.", access.WebhooksWrite: "Change endpoints and keys, retry and replay; includes reading.",
+	access.WebhooksSecrets: "Reveal signing secrets.", access.ChecksWrite: "Report the results of checks; for the check engine only.",
+	access.AnalyticsRead: "Read statistics.",
+}
+
+// apiKeyForm is the form with what was chosen. Scopes that the person may not grant are shown with the reason.
+func (p *page) apiKeyForm(name string, chosen []access.Scope, days int, found problems) *pages.APIKeyForm {
+	f := &pages.APIKeyForm{
+		Open:    true,
+		Name:    ui.Field{Name: "name", Label: "Name", Value: name, Required: true, MaxLength: 120, Autocomplete: "off", Autofocus: found == nil, Hint: "What will use it, for example “billing server”.", Error: found["name"]},
+		Scopes:  ui.CheckGroup{Name: "scopes", Legend: "Scopes", Hint: "Choose as few as it needs.", Error: found["scopes"]},
+		Expires: ui.Select{Name: "expires", Label: "Works for", Error: found["expires_at"]},
+		Errors:  formErrors(found, "the key can be made", labelled{"name", "f-name", "Name"}, labelled{"scopes", "f-scopes", "Scopes"}, labelled{"expires_at", "f-expires", "Works for"}),
+	}
+	for _, s := range access.Scopes() {
+		c := ui.Check{Value: string(s), Label: string(s), Hint: scopeHints[s], Checked: slices.Contains(chosen, s), Mono: true}
+		if !p.Actor.CanGrant(s) {
+			c.Disabled, c.Checked = true, false
+			c.Hint += " Only an owner can grant it."
+		}
+		f.Scopes.Options = append(f.Scopes.Options, c)
+	}
+	for _, d := range slices.Sorted(slices.Values(keyLives[:3])) {
+		f.Expires.Options = append(f.Expires.Options, ui.Option{Value: strconv.Itoa(d), Label: counted(d, "day", "days"), Selected: d == days})
+	}
+	f.Expires.Options = append(f.Expires.Options, ui.Option{Value: "0", Label: "Without end", Selected: days == 0})
+	for _, preset := range keyPresets {
+		if slices.ContainsFunc(preset.scopes, func(s access.Scope) bool { return !p.Actor.CanGrant(s) }) {
+			continue
+		}
+		f.Presets = append(f.Presets, ui.Link{Label: preset.label, Href: link(apiKeysPath, "preset", preset.name), Current: p.Query("preset") == preset.name})
+	}
+	return f
+}
+
+// createAPIKey answers with the key itself, once: a redirect or a message kept for the next page would have to store it.
+func createAPIKey(p *page) error {
+	name := p.Value("name")
+	var scopes []access.Scope
+	for _, s := range p.Values("scopes") {
+		scopes = append(scopes, access.Scope(s))
+	}
+	days, err := strconv.Atoi(p.Value("expires"))
+	if err != nil || !slices.Contains(keyLives, days) {
+		days = keyLives[0]
+	}
+	in := apikey.Input{Name: name, Scopes: scopes}
+	if days > 0 {
+		end := p.Now.Add(time.Duration(days) * 24 * time.Hour)
+		in.ExpiresAt = &end
+	}
+	key, secret, err := p.APIKeys.Issue(p.Ctx, p.Actor, in)
+	if found, ok := problemsOf(err); ok {
+		return p.renderAPIKeys(http.StatusUnprocessableEntity, p.apiKeyForm(name, scopes, days, found), nil)
+	}
+	if err != nil {
+		return err
+	}
+	return p.renderAPIKeys(http.StatusOK, nil, &pages.SecretOnce{
+		ID: "new-secret", Label: "The key “" + key.Name + "”", Value: secret, Env: "KAYLEHOOKS_API_KEY=" + secret,
+		Note: "Copy it now: it is stored as a hash only and cannot be shown again.",
+	})
+}
+
+func (p *page) apiKey() (apikey.Key, error) {
+	key, err := pathID[id.APIKeyKind](p, "id", fault.Missing("API key"))
+	if err != nil {
+		return apikey.Key{}, err
+	}
+	return p.APIKeys.Get(p.Ctx, p.Actor, key)
+}
+
+func enableAPIKey(p *page) error  { return p.switchAPIKey(true) }
+func disableAPIKey(p *page) error { return p.switchAPIKey(false) }
+
+func (p *page) switchAPIKey(on bool) error {
+	k, err := p.apiKey()
+	if err != nil {
+		return err
+	}
+	if k, err = p.APIKeys.Update(p.Ctx, p.Actor, k.ID, apikey.Update{Enabled: &on}); err != nil {
+		return err
+	}
+	flash := ui.Flash{Tone: ui.OK, Text: "The key “" + k.Name + "” is enabled."}
+	undo := &ui.Action{Label: "Undo", Post: true, Small: true, Href: apiKeysPath + "/" + k.ID.String() + "/disable"}
+	if !on {
+		flash.Text, flash.Sub = "The key “"+k.Name+"” is disabled.", "Requests with it are refused from now on."
+		undo.Href = apiKeysPath + "/" + k.ID.String() + "/enable"
+	}
+	flash.Action = undo
+	return p.Redirect(p.Back(apiKeysPath), flash)
+}
+
+func askDeleteAPIKey(p *page) error {
+	k, err := p.apiKey()
+	if err != nil {
+		return err
+	}
+	used := "It was never used."
+	if k.LastUsedAt != nil {
+		used = "It was last used " + length(p.Now.Sub(*k.LastUsedAt)) + " ago."
+	}
+	return p.Render(http.StatusOK, pages.ConfirmationPage(pages.ConfirmPage{
+		Shell:   p.Shell("Delete API key", apiKeysPath),
+		Heading: ui.Heading{Title: "Delete API key", Crumbs: []ui.Link{{Label: "API keys", Href: apiKeysPath}, {Label: k.Name, Href: apiKeysPath + "#" + k.ID.String()}}},
+		Confirm: ui.Confirm{
+			ID: "delete", Title: "Delete the key “" + k.Name + "” for good?", Icon: "trash", Danger: true, Submit: "Delete key", BackHref: apiKeysPath, Back: "Keep key",
+			Action:  apiKeysPath + "/" + k.ID.String() + "/delete",
+			Effects: []string{used, "Requests with it are refused from now on.", "The audit log keeps its name and what was done with it."},
+		},
+	}))
+}
+
+// deleteAPIKey ends a key for good.
+func deleteAPIKey(p *page) error {
+	k, err := p.apiKey()
+	if err != nil {
+		return err
+	}
+	if err := p.APIKeys.Delete(p.Ctx, p.Actor, k.ID); err != nil {
+		return err
+	}
+	return p.Redirect(apiKeysPath, ui.Flash{Tone: ui.OK, Text: "The key “" + k.Name + "” is deleted."})
+}
+
+// absolute is the address of a local path as others reach it.
+func (p *page) absolute(path string) string {
+	if p.PublicURL != "" {
+		return trimSlash(p.PublicURL) + path
+	}
+	scheme := "https"
+	if p.R.TLS == nil && isLoopback(p.R.Host) {
+		scheme = "http"
+	}
+	return scheme + "://" + p.R.Host + path
+}

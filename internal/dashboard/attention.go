@@ -1,0 +1,145 @@
+package dashboard
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+// Limits of the attention block.
+const (
+	overlapSoon  = 24 * time.Hour  // an overlap that ends within this is shown
+	backlogLate  = 2 * time.Minute // deliveries that are due for longer mean that no worker takes them
+	attentionMax = 12
+)
+
+// showAttention is the poll of the attention block: nothing while it is what the browser shows already.
+func showAttention(p *page) error {
+	f, err := p.loadFleet()
+	if err != nil {
+		return err
+	}
+	v, err := p.attention(f)
+	if err != nil {
+		return err
+	}
+	if p.Query("seen") == digest(v.Items) {
+		return p.NoChange()
+	}
+	return p.Render(http.StatusOK, pages.AttentionBlock(v, p.Session.CSRFToken))
+}
+
+// attention lists what needs a person, worst first.
+func (p *page) attention(f *fleet) (pages.Attention, error) {
+	var items []pages.AttentionItem
+	for _, e := range f.endpoints {
+		items = append(items, p.attentionOf(f, e)...)
+	}
+	if p.Can(access.QueueRead) { // it concerns the whole system, not only this organization
+		late, err := p.lateBacklog()
+		if err != nil {
+			return pages.Attention{}, err
+		}
+		items = append(items, late...)
+	}
+	slices.SortStableFunc(items, func(a, b pages.AttentionItem) int { return cmp.Compare(toneRank(a.Tone), toneRank(b.Tone)) })
+	v := pages.Attention{PollHref: link("/attention", "seen", digest(items)), Calm: "Nothing needs you right now."}
+	if len(items) > 0 {
+		v.Count = fmt.Sprintf("%d open", len(items))
+	}
+	if len(items) > attentionMax {
+		v.Note = fmt.Sprintf("the worst %d are shown", attentionMax)
+		items = items[:attentionMax]
+	}
+	v.Items = items
+	return v, nil
+}
+
+func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
+	path, s := endpointPath(e.ID), f.standings[e.ID]
+	item := pages.AttentionItem{Subject: e.DisplayName(), Href: path, Tone: ui.Bad}
+	var items []pages.AttentionItem
+	switch f.health(e) {
+	case healthNoKey:
+		item.Icon, item.Text = "blocked", "has no active key: new webhooks for it are blocked."
+		item.Why = "What is blocked is recorded as failed and cannot be sent later."
+		if p.Can(access.WebhooksWrite) {
+			item.Action = &ui.Action{Label: "Add a key", Href: path + "/keys", Small: true}
+		}
+		items = append(items, item)
+	case healthFailing:
+		item.Icon, item.Text = "cross", "is failing: no 2xx lately."
+		if s.LastSuccess != nil {
+			item.When = "last 2xx " + p.Moment(*s.LastSuccess)
+		}
+		if n := s.Waiting; n > 0 {
+			item.Why = counted(n, "delivery waits", "deliveries wait") + " for the next attempt."
+		}
+		item.Action = &ui.Action{Label: "See failures", Href: link(path+"/deliveries", "status", string(delivery.StateRetrying)), Small: true}
+		items = append(items, item)
+	case healthDegraded:
+		day := f.vitals(e).Day
+		item.Tone, item.Icon = ui.Warn, "warn"
+		item.Text = "is degraded: " + percent(day.FirstSucceeded, day.FirstAttempts) + " of first attempts got a 2xx in 24 h."
+		items = append(items, item)
+	case healthPaused, healthUnproven, healthOK:
+	}
+	if s.Parked+s.Held > 0 && s.FirstExpiry != nil && s.FirstExpiry.Sub(p.Now) < expirySoon {
+		items = append(items, pages.AttentionItem{
+			Tone: ui.Warn, Icon: "hourglass", Lead: "Payloads for", Subject: e.DisplayName(), Href: link(path+"/deliveries", "status", anyWaiting),
+			Text: "are about to expire.", Why: "They are erased undelivered unless they are sent before.", When: "first " + p.Moment(*s.FirstExpiry),
+		})
+	}
+	if until := e.PreviousSigningSecretExpiresAt; e.InOverlap(p.Now) && until.Sub(p.Now) < overlapSoon {
+		items = append(items, pages.AttentionItem{
+			Tone: ui.Warn, Icon: "clock", Lead: "The old signing secret of", Subject: e.DisplayName(), Href: path + "/secret",
+			Text: "stops signing soon.", Why: "The receiver must know the new secret by then.", When: p.Moment(*until),
+		})
+	}
+	return items
+}
+
+// lateBacklog tells when deliveries are due and nothing takes them.
+func (p *page) lateBacklog() ([]pages.AttentionItem, error) {
+	b, err := p.Deliveries.CountBacklog(p.Ctx)
+	if err != nil {
+		return nil, err
+	}
+	if b.OldestDue == nil || p.Now.Sub(*b.OldestDue) < backlogLate {
+		return nil, nil
+	}
+	return []pages.AttentionItem{{
+		Tone: ui.Bad, Icon: "queue", Subject: counted(b.Due, "delivery is", "deliveries are"), Href: "/queue", Text: "due and not taken.",
+		Why: "Either no worker runs or there are too few of them.", When: "since " + p.Moment(*b.OldestDue),
+	}}, nil
+}
+
+func toneRank(t ui.Tone) int {
+	switch t {
+	case ui.Bad:
+		return 0
+	case ui.Warn:
+		return 1
+	case ui.OK, ui.Info, ui.Neutral, ui.Test:
+	}
+	return 2
+}
+
+// digest tells one list of items from another.
+func digest(items []pages.AttentionItem) string {
+	h := sha256.New()
+	for _, i := range items {
+		fmt.Fprintf(h, "%s|%s|%s|%s|%s|%s\n", i.Tone, i.Lead, i.Href, i.Text, i.Why, i.When)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}

@@ -1,0 +1,203 @@
+package dashboard
+
+import (
+	"fmt"
+	"time"
+
+	"kaylehooks/internal/delivery"
+	"kaylehooks/web/templates/ui"
+)
+
+// span is a choice of how far back figures go. The roll-ups behind them are hourly, so the shortest one shows the present
+// and the last full hour.
+type span struct {
+	name, label, words string
+	hours              int // how many, the present one included
+	step               int // hours per bar
+}
+
+var spans = []span{
+	{"1h", "1 h", "the last hour", 2, 1},
+	{"24h", "24 h", "24 hours", 24, 1},
+	{"7d", "7 d", "7 days", 168, 6},
+	{"30d", "30 d", "30 days", 720, 24},
+}
+
+// spanOf returns the named span, or 24 hours.
+func spanOf(name string) span {
+	for _, s := range spans {
+		if s.name == name {
+			return s
+		}
+	}
+	return spans[1]
+}
+
+// bucket is one bar of a chart: what happened from From up to To.
+type bucket struct {
+	From, To time.Time
+	delivery.Stats
+	SoFar bool
+}
+
+// bucketsOf sorts hours into the bars of a span. Bars begin at multiples of their length on the person's clock, the last
+// one is not over yet; hours without traffic make empty bars.
+func bucketsOf(hours []delivery.HourStats, s span, now time.Time, zone *time.Location) []bucket {
+	step := time.Duration(s.step) * time.Hour
+	end := now.UTC().Truncate(time.Hour).Add(time.Hour)
+	if s.step > 1 {
+		for end.In(zone).Hour()%s.step != 0 {
+			end = end.Add(time.Hour)
+		}
+	}
+	out := make([]bucket, s.hours/s.step)
+	first := end.Add(-time.Duration(len(out)) * step)
+	for i := range out {
+		out[i].From = first.Add(time.Duration(i) * step)
+		out[i].To = out[i].From.Add(step)
+		out[i].SoFar = out[i].To.After(now)
+	}
+	for _, h := range hours {
+		if i := int(h.Hour.Sub(first) / step); !h.Hour.Before(first) && i < len(out) {
+			out[i].Add(h.Stats)
+		}
+	}
+	return out
+}
+
+// sumOf adds the bars up.
+func sumOf(buckets []bucket) delivery.Stats {
+	var sum delivery.Stats
+	for _, b := range buckets {
+		sum.Add(b.Stats)
+	}
+	return sum
+}
+
+// label names a bar: "15:00–16:00", or with its day when the bars are longer or the span is.
+func (b bucket) label(s span, zone *time.Location) string {
+	from, to := b.From.In(zone), b.To.In(zone)
+	switch {
+	case s.step >= 24:
+		return from.Format("Mon, Jan 2")
+	case s.hours > 24:
+		return from.Format("Jan 2, 15:04") + "–" + to.Format("15:04")
+	}
+	return from.Format("15:04") + "–" + to.Format("15:04")
+}
+
+// axis is up to five labels under the bars.
+func axis(buckets []bucket, s span, zone *time.Location) []string {
+	layout := "15:04"
+	if s.hours > 24 {
+		layout = "Jan 2"
+	}
+	var out []string
+	n := min(len(buckets), 5)
+	for i := range n {
+		at := 0
+		if n > 1 {
+			at = i * (len(buckets) - 1) / (n - 1)
+		}
+		out = append(out, buckets[at].From.In(zone).Format(layout))
+	}
+	return out
+}
+
+func (s span) barName() string {
+	switch s.step {
+	case 1:
+		return "Hour"
+	case 24:
+		return "Day"
+	}
+	return fmt.Sprintf("%d hours", s.step)
+}
+
+// volumeChart draws first attempts, the failed share hatched. href gives the list behind a bar.
+func (p *page) volumeChart(buckets []bucket, s span, href func(from, to time.Time) string) ui.BarChart {
+	zone := p.Zone()
+	c := ui.BarChart{
+		ID: "volume", Title: "First attempts", Head: s.barName() + " (" + p.ZoneLabel() + ")", Value: "First attempts", Part: "Not 2xx",
+		Legend:  []ui.Legend{{Label: "Got a 2xx", Fill: ui.FillVolume}, {Label: "Did not", Fill: "hatch"}},
+		XLabels: axis(buckets, s, zone), Empty: "Nothing was sent in " + s.words + ".",
+	}
+	sum, worst, worstAt := sumOf(buckets), 0, ""
+	for _, b := range buckets {
+		failed, label := b.FirstAttempts-b.FirstSucceeded, b.label(s, zone)
+		if failed > worst {
+			worst, worstAt = failed, label
+		}
+		c.Bars = append(c.Bars, ui.Bar{
+			Label: label, Value: b.FirstAttempts, Part: failed, SoFar: b.SoFar, Href: href(b.From, b.To),
+			Title: fmt.Sprintf("%s: %s, %s not 2xx", label, counted(b.FirstAttempts, "first attempt", "first attempts"), ui.Count(failed)),
+		})
+	}
+	c.Summary = fmt.Sprintf("%s in %s, %s not 2xx", counted(sum.FirstAttempts, "first attempt", "first attempts"), s.words, ui.Count(sum.FirstAttempts-sum.FirstSucceeded))
+	if worst > 0 {
+		c.Summary += ", most of them " + worstAt
+	}
+	c.Summary += "."
+	return c
+}
+
+// latencyChart draws p50 and p95 of the response times; bars without an answer leave a gap.
+func (p *page) latencyChart(buckets []bucket, s span, href func(from, to time.Time) string) ui.LineChart {
+	zone := p.Zone()
+	c := ui.LineChart{
+		ID: "latency", Title: "Response time", Head: s.barName() + " (" + p.ZoneLabel() + ")", First: "p50", Second: "p95",
+		Legend:  []ui.Legend{{Label: "p50", Fill: "line-1"}, {Label: "p95", Fill: "line-2"}},
+		XLabels: axis(buckets, s, zone), Format: ui.Millis, Empty: "No endpoint answered in " + s.words + ".",
+	}
+	for _, b := range buckets {
+		label := b.label(s, zone)
+		point := ui.Point{Label: label, Href: href(b.From, b.To)}
+		p50, ok := b.Latency.Quantile(0.5)
+		p95, _ := b.Latency.Quantile(0.95)
+		point.First, point.Second, point.Gap = int(p50), int(p95), !ok
+		point.Title = label + ": no answers"
+		if ok {
+			point.Title = fmt.Sprintf("%s: p50 %s, p95 %s", label, ui.Millis(int(p50)), ui.Millis(int(p95)))
+		}
+		c.Points = append(c.Points, point)
+	}
+	sum := sumOf(buckets)
+	if p50, ok := sum.Latency.Quantile(0.5); ok {
+		p95, _ := sum.Latency.Quantile(0.95)
+		c.Summary = fmt.Sprintf("Half of the answers came within %s, 95 %% within %s.", ui.Millis(int(p50)), ui.Millis(int(p95)))
+	}
+	return c
+}
+
+// forecastChart draws what becomes due in each of the next hours.
+func forecastChart(due []int, title, href string) ui.BarChart {
+	c := ui.BarChart{
+		ID: "forecast", Title: title, Head: "Within", Value: "Due", Fill: ui.FillWarn,
+		Empty: "Nothing is waiting for an attempt.",
+	}
+	total := 0
+	for i, n := range due {
+		total += n
+		label := fmt.Sprintf("in %d–%d h", i, i+1)
+		if i == 0 {
+			label = "within 1 h"
+		}
+		c.Bars = append(c.Bars, ui.Bar{Label: label, Value: n, Href: href, Title: label + ": " + counted(n, "attempt due", "attempts due")})
+	}
+	for _, h := range []int{0, 6, 12, 18, 24} {
+		if h <= len(due) {
+			c.XLabels = append(c.XLabels, fmt.Sprintf("+%d h", h))
+		}
+	}
+	c.Summary = counted(total, "attempt becomes", "attempts become") + " due in the next " + counted(len(due), "hour", "hours") + "."
+	return c
+}
+
+// rangeLinks are the choices of a span.
+func (p *page) rangeLinks(current span, offered ...span) []ui.Link {
+	out := make([]ui.Link, len(offered))
+	for i, s := range offered {
+		out[i] = ui.Link{Label: s.label, Href: p.With("range", s.name), Current: s.name == current.name}
+	}
+	return out
+}

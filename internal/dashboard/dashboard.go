@@ -1,0 +1,171 @@
+package dashboard
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/gorilla/sessions"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/login"
+	"kaylehooks/internal/org"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/ratelimit"
+	"kaylehooks/internal/seal"
+	"kaylehooks/internal/verification"
+	"kaylehooks/internal/webhook"
+)
+
+// Config is what the dashboard needs. Everything is required unless said otherwise.
+type Config struct {
+	DB         *postgres.DB
+	Keyring    *seal.Keyring
+	Org        *org.Service
+	Login      *login.Service
+	APIKeys    *apikey.Service
+	Webhooks   *webhook.Service
+	Deliveries *delivery.Service
+	Sessions   *verification.Service
+	Limiter    *ratelimit.Limiter
+	// Queue shows and steers the task queue; nil hides what only it knows.
+	Queue Queue
+	Log   *slog.Logger
+	// PublicURL is where browsers find the dashboard, such as "https://hooks.example.com"; empty trusts the Host header.
+	PublicURL string
+	// Version is shown in the footer.
+	Version string
+	// TrustedProxyHops is TRUSTED_PROXY_HOPS.
+	TrustedProxyHops int
+	// SetupToken returns the one-time token of the first-run setup, or "" when there is nothing to set up; nil means never.
+	SetupToken func() string
+	// SetupCommand is the command that prints a setup token, shown to somebody who has none.
+	SetupCommand string
+	// Settings are the values fixed by the environment, for the settings page; secrets are left out by the caller.
+	Settings []Setting
+}
+
+// Setting is a value that the environment fixes.
+type Setting struct {
+	Group    string // heading, such as "Server"
+	Label    string
+	Value    string
+	Variable string // name of the environment variable
+	Default  bool   // the variable is not set
+}
+
+// Queue is what the dashboard asks of the task queue. internal/queue stands on the same floor, so the roof adapts it.
+type Queue interface {
+	// Snapshot describes queues and workers now.
+	Snapshot(ctx context.Context) (QueueSnapshot, error)
+	// SetPaused stops or resumes taking tasks from the named queue. The caller has checked queue:manage.
+	SetPaused(ctx context.Context, queue string, paused bool) error
+}
+
+// QueueSnapshot is the queue at one moment.
+type QueueSnapshot struct {
+	Queues  []QueueState
+	Workers []WorkerState
+	// Redis holds facts such as version and memory, in the order to show.
+	Redis []QueueFact
+}
+
+// QueueFact is one fact about Redis.
+type QueueFact struct{ Name, Value string }
+
+// QueueState is one queue.
+type QueueState struct {
+	Name, Purpose                              string
+	Paused                                     bool
+	Pending, Active, Scheduled, Retry, Archive int
+	// Oldest is how long the oldest pending task has waited.
+	Oldest                      time.Duration
+	ProcessedToday, FailedToday int
+	MemoryBytes                 int64
+}
+
+// WorkerState is one worker process.
+type WorkerState struct {
+	Name, Host string
+	Queues     []string
+	Busy, Size int
+	StartedAt  time.Time
+	// SeenAt is the last heartbeat.
+	SeenAt  time.Time
+	Stopped bool
+}
+
+// Handler serves the pages. It is safe for concurrent use.
+type Handler struct {
+	Config
+
+	mux     *http.ServeMux
+	cookies *sessions.CookieStore
+	origin  *http.CrossOriginProtection
+	once    outcomes
+
+	mu     sync.Mutex
+	badges map[id.Organization]badgeCount
+}
+
+// New returns the handler of every page. Mount it at "/", behind more specific patterns.
+func New(c Config) *Handler {
+	h := &Handler{
+		Config: c, mux: http.NewServeMux(), cookies: newCookieStore(c.Keyring),
+		origin: http.NewCrossOriginProtection(), badges: map[id.Organization]badgeCount{},
+	}
+	if u, err := url.Parse(c.PublicURL); err == nil && u.Host != "" {
+		// A proxy may rewrite Host; the public origin is ours all the same. A malformed one was refused by config.
+		_ = h.origin.AddTrustedOrigin(u.Scheme + "://" + u.Host)
+	}
+	r := router{h}
+	coreRoutes(r)
+	activityRoutes(r)
+	return h
+}
+
+// serves reports whether there is a page at the path, so that nothing links to a feature that is not built in.
+func (h *Handler) serves(path string) bool {
+	_, pattern := h.mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}})
+	return pattern != "" && pattern != "/"
+}
+
+// router registers pages; see routes.go.
+type router struct{ h *Handler }
+
+// route adds a page for signed-in users who hold the scope; an empty scope asks for a session only. Recent
+// re-authentication is left to the room, so that its refusal comes after the page has read the form.
+func (r router) route(pattern string, scope access.Scope, f func(*page) error) {
+	r.h.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
+		r.h.serve(w, req, pattern, func(p *page) error {
+			if err := p.signIn(); err != nil {
+				return err
+			}
+			if err := p.require(scope); err != nil {
+				return err
+			}
+			if err := p.parse(p.Session.CSRFToken); err != nil {
+				return err
+			}
+			return f(p)
+		})
+	})
+}
+
+// public adds a page for people without a session: sign-in, setup, an invitation.
+func (r router) public(pattern string, f func(*page) error) {
+	r.h.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
+		r.h.serve(w, req, pattern, func(p *page) error {
+			if err := p.parse(p.formToken()); err != nil {
+				return err
+			}
+			return f(p)
+		})
+	})
+}

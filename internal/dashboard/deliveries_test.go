@@ -1,0 +1,280 @@
+package dashboard
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/webhook"
+)
+
+func TestListDeliveries_FiltersAndPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	b.get("/deliveries").is(http.StatusOK).shows("Nothing has been sent yet")
+	risk, _ := w.endpoint("risk", false)
+	billing, _ := w.endpoint("billing", true)
+	w.fail()
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	w.work()
+	w.succeed()
+	for name, tc := range map[string]struct {
+		query string
+		rows  int
+	}{
+		"all":                    {"", 4},
+		"state":                  {"?status=retrying", 1},
+		"scheduled":              {"?status=scheduled", 1},
+		"blocked":                {"?status=blocked", 2},
+		"any failed":             {"?status=any_failed", 2},
+		"any waiting":            {"?status=waiting", 2},
+		"endpoint":               {"?endpoint=" + risk.ID.String(), 2},
+		"type":                   {"?type=verification.session.failed", 2},
+		"error kind":             {"?error=http_status", 1},
+		"code":                   {"?code=503", 1},
+		"class":                  {"?code=5xx", 1},
+		"other class":            {"?code=4xx", 0},
+		"attempts":               {"?attempts=1", 1},
+		"several":                {"?status=retrying&code=503&endpoint=" + billing.ID.String(), 0},
+		"from":                   {"?from=2026-03-02", 4},
+		"to":                     {"?to=2026-03-01", 0},
+		"malformed id":           {"?endpoint=whe_x", 0},
+		"unknown status":         {"?status=lost", 0},
+		"endpoint in the search": {"?q=" + url.QueryEscape("see "+risk.ID.String()), 2},
+		"words in the search":    {"?q=risk", 0},
+	} {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // the cases share a browser
+			a := b.get("/deliveries" + tc.query).is(http.StatusOK)
+			if got := strings.Count(a.body, `<tr`) - 1; tc.rows > 0 && got != tc.rows {
+				t.Errorf("got %d rows, want %d", got, tc.rows)
+			}
+			if tc.rows == 0 {
+				a.shows("No deliveries match", "Clear all filters")
+			}
+		})
+	}
+	// The fragment is the results alone, from the same address.
+	b.fragment("/deliveries?status=retrying").is(http.StatusOK).shows("Retrying 1/8", "Status: retrying").hides("<html", "Sign out")
+	// Two pages of 25 show every delivery once.
+	for range 12 {
+		w.clock.Advance(1e9)
+		w.fail()
+	}
+	first := b.get("/deliveries?limit=25").is(http.StatusOK).shows("25+ shown")
+	second := b.get(first.find(`href="([^"]+)" rel="next"`)).is(http.StatusOK)
+	if n := strings.Count(second.body, "<tr") - 1; n != 3 {
+		t.Errorf("the second page has %d rows, want 3", n)
+	}
+	back := b.get(second.find(`href="([^"]+)" rel="prev"`)).is(http.StatusOK)
+	if n := strings.Count(back.body, "<tr") - 1; n != 25 {
+		t.Errorf("the way back has %d rows, want 25", n)
+	}
+	b.get("/deliveries?after=whd_01h455vb4pex5vsknk084sn02q").is(http.StatusBadRequest).shows("This page of the list is gone.")
+}
+
+func TestNewDeliveries_TellsHowManyCame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	b := w.as(w.owner)
+	empty := b.get("/deliveries").is(http.StatusOK).find(`hx-get="(/deliveries/new[^"]*)"`)
+	b.fragment(empty).is(http.StatusNoContent)
+	w.clock.Advance(1e9)
+	w.fail()
+	b.fragment(empty).is(http.StatusOK).shows("1 new delivery: show")
+	poll := b.get("/deliveries?type=verification.session.failed").find(`hx-get="(/deliveries/new[^"]*)"`)
+	b.fragment(poll).is(http.StatusNoContent)
+	w.clock.Advance(1e9)
+	w.succeed() // does not match the filter
+	b.fragment(poll).is(http.StatusNoContent)
+	for range 2 {
+		w.clock.Advance(1e9)
+		w.fail()
+	}
+	a := b.fragment(poll).is(http.StatusOK).shows("2 new deliveries: show")
+	if show := a.find(`class="newrows" href="([^"]+)"`); show != "/deliveries?type=verification.session.failed" {
+		t.Errorf("they are shown at %q", show)
+	}
+	// Paused pages do not poll.
+	b.get("/deliveries?live=0").is(http.StatusOK).shows("Resume").hides("/deliveries/new")
+	b.get("/deliveries").shows("Pause")
+}
+
+func TestDelivery_TellsWhatHappened(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, secret := w.endpoint("risk", false)
+	s := w.fail()
+	ev, found := w.of(s)
+	d := found[e.ID]
+	path := "/deliveries/" + d.ID.String()
+	b := w.as(w.owner)
+	a := b.get(path).is(http.StatusOK).shows("The first attempt is due now.", "Scheduled", "risk-key", ev.ID.String(), s.ID.String())
+	poll := a.find(`hx-get="(` + path + `[^"]*)"`)
+	b.fragment(poll).is(http.StatusNoContent) // nothing has changed since
+	w.sender.answers(http.StatusServiceUnavailable, `<script>alert("hello")</script>`)
+	w.work()
+	b.fragment(poll).is(http.StatusOK).shows("1 attempt failed; attempt 2 of 8 is due", "Retrying").hides("<html")
+	attempts, _, err := w.handler.Deliveries.Attempts(t.Context(), w.owner, d.ID, delivery.AttemptsPage{Limit: 10})
+	w.check(err)
+	open := b.get(path + "?attempt=" + attempts[0].ID.String()).is(http.StatusOK)
+	open.shows("POST /risk", "application/jose", "t=1772", "v1=••••••••", `"kid": "risk-key"`, "198.51.100.4:443", "Service Unavailable", "Copy as curl", "whsec_…", "The receiver says that it is not available.")
+	if !strings.Contains(open.body, "&lt;script&gt;alert") || strings.Contains(open.body, "<script>alert") {
+		t.Error("the answer of the receiver is not shown as inert text")
+	}
+	payload := fixture.Scalar[string](t, w.db, "SELECT payload FROM webhook_deliveries WHERE id = $1", d.ID)
+	open.hides(payload, secret, webhook.Sign([]string{secret}, attempts[0].StartedAt.Unix(), payload))
+	b.get("/find?q=" + attempts[0].ID.String()).redirects(path + "?attempt=" + attempts[0].ID.String() + "#" + attempts[0].ID.String())
+
+	// A success is over: nothing polls and nothing can be retried.
+	w.sender.answers(http.StatusOK, "thanks")
+	w.clock.Advance(6e9)
+	w.work()
+	b.get(path).is(http.StatusOK).shows("Delivered on attempt 2 of 8", "It was delivered.").hides("Retry now", `hx-get="`+path+"?seen")
+	b.post(path+"/retry").is(http.StatusConflict).shows("no longer held", "Nothing was changed.", "Delivered on attempt 2")
+}
+
+func TestDelivery_BodiesOfSucceededEventsAreNotCaptured(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	_, found := w.of(w.succeed())
+	w.work()
+	d := found[e.ID]
+	attempts, _, err := w.handler.Deliveries.Attempts(t.Context(), w.owner, d.ID, delivery.AttemptsPage{Limit: 10})
+	w.check(err)
+	w.as(w.member).get("/deliveries/"+d.ID.String()+"?attempt="+attempts[0].ID.String()).is(http.StatusOK).
+		shows("Delivered on the first attempt", "are never captured for succeeded events").hides("MARKERNAME")
+}
+
+func TestRetryDelivery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	_, found := w.of(w.fail())
+	d := found[e.ID]
+	path := "/deliveries/" + d.ID.String()
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	w.exhaust()
+
+	b := w.as(w.admin)
+	a := b.get(path).is(http.StatusOK).shows("Failed after 8 attempts over", "The endpoint answered 503 each time.", "until then you can retry", "Starts run 2", "Gave up: 8 of 8 attempts used")
+	if run := a.find(`name="run" value="(\d+)"`); run != "1" {
+		t.Errorf("the form names run %s", run)
+	}
+
+	// A member sees that it is not for them; a stranger sees nothing.
+	m := w.as(w.member)
+	m.get(path).is(http.StatusOK).shows("Needs the role admin.")
+	m.post(path+"/retry", "run", "1").is(http.StatusForbidden).shows("This needs the role admin.")
+	if n := fixture.Audited(t, w.db, w.org, "access.denied"); n != 1 {
+		t.Errorf("%d denials are audited, want 1", n)
+	}
+	x := w.stranger()
+	x.get(path).is(http.StatusNotFound)
+	x.get(path + "/row").is(http.StatusNotFound)
+	x.post(path + "/retry").is(http.StatusNotFound)
+	x.get("/find?q=" + d.ID.String()).is(http.StatusNotFound).shows("There is no delivery " + d.ID.String())
+	x.get("/deliveries").is(http.StatusOK).hides(d.ID.String())
+
+	// It works, and a second click does nothing more.
+	b.post(path+"/retry", "run", "1", "return", "/deliveries?status=failed").redirects("/deliveries?status=failed")
+	b.get("/deliveries").shows("Run 2 has started; its first attempt is due now.", "Follow")
+	b.post(path+"/retry", "run", "1").redirects(path)
+	b.get(path).shows("It was retried already: run 2 exists.", "Retried by hand: attempt 1 of run 2 is due now.")
+	if n := fixture.Audited(t, w.db, w.org, "webhook_delivery.retried"); n != 1 {
+		t.Errorf("%d retries are audited, want 1", n)
+	}
+	w.work()
+	b.get(path).is(http.StatusOK).shows("Run 2: manual retry, by "+w.admin.Name, "1 attempt failed; attempt 2 of 8 is due")
+	b.post(path+"/retry", "run", "2").redirects(path) // a waiting run is made due
+	b.get(path).shows("Attempt 2 of 8 is due now.")
+
+	// Refusals say why and show the state.
+	off := false
+	_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, e.ID, webhook.EndpointChange{Enabled: &off})
+	w.check(err)
+	b.get(path).shows("Parked: the endpoint is paused", "Open endpoint")
+	b.post(path+"/retry", "run", "2").is(http.StatusConflict).shows("The endpoint is disabled.", "Nothing was changed.")
+	if a := b.postAs(path+"/retry", []string{"HX-Request", "true"}, "csrf_token", b.csrf); a.status != http.StatusConflict || a.header.Get("HX-Retarget") != "#toasts" {
+		t.Errorf("htmx gets %d, retargeted to %q", a.status, a.header.Get("HX-Retarget"))
+	}
+}
+
+func TestDeliveryRow_KeepsItsColumns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	_, found := w.of(w.fail())
+	d := found[e.ID]
+	b := w.as(w.owner)
+	path := "/deliveries/" + d.ID.String() + "/row"
+	a := b.fragment(path).is(http.StatusOK).shows("due now", `data-label="Endpoint"`).hides("<table", `type="checkbox"`)
+	if poll := a.find(`hx-get="([^"]+)"`); poll != path {
+		t.Errorf("the row asks for %q", poll)
+	}
+	a = b.fragment(path + "?endpoint=0").is(http.StatusOK).hides(`data-label="Endpoint"`)
+	if poll := a.find(`hx-get="([^"]+)"`); poll != path+"?endpoint=0" {
+		t.Errorf("the row asks for %q", poll)
+	}
+	w.work()
+	b.fragment(path).is(http.StatusOK).shows("Succeeded").hides("hx-get")
+}
+
+func TestExport_QuotesFormulasAndIsAudited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	name := `=cmd|' /C calc'!A0`
+	_, _, err := w.handler.Webhooks.CreateEndpoint(t.Context(), w.owner, webhook.NewEndpoint{Name: &name, URL: "https://hooks.example.com/x"})
+	w.check(err)
+	for range 3 {
+		w.fail()
+	}
+	b := w.as(w.owner)
+	a := b.get("/deliveries/export?status=blocked").is(http.StatusOK)
+	if lines := strings.Split(strings.TrimSpace(a.body), "\n"); len(lines) != 4 || !strings.Contains(lines[1], `'=cmd`) || strings.Contains(a.body, `,=cmd`) {
+		t.Errorf("got %q", a.body)
+	}
+	if kind := a.header.Get("Content-Disposition"); !strings.HasPrefix(kind, `attachment; filename="deliveries-`) {
+		t.Errorf("it is served as %q", kind)
+	}
+	if lines := strings.Count(b.get("/deliveries/export?endpoint=none").is(http.StatusOK).body, "\n"); lines != 1 {
+		t.Errorf("an impossible filter gives %d lines, want the head only", lines)
+	}
+	b.get("/audit/export?event=export.").is(http.StatusOK).shows("export.created")
+	if n := fixture.Audited(t, w.db, w.org, "export.created"); n != 3 {
+		t.Errorf("%d exports are audited, want 3", n)
+	}
+	w.as(w.member).get("/audit/export").is(http.StatusForbidden)
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	s := w.fail()
+	ev, found := w.of(s)
+	d := found[e.ID]
+	b := w.as(w.owner)
+	keys, err := webhook.ActiveKeys(w.db.Reader(t.Context()), w.org)
+	w.check(err)
+	for text, to := range map[string]string{
+		d.ID.String():                           "/deliveries/" + d.ID.String(),
+		"X-Kayle-Delivery-Id: " + d.ID.String(): "/deliveries/" + d.ID.String(),
+		strings.ToUpper(ev.ID.String()):         "/events/" + ev.ID.String(),
+		s.ID.String():                           "/sessions/" + s.ID.String(),
+		e.ID.String():                           "/endpoints/" + e.ID.String(),
+		keys[e.ID].ID.String():                  "/endpoints/" + e.ID.String() + "/keys",
+		w.member.ID:                             "/members#" + w.member.ID,
+		w.org.String():                          "/settings",
+	} {
+		b.get("/find?q=" + url.QueryEscape(text)).redirects(to)
+	}
+	b.get("/find").is(http.StatusOK).shows("Find anything by its id")
+	b.get("/find?q=hello").is(http.StatusNotFound).shows("There is no id in that", `value="hello"`)
+	b.get("/find?q=whd_01h455vb4pex5vsknk084sn02q").is(http.StatusNotFound).shows("Nothing here has that id")
+}

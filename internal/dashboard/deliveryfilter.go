@@ -1,0 +1,155 @@
+package dashboard
+
+import (
+	"slices"
+	"strconv"
+
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/ui"
+)
+
+// Choices of the status filter that stand for several display states.
+const (
+	anyWaiting = "waiting"
+	anyFailed  = "any_failed"
+)
+
+// deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts,
+// key, event, from, to. impossible is true when one of them can match nothing, such as an id that is none.
+func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
+	switch status := p.Query("status"); status {
+	case "":
+	case anyWaiting:
+		f.Status = delivery.Pending
+	case anyFailed:
+		f.Status = delivery.Failed
+	default:
+		f.State = delivery.State(status)
+		impossible = !slices.Contains(delivery.States(), f.State)
+	}
+	var bad bool
+	f.EndpointID, bad = queryID[id.EndpointKind](p, "endpoint")
+	impossible = impossible || bad
+	f.KeyID, bad = queryID[id.KeyKind](p, "key")
+	impossible = impossible || bad
+	f.EventID, bad = queryID[id.EventKind](p, "event")
+	impossible = impossible || bad
+	if t := event.Type(p.Query("type")); t != "" {
+		f.EventType, impossible = t, impossible || !t.Known()
+	}
+	if kind := delivery.ErrorKind(p.Query("error")); kind != "" {
+		f.ErrorKind, impossible = kind, impossible || !slices.Contains(delivery.ErrorKinds(), kind)
+	}
+	if code := p.Query("code"); code != "" {
+		f.StatusCode, f.StatusClass, bad = parseCode(code)
+		impossible = impossible || bad
+	}
+	if n := p.Query("attempts"); n != "" {
+		f.MinAttempts, _ = strconv.Atoi(n)
+	}
+	f.From, _ = p.ParseFormTime(p.Query("from"), false)
+	f.To, _ = p.ParseFormTime(p.Query("to"), true)
+	return f, impossible
+}
+
+// queryID reads an id from the address; bad is true for text that is no such id.
+func queryID[K id.Kind](p *page, name string) (v id.ID[K], bad bool) {
+	text := p.Query(name)
+	if text == "" {
+		return v, false
+	}
+	v, err := id.Parse[K](text)
+	return v, err != nil
+}
+
+// parseCode reads "503" or "5xx".
+func parseCode(s string) (code, class int, bad bool) {
+	if len(s) == 3 && s[1:] == "xx" && s[0] >= '1' && s[0] <= '5' {
+		return 0, int(s[0] - '0'), false
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 100 || n > 599 {
+		return 0, 0, true
+	}
+	return n, 0, false
+}
+
+// deliveryFilters is the filter bar of a deliveries list. Without endpoints the list is that of one endpoint.
+func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.Filters {
+	states := stateOptions()
+	states = slices.Insert(states, 1, ui.Option{Value: anyWaiting, Label: "Any waiting"}, ui.Option{Value: anyFailed, Label: "Any failed"})
+	v := ui.Filters{Action: action, Fields: []ui.FilterField{p.selectField("status", "Status", states...)}}
+	if len(endpoints) > 0 {
+		options := []ui.Option{{Label: "Any endpoint"}}
+		for _, e := range endpoints {
+			options = append(options, ui.Option{Value: e.ID.String(), Label: e.DisplayName()})
+		}
+		v.Fields = append(v.Fields, p.selectField("endpoint", "Endpoint", options...))
+	}
+	v.Fields = append(v.Fields, p.selectField("type", "Event", eventTypeOptions()...))
+	kinds := []ui.Option{{Label: "Any result"}}
+	for _, k := range delivery.ErrorKinds() {
+		kinds = append(kinds, ui.Option{Value: string(k), Label: explainError(k, 0).Name})
+	}
+	v.More = []ui.FilterField{
+		p.selectField("error", "Last error", kinds...),
+		p.inputField("code", "Code", "text"),
+		p.inputField("attempts", "Attempts ≥", "number"),
+		p.inputField("from", "From", "datetime-local"),
+		p.inputField("to", "To", "datetime-local"),
+	}
+	for _, name := range []string{"limit", "key", "event", "live"} {
+		if value := p.Query(name); value != "" {
+			v.Hidden = append(v.Hidden, ui.Hidden{Name: name, Value: value})
+		}
+	}
+	return v
+}
+
+func (p *page) inputField(name, label, kind string) ui.FilterField {
+	value := p.Query(name)
+	shown := value
+	if kind == "datetime-local" {
+		if t, ok := p.ParseFormTime(value, false); ok {
+			shown = p.FormTime(t)
+		}
+	}
+	return ui.FilterField{Name: name, Label: label, Type: kind, Value: shown, Set: value != ""}
+}
+
+// deliveryActive lists the filters of a deliveries list that are in use.
+func (p *page) deliveryActive(endpoints map[id.Endpoint]webhook.Endpoint) ui.ActiveFilters {
+	status := p.Query("status")
+	switch status {
+	case anyWaiting:
+		status = "any waiting"
+	case anyFailed:
+		status = "any failed"
+	default:
+		status = lowerFirst(lookOf(delivery.State(status)).Word)
+	}
+	endpoint := p.Query("endpoint")
+	if e, err := id.Parse[id.EndpointKind](endpoint); err == nil {
+		if found, ok := endpoints[e]; ok {
+			endpoint = found.DisplayName()
+		}
+	}
+	return p.activeFilters(
+		[3]string{"status", "Status", status}, [3]string{"endpoint", "Endpoint", endpoint},
+		[3]string{"type", "Event", event.Type(p.Query("type")).Short()},
+		[3]string{"error", "Last error", explainError(delivery.ErrorKind(p.Query("error")), 0).Name},
+		[3]string{"code", "Code", p.Query("code")}, [3]string{"attempts", "Attempts at least", p.Query("attempts")},
+		[3]string{"key", "Key", ui.ShortID(p.Query("key"))}, [3]string{"event", "Event", ui.ShortID(p.Query("event"))},
+		[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
+	)
+}
+
+func (p *page) momentOf(text string, end bool) string {
+	if t, ok := p.ParseFormTime(text, end); ok {
+		return p.Moment(t)
+	}
+	return text
+}

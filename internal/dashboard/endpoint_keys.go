@@ -1,0 +1,307 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+// keysMax is how many keys of an endpoint the page shows.
+const keysMax = 100
+
+func showKeys(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	return p.renderKeys(http.StatusOK, e, keyOffer{})
+}
+
+// renderKeys shows the page with what was entered, as far as it may be shown again.
+func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error {
+	st, err := p.endpointHead(e, "keys")
+	if err != nil {
+		return err
+	}
+	list, err := p.Webhooks.ListKeys(p.Ctx, p.Actor, e.ID, nil, postgres.Page{Limit: keysMax})
+	if err != nil {
+		return err
+	}
+	uses, err := p.Deliveries.KeyUses(p.Ctx, p.Actor, e.ID)
+	if err != nil {
+		return err
+	}
+	v := pages.EndpointKeys{Shell: p.Shell(e.DisplayName()+" keys", "/endpoints"), Head: st.EndpointHead, Generate: keySnippets()}
+	var active *webhook.Key
+	for i, k := range list.Rows {
+		if k.IsActive {
+			active = &list.Rows[i]
+			v.Active = p.activeKey(k, uses[k.ID])
+			continue
+		}
+		v.Retired = append(v.Retired, p.retiredKey(k, uses[k.ID]))
+	}
+	if list.HasOlder {
+		v.RetireNow = fmt.Sprintf("the latest %d are shown", keysMax)
+	}
+	if active == nil {
+		v.Blocked = &ui.Alert{
+			Tone: ui.Bad, Icon: "blocked", Urgent: true, Title: "New deliveries to this endpoint are blocked until a key is active",
+			Text: "Add the receiver's public key below, or reactivate a retired one. What is blocked meanwhile is recorded and cannot be sent later.",
+		}
+	}
+	if p.Can(access.WebhooksWrite) {
+		v.Add = p.keyForm(e, active, uses, offer)
+	}
+	return p.Render(status, pages.EndpointKeysPage(v))
+}
+
+func (p *page) keyForm(e webhook.Endpoint, active *webhook.Key, uses map[id.Key]delivery.KeyUse, offer keyOffer) *pages.KeyForm {
+	path := endpointPath(e.ID) + "/keys"
+	form := p.Query("form")
+	if form == "" {
+		form = formID()
+	}
+	f := &pages.KeyForm{
+		Action: link(path, "form", form), CheckAction: path + "/check", Check: offer.check, FileError: offer.found["file"],
+		Text: ui.Textarea{
+			ID: "keytext", Name: "keytext", Label: "Public key", Rows: 10, Sensitive: true, Value: offer.shown, Error: offer.found["key"],
+			Hint: "JWK, JWK set, PEM or certificate. RSA, 2048 to 8192 bits. Public half only.",
+		},
+		KeyID: ui.Field{
+			ID: "keyid", Name: "key_id", Label: "Key id", Value: offer.keyID, Mono: true, MaxLength: webhook.MaxKeyID, Error: offer.found["key_id"],
+			Hint: "The kid that the receiver looks up. Empty: the one in the key, or the start of its thumbprint. Of a JWK set it chooses the key.",
+		},
+		Errors: formErrors(offer.found, "this key can be added",
+			labelled{"key", "keytext", "Public key"}, labelled{"file", "keyfile", "File"}, labelled{"key_id", "keyid", "Key id"}),
+		Preview: "New deliveries are encrypted to this key from now on.",
+	}
+	if active != nil {
+		if use := uses[active.ID]; use.Waiting > 0 && use.LastExpiry != nil {
+			f.Preview += fmt.Sprintf(" %s encrypted to %s: the receiver must keep its private half until %s.",
+				counted(use.Waiting, "undelivered webhook stays", "undelivered webhooks stay"), active.KeyID, p.Moment(*use.LastExpiry))
+		}
+	}
+	return f
+}
+
+func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
+	v := &pages.KeyView{
+		Badges: []ui.Badge{{Tone: ui.OK, Icon: "check", Label: "Active"}},
+		Left: []ui.Fact{
+			{Term: "Key id", Text: k.KeyID, Mono: true},
+			{Term: "Record", ID: idPtr(ui.NewID(k.ID.String(), "key record id", ""))},
+			{Term: "Algorithm", Text: fmt.Sprintf("%s, %d bit", k.Algorithm, k.Bits)},
+			{Term: "Added", Time: exactPtr(p, &k.CreatedAt), Sub: addedBy(k)},
+			{Term: "Encrypted", Text: counted(use.Deliveries, "webhook", "webhooks"), Href: link("/deliveries", "key", k.ID.String())},
+		},
+		Right: []ui.Fact{
+			{Term: "RFC 7638", Text: k.Thumbprint, Hash: true, Copy: "Copy thumbprint", Pre: thumbprintCommand(k.Exponent)},
+			{Term: "SPKI SHA-256", Text: k.SPKISHA256, Hash: true, Copy: "Copy SPKI hash", Pre: "openssl pkey -pubin -in public.pem -outform der | openssl dgst -sha256"},
+		},
+		Actions: []ui.Action{{Label: "JWK", Icon: "down", Href: "/keys/" + k.ID.String() + "/jwk", Download: true, Small: true, Name: "Download " + k.KeyID + " as JWK"}},
+		Note:    p.waitingNote(use),
+	}
+	if use.LastUsed != nil {
+		v.Left = append(v.Left, ui.Fact{Term: "Last used", Time: p.AtPtr(use.LastUsed)})
+	}
+	if p.Can(access.WebhooksWrite) {
+		v.Actions = append(v.Actions, ui.Action{Label: "Deactivate…", Icon: "pause", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true})
+	}
+	return v
+}
+
+// waitingNote says how long the private half is still needed.
+func (p *page) waitingNote(use delivery.KeyUse) string {
+	if use.Waiting == 0 || use.LastExpiry == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s encrypted to it; the receiver needs its private half at least until %s.",
+		counted(use.Waiting, "undelivered webhook is", "undelivered webhooks are"), p.Moment(*use.LastExpiry))
+}
+
+func addedBy(k webhook.Key) string {
+	if k.CreatedBy == "" {
+		return ""
+	}
+	return "by " + k.CreatedBy
+}
+
+func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
+	row := pages.RetiredKey{
+		KeyID: k.KeyID, Sub: fmt.Sprintf("%d bit", k.Bits), Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"},
+		Thumbprint: k.Thumbprint, Active: p.day(k.CreatedAt) + " –", Encrypted: ui.Count(use.Deliveries), Waiting: ui.Count(use.Waiting),
+	}
+	if by := addedBy(k); by != "" {
+		row.Sub += ", added " + by
+	}
+	if k.DisabledAt != nil {
+		row.Active += " " + p.day(*k.DisabledAt)
+	}
+	if use.Waiting > 0 && use.LastExpiry != nil {
+		row.Badge = ui.Badge{Tone: ui.Warn, Icon: "hourglass", Label: "Retiring", Title: p.waitingNote(use)}
+		row.Waiting += ", until " + p.Moment(*use.LastExpiry)
+	}
+	if p.Can(access.WebhooksWrite) {
+		row.Actions = []ui.Action{{Label: "Reactivate", Icon: "play", Href: "/keys/" + k.ID.String() + "/reactivate", Post: true, Small: true, Name: "Reactivate " + k.KeyID}}
+	}
+	return row
+}
+
+// day is a date for tables.
+func (p *page) day(t time.Time) string { return t.In(p.Zone()).Format("Jan 2, 2006") }
+
+// key loads the key of the route.
+func (p *page) key() (webhook.Key, error) {
+	key, err := pathID[id.KeyKind](p, "id", webhook.ErrKeyNotFound)
+	if err != nil {
+		return webhook.Key{}, err
+	}
+	return p.Webhooks.GetKey(p.Ctx, p.Actor, key)
+}
+
+func downloadKey(p *page) error {
+	k, err := p.key()
+	if err != nil {
+		return err
+	}
+	p.W.Header().Set("Content-Type", "application/json")
+	p.W.Header().Set("Content-Disposition", `attachment; filename="`+k.ID.String()+`.jwk.json"`)
+	_, _ = p.W.Write(k.JWK())
+	return nil
+}
+
+func reactivateKey(p *page) error {
+	key, err := p.key()
+	if err != nil {
+		return err
+	}
+	if key, err = p.Webhooks.ReactivateKey(p.Ctx, p.Actor, key.ID); err != nil {
+		return err
+	}
+	return p.Redirect(endpointPath(key.WebhookEndpointID)+"/keys", ui.Flash{Tone: ui.OK, Text: key.KeyID + " is the active key.", Sub: "New deliveries are encrypted to it."})
+}
+
+func askDeactivateKey(p *page) error {
+	k, err := p.key()
+	if err != nil {
+		return err
+	}
+	return p.renderDeactivate(http.StatusOK, k, "", nil)
+}
+
+// renderDeactivate asks first: without an active key nothing more can be sent.
+func (p *page) renderDeactivate(status int, k webhook.Key, typed string, found problems) error {
+	e, err := p.Webhooks.GetEndpoint(p.Ctx, p.Actor, k.WebhookEndpointID)
+	if err != nil {
+		return err
+	}
+	st, err := p.endpointHead(e, "keys")
+	if err != nil {
+		return err
+	}
+	uses, err := p.Deliveries.KeyUses(p.Ctx, p.Actor, e.ID)
+	if err != nil {
+		return err
+	}
+	effects := []string{
+		"New deliveries to this endpoint are blocked until another key is active. They are recorded as failed and cannot be sent later.",
+		"Deliveries already encrypted to this key are still sent. To replace the key, add the new one instead: it takes over at once.",
+	}
+	if note := p.waitingNote(uses[k.ID]); note != "" {
+		effects = append(effects, note)
+	}
+	return p.Render(status, pages.EndpointDeletePage(pages.EndpointDelete{
+		Shell: p.Shell("Deactivate "+k.KeyID, "/endpoints"), Head: st.EndpointHead,
+		Confirm: ui.Confirm{
+			ID: "deactivate", Title: "Leave this endpoint without an active key?", Effects: effects, Action: "/keys/" + k.ID.String() + "/deactivate",
+			Typed: &ui.Field{
+				Name: "confirm", Label: "Type the key id “" + k.KeyID + "” to confirm", Value: typed, Required: true, Autocomplete: "off", Mono: true, Error: found["confirm"],
+			},
+			Submit: "Deactivate key", Icon: "key", Danger: true, BackHref: endpointPath(e.ID) + "/keys", Back: "Keep key active",
+			Errors: formErrors(found, "the key can be deactivated", labelled{"confirm", "f-confirm", "Confirmation"}),
+		},
+	}))
+}
+
+func deactivateKey(p *page) error {
+	k, err := p.key()
+	if err != nil {
+		return err
+	}
+	typed := p.Value("confirm")
+	if k.IsActive && typed != k.KeyID {
+		return p.renderDeactivate(http.StatusUnprocessableEntity, k, typed, problems{"confirm": "This is not “" + k.KeyID + "”."})
+	}
+	if k, err = p.Webhooks.DeactivateKey(p.Ctx, p.Actor, k.ID); err != nil {
+		return err
+	}
+	return p.Redirect(endpointPath(k.WebhookEndpointID)+"/keys", ui.Flash{Tone: ui.Warn, Text: k.KeyID + " is deactivated.", Sub: "New deliveries are blocked until a key is active."})
+}
+
+func addKey(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	path := endpointPath(e.ID) + "/keys"
+	before, done := p.once.begin(p.Session.ID, p.Query("form"), p.Now)
+	if before != "" {
+		return p.Redirect(before, ui.Flash{Tone: ui.Info, Text: "This key was added already."})
+	}
+	made := ""
+	defer func() { done(made) }()
+	offer, err := p.readKeyOffer(e)
+	if err != nil {
+		return err
+	}
+	if !offer.acceptable {
+		return p.renderKeys(http.StatusUnprocessableEntity, e, offer)
+	}
+	k, err := p.Webhooks.AddKey(p.Ctx, p.Actor, e.ID, offer.input)
+	if f, ok := fault.As(err); ok && f.Message == webhook.ErrKeyIDTaken.Message {
+		offer.found = problems{"key_id": f.Message + " " + f.Hint}
+		return p.renderKeys(http.StatusConflict, e, offer)
+	}
+	if found, ok := problemsOf(err); ok {
+		offer.found = found
+		return p.renderKeys(http.StatusUnprocessableEntity, e, offer)
+	}
+	if err != nil {
+		return err
+	}
+	made = path
+	return p.Redirect(path, ui.Flash{
+		Tone: ui.OK, Text: k.KeyID + " is the active key.", Sub: "Send a test event to see whether the receiver decrypts it.",
+		Action: &ui.Action{Label: "Send test", Href: endpointPath(e.ID) + "/test", Post: true, Small: true},
+	})
+}
+
+// checkKey answers with the verdict about a key without saving it: the panel to htmx, else the page.
+func checkKey(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	offer, err := p.readKeyOffer(e)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if !offer.acceptable && !offer.empty {
+		status = http.StatusUnprocessableEntity
+	}
+	if p.Fragment() {
+		return p.Render(status, pages.KeyCheckPanel(offer.check))
+	}
+	return p.renderKeys(status, e, offer)
+}

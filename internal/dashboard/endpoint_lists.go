@@ -1,0 +1,101 @@
+package dashboard
+
+import (
+	"context"
+	"net/http"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+// endpointDeliveries is the deliveries list of one endpoint.
+func endpointDeliveries(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	at, err := pageOf(p, p.Deliveries.Position)
+	if err != nil {
+		return err
+	}
+	filter, impossible := p.deliveryFilter()
+	filter.EndpointID = e.ID
+	var list postgres.List[delivery.Delivery]
+	if !impossible {
+		if list, err = p.Deliveries.List(p.Ctx, p.Actor, filter, at); err != nil {
+			return err
+		}
+	}
+	path := endpointPath(e.ID) + "/deliveries"
+	v := pages.DeliveriesResults{
+		CSRF: p.Session.CSRFToken, Caption: "Deliveries to " + e.DisplayName() + ", newest first", NoEndpoint: true,
+		Active: p.deliveryActive(nil), Pager: pager(p, list, at.Limit, func(d delivery.Delivery) string { return d.ID.String() }),
+	}
+	for _, d := range list.Rows {
+		v.Rows = append(v.Rows, p.deliveryRow(d, nil))
+	}
+	v.Status = counted(len(v.Rows), "delivery", "deliveries")
+	switch {
+	case len(v.Rows) > 0:
+	case len(v.Active.Items) > 0:
+		v.State.NoMatch = noMatch("deliveries", v.Active)
+	default:
+		v.State.Empty = &ui.Empty{Icon: "delivery", Title: "Nothing has been sent here yet", Text: "A delivery is made when an event that this endpoint subscribes to happens. A test event shows whether the receiver is ready."}
+	}
+	if p.Can(access.WebhooksWrite) && p.serves("/jobs/new") {
+		v.Bulk = &pages.Bulk{
+			Action: "/jobs/preview", All: "Retry all failed…",
+			AllHref: link("/jobs/new", "status", string(delivery.Failed), "endpoint", e.ID.String(), "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to")),
+		}
+	}
+	if p.Fragment() {
+		return p.Render(http.StatusOK, pages.DeliveriesList(v))
+	}
+	st, err := p.endpointHead(e, "deliveries")
+	if err != nil {
+		return err
+	}
+	return p.Render(http.StatusOK, pages.EndpointDeliveriesPage(pages.EndpointDeliveries{
+		Shell: p.Shell(e.DisplayName()+" deliveries", "/endpoints"), Head: st.EndpointHead, Filters: p.deliveryFilters(path, nil), Results: v,
+	}))
+}
+
+// endpointActivity lists what was done to the endpoint.
+func endpointActivity(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	at, err := pageOf(p, func(ctx context.Context, actor access.Actor, row id.Audit) (*postgres.Position, error) {
+		return audit.Position(ctx, p.DB, actor, row)
+	})
+	if err != nil {
+		return err
+	}
+	list, err := audit.List(p.Ctx, p.DB, p.Actor, audit.Filter{TargetID: e.ID.String()}, at)
+	if err != nil {
+		return err
+	}
+	v := pages.AuditResults{Pager: pager(p, list, at.Limit, func(a audit.Entry) string { return a.ID.String() }), Status: counted(len(list.Rows), "entry", "entries")}
+	for _, entry := range list.Rows {
+		v.Rows = append(v.Rows, p.auditRow(entry))
+	}
+	if len(v.Rows) == 0 {
+		v.State.Empty = &ui.Empty{Icon: "audit", Title: "No entries", Text: "Changes to this endpoint are kept for a year; nothing younger is recorded."}
+	}
+	if p.Fragment() {
+		return p.Render(http.StatusOK, pages.AuditList(v))
+	}
+	st, err := p.endpointHead(e, "activity")
+	if err != nil {
+		return err
+	}
+	return p.Render(http.StatusOK, pages.EndpointActivityPage(pages.EndpointActivity{
+		Shell: p.Shell(e.DisplayName()+" activity", "/endpoints"), Head: st.EndpointHead, Results: v,
+	}))
+}

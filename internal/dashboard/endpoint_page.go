@@ -1,0 +1,333 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+// deletedEndpoint is the error of a page about an endpoint that was deleted: it has a tombstone.
+type deletedEndpoint struct{ webhook.Endpoint }
+
+func (deletedEndpoint) Error() string { return "endpoint was deleted" }
+
+// endpoint loads the endpoint of the route.
+func (p *page) endpoint() (webhook.Endpoint, error) {
+	endpoint, err := pathID[id.EndpointKind](p, "id", webhook.ErrEndpointNotFound)
+	if err != nil {
+		return webhook.Endpoint{}, err
+	}
+	e, err := p.Webhooks.GetEndpoint(p.Ctx, p.Actor, endpoint)
+	if f, ok := fault.As(err); !ok || f.Kind != fault.NotFound {
+		return e, err
+	}
+	all, findErr := p.endpointsByID()
+	if findErr != nil {
+		return e, findErr
+	}
+	if gone, ok := all[endpoint]; ok {
+		return e, deletedEndpoint{gone}
+	}
+	return e, err
+}
+
+// showTombstone says what is left of a deleted endpoint.
+func (p *page) showTombstone(e webhook.Endpoint) error {
+	v := pages.EndpointGone{
+		Shell:   p.Shell(e.DisplayName()+" (deleted)", "/endpoints"),
+		Heading: ui.Heading{Title: e.DisplayName(), Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}, Badges: []ui.Badge{{Tone: ui.Neutral, Icon: "trash", Label: "Deleted"}}},
+		Text:    "This endpoint was deleted. Its keys and its secret are gone and every payload held for it was erased; what was recorded stays readable.",
+		Facts: []ui.Fact{
+			{Term: "Endpoint", ID: idPtr(ui.NewID(e.ID.String(), "endpoint id", ""))},
+			{Term: "Address", Text: addressOf(e.URL), Mono: true},
+			{Term: "Created", Time: exactPtr(p, &e.CreatedAt)},
+			{Term: "Deleted", Time: exactPtr(p, e.DeletedAt)},
+		},
+		Actions: []ui.Action{{Label: "Its deliveries", Icon: "delivery", Href: link("/deliveries", "endpoint", e.ID.String())}},
+	}
+	if p.Can(access.AuditRead) {
+		v.Actions = append(v.Actions, ui.Action{Label: "Its audit log", Icon: "audit", Href: link("/audit", "target", e.ID.String())})
+	}
+	return p.Render(http.StatusNotFound, pages.EndpointGonePage(v))
+}
+
+func idPtr(v ui.ID) *ui.ID { return &v }
+
+// exactPtr is an exact time for a fact; nil stays nil.
+func exactPtr(p *page, t *time.Time) *ui.Time {
+	if t == nil {
+		return nil
+	}
+	exact := p.Exact(*t)
+	return &exact
+}
+
+// endpointState is what the head of an endpoint's pages is made of.
+type endpointState struct {
+	pages.EndpointHead
+	vitals   vitals
+	health   health
+	standing delivery.Standing
+	key      *webhook.Key
+	day      []delivery.HourStats
+}
+
+// endpointHead loads the head of an endpoint's pages; tab is the sub-page shown.
+func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, error) {
+	var st endpointState
+	keys, err := webhook.ActiveKeys(p.DB.Reader(p.Ctx), p.Actor.Organization)
+	if err != nil {
+		return st, err
+	}
+	if k, ok := keys[e.ID]; ok {
+		st.key = &k
+	}
+	standings, err := p.Deliveries.Standings(p.Ctx, p.Actor)
+	if err != nil {
+		return st, err
+	}
+	st.standing = standings[e.ID]
+	if st.day, err = p.Deliveries.Hours(p.Ctx, p.Actor, dayStart(p.Now), p.Now, e.ID); err != nil {
+		return st, err
+	}
+	st.vitals = vitalsOf(e, st.key != nil, st.standing, st.day, p.Now)
+	st.health = judge(st.vitals)
+	path := endpointPath(e.ID)
+	st.Heading = ui.Heading{
+		Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}, Title: e.DisplayName(),
+		Badges: []ui.Badge{healthBadge(st.health)},
+		Sub:    []ui.SubItem{{Text: e.URL, Mono: true}, {ID: idPtr(ui.NewID(e.ID.String(), "endpoint id", ""))}},
+	}
+	if st.standing.LastSuccess != nil {
+		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Lead: "Last 2xx", Time: p.AtPtr(st.standing.LastSuccess)})
+	}
+	if n := st.standing.RecentFailures; n > 0 {
+		text := ui.Count(n) + " in a row without a 2xx"
+		if n >= failingStreak {
+			text = ui.Count(n) + " or more in a row without a 2xx"
+		}
+		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Text: text, Href: link(path+"/deliveries", "status", anyWaiting)})
+	}
+	if p.Can(access.WebhooksWrite) {
+		back := []ui.Hidden{{Name: "return", Value: path + tabPath(tab)}}
+		st.Heading.Actions = endpointActions(e, st.key != nil, back, false)
+	}
+	st.SubNav = ui.SubNav{Label: e.DisplayName()}
+	for _, t := range []struct{ name, label string }{
+		{"overview", "Overview"}, {"deliveries", "Deliveries"}, {"keys", "Keys"}, {"secret", "Secret"}, {"settings", "Settings"}, {"activity", "Activity"},
+	} {
+		l := ui.Link{Label: t.label, Href: path + tabPath(t.name), Current: t.name == tab}
+		if t.name == "deliveries" && st.standing.Waiting+st.standing.Parked > 0 {
+			l.Count = ui.Count(st.standing.Waiting + st.standing.Parked)
+		}
+		st.SubNav.Items = append(st.SubNav.Items, l)
+	}
+	return st, nil
+}
+
+func tabPath(tab string) string {
+	if tab == "overview" {
+		return ""
+	}
+	return "/" + tab
+}
+
+func showEndpoint(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	st, err := p.endpointHead(e, "overview")
+	if err != nil {
+		return err
+	}
+	s := spanOf(p.Query("range"))
+	hours, err := p.Deliveries.Hours(p.Ctx, p.Actor, p.Now.Add(-time.Duration(s.hours)*time.Hour), p.Now, e.ID)
+	if err != nil {
+		return err
+	}
+	buckets := bucketsOf(hours, s, p.Now, p.Zone())
+	counts, err := p.Deliveries.Errors(p.Ctx, p.Actor, buckets[0].From, p.Now, e.ID)
+	if err != nil {
+		return err
+	}
+	list, err := p.Deliveries.List(p.Ctx, p.Actor, delivery.Filter{EndpointID: e.ID}, postgres.Page{Limit: 8})
+	if err != nil {
+		return err
+	}
+	path := endpointPath(e.ID)
+	st.Heading.Range, st.Heading.RangeOf = p.rangeLinks(s, spans[1:]...), "Range"
+	within := func(from, to time.Time) string {
+		return link(path+"/deliveries", "from", p.FormTime(from), "to", p.FormTime(to.Add(-time.Minute)))
+	}
+	from := p.FormTime(buckets[0].From)
+	v := pages.EndpointOverview{
+		Shell: p.Shell(e.DisplayName(), "/endpoints"), Head: st.EndpointHead, Verdict: p.endpointVerdict(e, st),
+		Tiles:  endpointTiles(path, sumOf(buckets), st.standing, s, from),
+		Volume: p.volumeChart(buckets, s, within), Latency: p.latencyChart(buckets, s, within),
+		Errors: errorKinds(counts, s, nil, func(kind delivery.ErrorKind, code string) string {
+			return link(path+"/deliveries", "error", string(kind), "code", code, "from", from)
+		}),
+		Codes: responseCodes(counts, sumOf(buckets).Attempts, path, from), Facts: p.endpointFacts(e, st), AllHref: path + "/deliveries",
+	}
+	if v.Schedule, v.Backlog, err = p.retrySchedule(e, st.standing); err != nil {
+		return err
+	}
+	for _, d := range list.Rows {
+		v.Recent = append(v.Recent, p.deliveryRow(d, nil))
+	}
+	return p.Render(http.StatusOK, pages.EndpointOverviewPage(v))
+}
+
+// endpointVerdict adds what this person can do about the verdict.
+func (p *page) endpointVerdict(e webhook.Endpoint, st endpointState) ui.Verdict {
+	v, path := verdict(st.health, st.standing, st.vitals.Day), endpointPath(e.ID)
+	switch st.health {
+	case healthNoKey:
+		if p.Can(access.WebhooksWrite) {
+			v.Actions = []ui.Action{{Label: "Add a key", Icon: "key", Href: path + "/keys", Kind: "primary"}}
+		}
+	case healthFailing, healthDegraded:
+		v.Actions = []ui.Action{{Label: "See failures", Href: link(path+"/deliveries", "status", string(delivery.StateRetrying))}}
+		if st.standing.Held > 0 && p.Can(access.WebhooksWrite) && p.serves("/jobs/new") {
+			v.Actions = append(v.Actions, ui.Action{
+				Label: "Retry failed deliveries…", Icon: "loop", Href: link("/jobs/new", "status", string(delivery.Failed), "endpoint", e.ID.String()),
+			})
+		}
+	case healthPaused, healthUnproven, healthOK:
+	}
+	return v
+}
+
+func endpointTiles(path string, sum delivery.Stats, now delivery.Standing, s span, from string) []ui.Tile {
+	tiles := overviewTiles(sum, now, 0, s, from)
+	deliveries := path + "/deliveries"
+	tiles[0].Href = link(deliveries, "status", string(delivery.StateSucceeded), "from", from)
+	tiles[1].Href = link(deliveries, "from", from)
+	tiles[2].Href = link(deliveries, "from", from)
+	waiting := ui.Tile{
+		Label: "Waiting", Number: ui.Count(now.Waiting + now.Parked), Href: link(deliveries, "status", anyWaiting),
+		Note: ui.Count(now.Retrying) + " after a failed attempt",
+	}
+	if now.Parked > 0 {
+		waiting.Note = ui.Count(now.Parked) + " parked until it is resumed"
+	}
+	tiles[3] = waiting
+	tiles[4].Href = link(deliveries, "status", anyFailed, "from", from)
+	return tiles
+}
+
+// responseCodes counts attempts by what came back.
+func responseCodes(counts []delivery.ErrorCount, attempts int, path, from string) []ui.HBar {
+	byCode, failed := map[int]int{}, 0
+	for _, c := range counts {
+		byCode[c.StatusCode] += c.Attempts
+		failed += c.Attempts
+	}
+	type row struct {
+		label, code string
+		n           int
+		fill        ui.Fill
+	}
+	var rows []row
+	if ok := attempts - failed; ok > 0 {
+		rows = append(rows, row{"2xx", "2xx", ok, ui.FillOK})
+	}
+	for code, n := range byCode {
+		r := row{strconv.Itoa(code), strconv.Itoa(code), n, ui.FillBad}
+		switch {
+		case code == 0:
+			r.label, r.code, r.fill = "no response", "", ui.FillMuted
+		case code < 400:
+			r.fill = ui.FillWarn
+		}
+		rows = append(rows, r)
+	}
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.label, b.label)) })
+	var out []ui.HBar
+	for _, r := range rows[:min(len(rows), 6)] {
+		bar := ui.HBar{Label: r.label, Count: ui.Count(r.n), Value: r.n, Max: rows[0].n, Fill: r.fill}
+		if r.code != "" {
+			bar.Href = link(path+"/deliveries", "code", r.code, "from", from)
+		}
+		out = append(out, bar)
+	}
+	return out
+}
+
+// retrySchedule puts the backlog onto the ruler of eight attempts. It counts up to a page of waiting deliveries.
+func (p *page) retrySchedule(e webhook.Endpoint, s delivery.Standing) (ui.RetrySchedule, string, error) {
+	const most = 500
+	list, err := p.Deliveries.List(p.Ctx, p.Actor, delivery.Filter{EndpointID: e.ID, Status: delivery.Pending}, postgres.Page{Limit: most})
+	if err != nil {
+		return ui.RetrySchedule{}, "", err
+	}
+	var waiting [delivery.AttemptsPerRun]int
+	for _, d := range list.Rows {
+		waiting[min(d.AttemptCount, delivery.AttemptsPerRun-1)]++
+	}
+	busiest := slices.Max(waiting[:])
+	var v ui.RetrySchedule
+	for i, n := range waiting {
+		step := ui.RetryStep{Label: fmt.Sprintf("Attempt %d", i+1), Delay: "at once"}
+		if i > 0 {
+			step.Delay = delayWords(delivery.RetryDelays()[i-1]) + " after"
+		}
+		if n > 0 {
+			step.Waiting = ui.Count(n) + " waiting"
+			if n == busiest {
+				step.State = "load"
+			}
+		}
+		v.Steps = append(v.Steps, step)
+	}
+	total := s.Waiting + s.Parked
+	if total == 0 {
+		return v, "nothing waits", nil
+	}
+	note := counted(total, "delivery waits", "deliveries wait")
+	if list.HasOlder {
+		note += fmt.Sprintf("; the latest %d are counted here", most)
+	}
+	return v, note, nil
+}
+
+func (p *page) endpointFacts(e webhook.Endpoint, st endpointState) []ui.Fact {
+	path := endpointPath(e.ID)
+	facts := []ui.Fact{{Term: "URL", Text: e.URL, Mono: true}}
+	if len(e.Labels) > 0 {
+		f := ui.Fact{Term: "Labels"}
+		for _, l := range e.Labels {
+			f.Chips = append(f.Chips, ui.Chip{Text: l})
+		}
+		facts = append(facts, f)
+	}
+	events := ui.Fact{Term: "Events"}
+	for _, t := range e.SubscribedEventTypes {
+		events.Chips = append(events.Chips, ui.Chip{Text: event.Type(t).Short()})
+	}
+	key := ui.Fact{Term: "Active key", Text: "none", Href: path + "/keys"}
+	if st.key != nil {
+		key = ui.Fact{Term: "Active key", Text: st.key.KeyID, Mono: true, Href: path + "/keys", Sub: st.key.Thumbprint, SubMono: true}
+	}
+	secret := ui.Fact{Term: "Secret rotated", Time: exactPtr(p, &e.SigningSecretRotatedAt)}
+	if e.InOverlap(p.Now) {
+		secret.Sub = "The former secret signs too, until " + p.Moment(*e.PreviousSigningSecretExpiresAt)
+	}
+	return append(facts, events, key, secret,
+		ui.Fact{Term: "Payload retention", Text: retentionLabel(e.UndeliveredPayloadRetentionHours), Href: path + "/settings"},
+		ui.Fact{Term: "Created", Time: exactPtr(p, &e.CreatedAt)}, ui.Fact{Term: "Changed", Time: exactPtr(p, &e.UpdatedAt)})
+}

@@ -1,0 +1,162 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+const (
+	// secretSeconds is how long a revealed secret stays on the screen.
+	secretSeconds = 60
+	// defaultOverlap is the choice offered first: long enough for a deployment.
+	defaultOverlap = 24
+)
+
+// secretView is what an action adds to the secret page.
+type secretView struct {
+	shown   *pages.SecretOnce
+	overlap int // chosen hours
+	found   problems
+}
+
+func showSecret(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	return p.renderSecret(http.StatusOK, e, secretView{overlap: defaultOverlap})
+}
+
+func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error {
+	st, err := p.endpointHead(e, "secret")
+	if err != nil {
+		return err
+	}
+	path := endpointPath(e.ID) + "/secret"
+	v := pages.EndpointSecret{
+		Shell: p.Shell(e.DisplayName()+" secret", "/endpoints"), Head: st.EndpointHead, Shown: in.shown,
+		Facts: []ui.Fact{
+			{Term: "Secret", Text: "whsec_••••••••••••", Mono: true, Sub: "Signs every webhook with HMAC-SHA256"},
+			{Term: "In use since", Time: exactPtr(p, &e.SigningSecretRotatedAt)},
+			{Term: "Last signed", Text: "nothing yet"},
+		},
+		Errors: formErrors(in.found, "this can be done", labelled{"password", "f-password", "Password"}, labelled{"overlap_hours", "f-overlap", "Overlap"}),
+	}
+	if st.standing.LastAttempt != nil {
+		v.Facts[2] = ui.Fact{Term: "Last signed", Time: p.AtPtr(st.standing.LastAttempt)}
+	}
+	waiting := counted(st.standing.Waiting+st.standing.Parked, "waiting delivery is", "waiting deliveries are")
+	overlapping := e.InOverlap(p.Now)
+	if overlapping {
+		until := *e.PreviousSigningSecretExpiresAt
+		v.Overlap = &pages.Overlap{
+			Text: "Both secrets sign until " + p.Moment(until), Left: p.At(until),
+			Waiting: waiting + " signed with both until then, and with the new secret alone afterwards. End the overlap once the receiver knows the new secret.",
+		}
+	}
+	if p.Can(access.WebhooksWrite) {
+		v.RotateAction, v.ForceNeeded = path+"/rotate", overlapping
+		v.OverlapHours = ui.CheckGroup{
+			Name: "overlap", Radio: true, Legend: "The former secret goes on signing for", Error: in.found["overlap_hours"],
+			Hint: "Meanwhile each webhook carries both signatures.",
+		}
+		for _, h := range webhook.OverlapOptions() {
+			o := ui.Check{Value: strconv.Itoa(h), Label: counted(h, "hour", "hours"), Checked: h == in.overlap}
+			switch {
+			case h == 0:
+				o.Label, o.Hint = "no time", "The receiver refuses webhooks until it has the new secret."
+			case h > 24:
+				o.Label = counted(h/24, "day", "days")
+			}
+			v.OverlapHours.Options = append(v.OverlapHours.Options, o)
+		}
+		v.RotateNote = waiting + " signed with whatever is valid at the time of sending."
+		if overlapping {
+			v.Overlap.EndAction = path + "/end-overlap"
+		}
+	}
+	if p.Can(access.WebhooksSecrets) {
+		v.RevealAction, v.NeedPassword = path+"/reveal", !p.Session.RecentlyAuthenticated(p.Now)
+		v.Password = passwordField(in.found["password"])
+		v.RevealHint = fmt.Sprintf("Shown for %d s. Every reveal is in the audit log.", secretSeconds)
+	} else {
+		v.RevealHint = "Revealing the secret needs the role " + string(access.LeastRole(access.WebhooksSecrets)) + "."
+		if holders := p.holders(access.Owner); holders != "" {
+			v.RevealHint += " " + holders + " can do it."
+		}
+	}
+	return p.Render(status, pages.EndpointSecretPage(v))
+}
+
+func rotateSecret(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	hours, err := strconv.Atoi(p.Value("overlap"))
+	if err != nil || !slices.Contains(webhook.OverlapOptions(), hours) {
+		return p.renderSecret(http.StatusUnprocessableEntity, e, secretView{overlap: defaultOverlap, found: problems{"overlap_hours": "Choose how long the former secret goes on signing."}})
+	}
+	rotation, err := p.Webhooks.RotateSecret(p.Ctx, p.Actor, e.ID, hours, p.Value("force") == "1")
+	if f, ok := fault.As(err); ok && f.Message == webhook.ErrOverlapRunning.Message {
+		return p.renderSecret(http.StatusConflict, e, secretView{overlap: hours, found: problems{"": f.Message + " End the overlap first, or tick the box that drops the older secret."}})
+	}
+	if err != nil {
+		return err
+	}
+	p.Flash(ui.Flash{Tone: ui.OK, Text: "The secret is rotated.", Sub: "The new one signs from now on."})
+	return p.renderSecret(http.StatusOK, rotation.Endpoint, secretView{overlap: defaultOverlap, shown: &pages.SecretOnce{
+		ID: "secret", Label: "New signing secret", Value: rotation.Secret, Env: "KAYLE_WEBHOOK_SECRET=" + rotation.Secret,
+		Note: "Give it to the receiver now: it is shown here once.",
+	}})
+}
+
+func endOverlap(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	if _, err := p.Webhooks.EndOverlap(p.Ctx, p.Actor, e.ID); err != nil {
+		return err
+	}
+	return p.Redirect(endpointPath(e.ID)+"/secret", ui.Flash{Tone: ui.OK, Text: "The overlap has ended.", Sub: "Only the current secret signs now."})
+}
+
+// revealSecret shows the current secret to an owner who entered the password within the last ten minutes.
+func revealSecret(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	refuse := func(found problems) error {
+		return p.renderSecret(http.StatusUnprocessableEntity, e, secretView{overlap: defaultOverlap, found: found})
+	}
+	if !p.Session.RecentlyAuthenticated(p.Now) {
+		if p.Raw("password") == "" {
+			return refuse(problems{"password": "Enter your password to see the secret."})
+		}
+		found, err := p.checkPassword(p.Raw("password"))
+		if err != nil {
+			return err
+		}
+		if found != nil {
+			return refuse(found)
+		}
+	}
+	secret, err := p.Webhooks.RevealSecret(p.Ctx, p.Actor, e.ID)
+	if err != nil {
+		return err
+	}
+	return p.renderSecret(http.StatusOK, e, secretView{overlap: defaultOverlap, shown: &pages.SecretOnce{
+		ID: "secret", Label: "Signing secret", Value: secret, HideAfter: secretSeconds,
+		Note: "This reveal is in the audit log.",
+	}})
+}

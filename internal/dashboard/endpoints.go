@@ -1,0 +1,213 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+// endpointEntry is an endpoint of the list with what it is filtered and sorted by.
+type endpointEntry struct {
+	webhook.Endpoint
+	vitals   vitals
+	health   health
+	standing delivery.Standing
+}
+
+func listEndpoints(p *page) error {
+	f, err := p.loadFleet()
+	if err != nil {
+		return err
+	}
+	v := pages.EndpointsResults{CSRF: p.Session.CSRFToken}
+	entries := p.filteredEndpoints(f)
+	for _, e := range entries {
+		v.Rows = append(v.Rows, p.endpointRow(f, e))
+	}
+	v.Active = p.activeFilters(
+		[3]string{"q", "Text", p.Query("q")}, [3]string{"health", "Health", lowerFirst(healthBadge(health(p.Query("health"))).Label)},
+		[3]string{"event", "Event", event.Type(p.Query("event")).Short()}, [3]string{"label", "Label", p.Query("label")},
+	)
+	switch {
+	case len(v.Rows) > 0:
+		v.Pager = ui.Pager{Shown: counted(len(v.Rows), "endpoint", "endpoints")}
+	case len(v.Active.Items) > 0:
+		v.State.NoMatch = noMatch("endpoints", v.Active)
+	default:
+		v.State.Empty = p.noEndpoints()
+	}
+	v.Status = counted(len(v.Rows), "endpoint", "endpoints")
+	if p.Fragment() {
+		return p.Render(http.StatusOK, pages.EndpointsList(v))
+	}
+	heading := ui.Heading{Title: "Endpoints"}
+	if p.Can(access.WebhooksWrite) {
+		heading.Actions = []ui.Action{{Label: "Create endpoint", Icon: "plus", Href: "/endpoints/new", Kind: "primary"}}
+	}
+	return p.Render(http.StatusOK, pages.EndpointsPage(pages.Endpoints{
+		Shell: p.Shell("Endpoints", "/endpoints"), Heading: heading, Filters: p.endpointFilters(f), Results: v,
+	}))
+}
+
+func (p *page) endpointFilters(f *fleet) ui.Filters {
+	healthOptions := []ui.Option{{Label: "Any health"}}
+	for _, h := range healths() {
+		healthOptions = append(healthOptions, ui.Option{Value: string(h), Label: healthBadge(h).Label})
+	}
+	events := []ui.Option{{Label: "Any event"}}
+	for _, t := range event.SubscribableTypes() {
+		events = append(events, ui.Option{Value: string(t), Label: t.Short()})
+	}
+	seen := map[string]bool{}
+	var labels []string
+	for _, e := range f.endpoints {
+		for _, l := range e.Labels {
+			if !seen[strings.ToLower(l)] {
+				seen[strings.ToLower(l)] = true
+				labels = append(labels, l)
+			}
+		}
+	}
+	slices.Sort(labels)
+	v := ui.Filters{
+		Action: "/endpoints",
+		Search: &ui.SearchBox{Label: "Find an endpoint", Placeholder: "Name, URL or id", Value: p.Query("q")},
+		Fields: []ui.FilterField{p.selectField("health", "Health", healthOptions...), p.selectField("event", "Event", events...)},
+	}
+	if len(labels) > 0 {
+		options := []ui.Option{{Label: "Any label"}}
+		for _, l := range labels {
+			options = append(options, ui.Option{Value: l, Label: l})
+		}
+		v.Fields = append(v.Fields, p.selectField("label", "Label", options...))
+	}
+	sort := p.selectField("sort", "Sort by", ui.Option{Label: "Newest"}, ui.Option{Value: "health", Label: "Health, worst first"},
+		ui.Option{Value: "failures", Label: "Failures in 24 h"}, ui.Option{Value: "last", Label: "Last delivery"})
+	sort.Set = false // an order excludes nothing
+	v.Fields = append(v.Fields, sort)
+	return v
+}
+
+// filteredEndpoints applies the filters and the order of the list.
+func (p *page) filteredEndpoints(f *fleet) []endpointEntry {
+	text, label := strings.ToLower(p.Query("q")), p.Query("label")
+	var out []endpointEntry
+	for _, e := range f.endpoints {
+		entry := endpointEntry{Endpoint: e, vitals: f.vitals(e), standing: f.standings[e.ID]}
+		entry.health = judge(entry.vitals)
+		haystack := strings.ToLower(e.DisplayName() + "\n" + e.URL + "\n" + e.ID.String())
+		switch {
+		case text != "" && !strings.Contains(haystack, text),
+			label != "" && !slices.ContainsFunc(e.Labels, func(l string) bool { return strings.EqualFold(l, label) }),
+			p.Query("health") != "" && p.Query("health") != string(entry.health),
+			p.Query("event") != "" && !e.Subscribes(event.Type(p.Query("event"))):
+			continue
+		}
+		out = append(out, entry)
+	}
+	var order func(a, b endpointEntry) int
+	switch p.Query("sort") {
+	case "health":
+		order = func(a, b endpointEntry) int { return cmp.Compare(a.health.rank(), b.health.rank()) }
+	case "failures":
+		order = func(a, b endpointEntry) int { return cmp.Compare(failuresOf(b.vitals.Day), failuresOf(a.vitals.Day)) }
+	case "last":
+		order = func(a, b endpointEntry) int {
+			return timeOf(b.standing.LastAttempt).Compare(timeOf(a.standing.LastAttempt))
+		}
+	default:
+		return out
+	}
+	slices.SortStableFunc(out, order)
+	return out
+}
+
+func failuresOf(s delivery.Stats) int { return s.FirstAttempts - s.FirstSucceeded + s.Failed }
+
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+func (p *page) endpointRow(f *fleet, e endpointEntry) pages.EndpointRow {
+	path := endpointPath(e.ID)
+	row := pages.EndpointRow{
+		ID: e.ID.String(), Name: e.DisplayName(), Href: path, Address: addressOf(e.URL), Labels: e.Labels, Health: healthBadge(e.health),
+		Events:  fmt.Sprintf("%d / %d", len(e.SubscribedEventTypes), len(event.SubscribableTypes())),
+		NoKey:   "New webhooks are blocked",
+		KeyHref: path + "/keys", Spark: spark(e.DisplayName(), f.hours[e.ID], p.Now),
+		FirstTry: percent(e.vitals.Day.FirstSucceeded, e.vitals.Day.FirstAttempts),
+		Waiting:  ui.Count(e.standing.Waiting + e.standing.Parked), Last: p.AtPtr(e.standing.LastAttempt),
+	}
+	if k, ok := f.keys[e.ID]; ok {
+		row.KeyID, row.KeyPrint = k.KeyID, k.Thumbprint[:min(8, len(k.Thumbprint))]
+	}
+	if ms, ok := e.vitals.Day.Latency.Quantile(0.95); ok {
+		row.P95 = ui.Millis(int(ms))
+	}
+	if e.standing.Waiting+e.standing.Parked > 0 {
+		row.WaitHref = link(path+"/deliveries", "status", anyWaiting)
+	}
+	if p.Can(access.WebhooksWrite) {
+		back := []ui.Hidden{{Name: "return", Value: p.With()}}
+		row.Actions = endpointActions(e.Endpoint, e.vitals.HasKey, back, true)
+	}
+	return row
+}
+
+// endpointActions are the buttons of an endpoint. back is what its forms carry to come back to the page they are on.
+func endpointActions(e webhook.Endpoint, hasKey bool, back []ui.Hidden, small bool) []ui.Action {
+	path, name := endpointPath(e.ID), e.DisplayName()
+	test := ui.Action{Label: "Send test", Icon: "flask", Href: path + "/test", Post: true, Fields: back, Small: small, Name: "Send a test event to " + name}
+	switch {
+	case !e.Enabled:
+		test.Disabled = "Resume the endpoint first"
+	case !hasKey:
+		test.Disabled = "Add a key first"
+	}
+	toggle := ui.Action{Label: "Pause", Icon: "pause", Href: path + "/pause", Post: true, Fields: back, Small: small, Name: "Pause " + name}
+	if !e.Enabled {
+		toggle.Label, toggle.Icon, toggle.Href, toggle.Name = "Resume", "play", path+"/resume", "Resume "+name
+	}
+	return []ui.Action{test, toggle}
+}
+
+// addressOf is host and path of a URL; a query may hold a token and has no place in a list.
+func addressOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return webhook.Origin(raw)
+	}
+	return u.Host + u.EscapedPath()
+}
+
+// spark draws 24 hours of an endpoint.
+func spark(name string, hours []delivery.HourStats, now time.Time) ui.Spark {
+	s := ui.Spark{Bars: make([]ui.SparkBar, 24)}
+	first, sent, failed := dayStart(now), 0, 0
+	for _, h := range hours {
+		i := int(h.Hour.Sub(first) / time.Hour)
+		if i < 0 || i >= len(s.Bars) {
+			continue
+		}
+		bad := h.FirstAttempts - h.FirstSucceeded
+		s.Bars[i].Value += h.FirstAttempts
+		s.Bars[i].Bad += bad
+		sent, failed = sent+h.FirstAttempts, failed+bad
+	}
+	s.Label = fmt.Sprintf("%s: 24 hours, %s, %s not 2xx", name, counted(sent, "first attempt", "first attempts"), ui.Count(failed))
+	return s
+}

@@ -1,0 +1,110 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"kaylehooks/internal/fixture"
+)
+
+func TestKeyCheck_JudgesWithoutSaving(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	check := path + "/keys/check"
+	public, _ := keyPair(t)
+	htmx := []string{"HX-Request", "true"}
+	b.get(path + "/keys")
+
+	panel := b.upload(check, htmx, "keytext", public).is(http.StatusOK).shows("rules passed", "PEM public key", "Proposed from the thumbprint").hides("Skip to content")
+	if !strings.HasPrefix(panel.body, `<section id="check"`) {
+		t.Errorf("htmx gets %.80q", panel.body)
+	}
+	b.upload(check, htmx, "keytext", "", "@keyfile", public).is(http.StatusOK).shows("rules passed")
+	b.upload(check, htmx, "keytext", "").is(http.StatusOK).shows("Checked while you type")
+	b.upload(check, htmx, "keytext", "hello").is(http.StatusUnprocessableEntity).shows("No public key was found")
+	b.upload(check, htmx, "keytext", `{"kty":"RSA","n":"AQAB","e":"AQAB"}`).is(http.StatusUnprocessableEntity).shows("rules failed", "2048")
+	b.upload(check, htmx, "@keyfile", strings.Repeat("a", 70<<10)).is(http.StatusUnprocessableEntity).shows("larger than 64 KiB")
+	b.upload(check, htmx, "@keyfile", "\x30\x82\x00\x01").is(http.StatusUnprocessableEntity).shows("not text")
+	// Without scripting the whole page comes back, with the key as we would store it.
+	b.upload(check, nil, "keytext", public, "key_id", "k1").is(http.StatusOK).shows("rules passed", `"kty":"RSA"`, `value="k1"`, "Skip to content")
+	if n := fixture.Scalar[int](t, s.db, "SELECT count(*) FROM webhook_encryption_keys"); n != 0 {
+		t.Errorf("checking saved %d keys", n)
+	}
+}
+
+func TestAddKey_PrivateKeyIsRefusedAndNeverShownAgain(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	_, private := keyPair(t)
+	middle := strings.Split(private, "\n")[3]
+	b.get(path + "/keys")
+	for name, fields := range map[string][]string{
+		"text": {"keytext", private}, "file": {"keytext", "", "@keyfile", private},
+		"key id": {"keytext", "x", "key_id", strings.ReplaceAll(private, "\n", "")},
+		"jwk":    {"keytext", `{"kty":"RSA","n":"AQAB","e":"AQAB","d":"` + middle + `"}`},
+	} {
+		for _, action := range []string{path + "/keys", path + "/keys/check"} {
+			a := b.upload(action, nil, fields...).is(http.StatusUnprocessableEntity).hides(middle)
+			if name != "key id" {
+				a.shows("A private key arrived here. Nothing of it was kept.")
+			}
+		}
+	}
+	if n := fixture.Scalar[int](t, s.db, "SELECT count(*) FROM webhook_encryption_keys"); n != 0 {
+		t.Errorf("%d keys were saved", n)
+	}
+}
+
+func TestKeys_OneIsActiveAtATime(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	b.addKey(path, "k1")
+	first := b.get(path + "/keys").shows("Deactivate…").find(`(/keys/whk_[a-z0-9]+)/jwk`)
+	b.post(path + "/test").redirects(path)
+	b.get(path + "/keys").shows("1 undelivered webhook is encrypted to it")
+
+	// A taken key id is a conflict that keeps the page.
+	public, _ := keyPair(t)
+	b.upload(path+"/keys", nil, "keytext", public, "key_id", "k1").is(http.StatusUnprocessableEntity).shows("already has a key with this key_id", "reactivate the existing key", "1 of ")
+	b.addKey(path, "k2")
+	b.get(path+"/keys").shows("Retiring", "1, until", "Reactivate k1")
+
+	// Deactivating the active key asks for its id, since everything is blocked afterwards.
+	second := b.get(path + "/keys").find(`(/keys/whk_[a-z0-9]+)/jwk`)
+	b.get(second + "/deactivate").is(http.StatusOK).shows("without an active key")
+	b.post(second+"/deactivate", "confirm", "k1").is(http.StatusUnprocessableEntity).shows("This is not “k2”.")
+	b.post(second+"/deactivate", "confirm", "k2").redirects(path + "/keys")
+	b.get(path+"/keys").shows("k2 is deactivated.", "are blocked until a key is active")
+	b.post(first + "/reactivate").redirects(path + "/keys")
+	b.get(path + "/keys").shows("k1 is the active key.").hides("are blocked until a key is active")
+
+	jwk := b.get(first + "/jwk").is(http.StatusOK)
+	if got := jwk.header.Get("Content-Disposition"); !strings.HasPrefix(got, `attachment; filename="whk_`) || !strings.Contains(jwk.body, `"key_ops":["encrypt"]`) {
+		t.Errorf("the download is %q: %s", got, jwk.body)
+	}
+}
+
+func TestAddKey_SetOffersAChoice(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	b.addKey(path, "k1")
+	b.addKey(path, "k2")
+	page := b.get(path + "/keys")
+	one := b.get(page.find(`(/keys/whk_[a-z0-9]+)/jwk`) + "/jwk").body
+	other, _ := b.createEndpoint("Ledger")
+	set := `{"keys":[` + strings.Replace(one, "{", `{"kid":"a",`, 1) + `,` + strings.Replace(one, "{", `{"kid":"b",`, 1) + `]}`
+	b.get(other + "/keys")
+	b.upload(other+"/keys", nil, "keytext", set).is(http.StatusUnprocessableEntity).shows("2 keys found", "Which key of the set", "Enter the key id of the one to use.")
+	b.upload(other+"/keys/check", nil, "keytext", set, "pick", "1").is(http.StatusOK).shows("rules passed", `value="b"`)
+	b.upload(other+"/keys", nil, "keytext", set, "key_id", "a").redirects(other + "/keys")
+	b.get(other + "/keys").shows("a is the active key.")
+}

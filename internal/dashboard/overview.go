@@ -1,0 +1,281 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/org"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+// forecastHours is how far the retries-due forecast looks.
+const forecastHours = 24
+
+func showOverview(p *page) error {
+	s := spanOf(p.Query("range"))
+	f, err := p.loadFleet()
+	if err != nil {
+		return err
+	}
+	v := pages.Overview{
+		Shell:   p.Shell("Overview", "/"),
+		Heading: ui.Heading{Title: "Overview", Range: p.rangeLinks(s, spans...), RangeOf: "Range", Sub: []ui.SubItem{{Lead: "As of", Time: clockPtr(p.Clock(p.Now))}}},
+	}
+	if v.Attention, err = p.attention(f); err != nil {
+		return err
+	}
+	if v.Checklist, err = p.checklist(f); err != nil {
+		return err
+	}
+	if len(f.endpoints) == 0 {
+		v.Empty = p.noEndpoints()
+		return p.Render(200, pages.OverviewPage(v))
+	}
+	hours, err := p.Deliveries.Hours(p.Ctx, p.Actor, p.Now.Add(-time.Duration(s.hours)*time.Hour), p.Now, id.Endpoint{})
+	if err != nil {
+		return err
+	}
+	buckets := bucketsOf(hours, s, p.Now, p.Zone())
+	href := func(from, to time.Time) string {
+		return link("/deliveries", "from", p.FormTime(from), "to", p.FormTime(to.Add(-time.Minute)))
+	}
+	v.Volume, v.Latency = p.volumeChart(buckets, s, href), p.latencyChart(buckets, s, href)
+	due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, id.Endpoint{}, forecastHours)
+	if err != nil {
+		return err
+	}
+	v.Forecast = forecastChart(due, "Attempts that become due", link("/deliveries", "status", anyWaiting))
+	errors, err := p.Deliveries.Errors(p.Ctx, p.Actor, buckets[0].From, p.Now, id.Endpoint{})
+	if err != nil {
+		return err
+	}
+	from := p.FormTime(buckets[0].From)
+	v.Errors = errorKinds(errors, s, f.names(), func(kind delivery.ErrorKind, code string) string {
+		return link("/deliveries", "error", string(kind), "code", code, "from", from)
+	})
+	v.Failing = p.failingEndpoints(f)
+	v.Tiles = overviewTiles(sumOf(buckets), f.total(), due[0], s, from)
+	return p.Render(200, pages.OverviewPage(v))
+}
+
+func clockPtr(t ui.Time) *ui.Time { return &t }
+
+// noEndpoints is the state of an organization without endpoints.
+func (p *page) noEndpoints() *ui.Empty {
+	v := &ui.Empty{
+		Icon: "endpoint", Title: "No endpoints yet",
+		Text: "An endpoint is an https address of yours that receives encrypted webhooks about verification sessions.",
+	}
+	if p.Can(access.WebhooksWrite) {
+		v.Actions = []ui.Action{{Label: "Create endpoint", Icon: "plus", Href: "/endpoints/new", Kind: "primary"}}
+	} else {
+		v.Text += " An admin or owner can create one."
+	}
+	return v
+}
+
+// overviewTiles are the headline figures. from is the beginning of the span as a filter takes it.
+func overviewTiles(sum delivery.Stats, now delivery.Standing, dueSoon int, s span, from string) []ui.Tile {
+	first := ui.Tile{
+		Label: "First-try success", Number: "–", Note: "nothing was sent in " + s.words, Href: link("/deliveries", "from", from),
+	}
+	if sum.FirstAttempts > 0 {
+		share := percent(sum.FirstSucceeded, sum.FirstAttempts)
+		first.Number, first.Unit = share[:len(share)-2], "%"
+		first.Note, first.NoteTone = "target 99 %", ui.OK
+		if sum.FirstSucceeded*1000 < sum.FirstAttempts*degradedPerMille {
+			first.Note, first.NoteTone = "below the target of 99 %", ui.Bad
+		}
+		first.Meter = &ui.Meter{Total: sum.FirstAttempts, Mark: sum.FirstAttempts * 99 / 100, Parts: []ui.MeterPart{
+			{Value: sum.FirstSucceeded, Fill: ui.FillOK}, {Value: sum.FirstAttempts - sum.FirstSucceeded, Fill: ui.FillBad},
+		}}
+	}
+	p95 := ui.Tile{Label: "Response time p95", Number: "–", Note: "no answers in " + s.words, Href: "/endpoints"}
+	if ms, ok := sum.Latency.Quantile(0.95); ok {
+		p50, _ := sum.Latency.Quantile(0.5)
+		p95.Number, p95.Note = ui.Millis(int(ms)), "p50 "+ui.Millis(int(p50))
+	}
+	retrying := ui.Tile{
+		Label: "Retrying now", Number: ui.Count(now.Retrying), Href: link("/deliveries", "status", string(delivery.StateRetrying)),
+		Note: counted(dueSoon, "attempt", "attempts") + " due in the next hour",
+	}
+	failed := ui.Tile{
+		Label: "Failed", Number: ui.Count(sum.Failed), Href: link("/deliveries", "status", anyFailed, "from", from), Note: "none can be retried",
+	}
+	if now.Held > 0 {
+		failed.Note, failed.NoteTone = ui.Count(now.Held)+" can still be retried", ui.Bad
+	}
+	return []ui.Tile{
+		{
+			Label: "Delivered", Number: ui.Count(sum.Succeeded), Href: link("/deliveries", "status", string(delivery.StateSucceeded), "from", from),
+			Note: counted(sum.Attempts, "attempt", "attempts") + " in " + s.words,
+		},
+		first, p95, retrying, failed,
+	}
+}
+
+// errorKinds adds failed attempts up by kind and status, most frequent first.
+func errorKinds(counts []delivery.ErrorCount, s span, names map[id.Endpoint]string, href func(kind delivery.ErrorKind, code string) string) pages.ErrorKinds {
+	type kindKey struct {
+		kind delivery.ErrorKind
+		code int
+	}
+	type tally struct {
+		key       kindKey
+		n, most   int
+		mostlyAt  id.Endpoint
+		endpoints int
+	}
+	sums := map[kindKey]*tally{}
+	for _, c := range counts {
+		key := kindKey{c.ErrorKind, c.StatusCode}
+		t := sums[key]
+		if t == nil {
+			t = &tally{key: key}
+			sums[key] = t
+		}
+		t.n += c.Attempts
+		t.endpoints++
+		if c.Attempts > t.most {
+			t.most, t.mostlyAt = c.Attempts, c.EndpointID
+		}
+	}
+	rows := make([]*tally, 0, len(sums))
+	for _, t := range sums {
+		rows = append(rows, t)
+	}
+	slices.SortFunc(rows, func(a, b *tally) int {
+		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.key.kind, b.key.kind), cmp.Compare(a.key.code, b.key.code))
+	})
+	v := pages.ErrorKinds{Note: "failed attempts in " + s.words, Empty: "No attempt failed in " + s.words + "."}
+	for _, t := range rows[:min(len(rows), 6)] {
+		words := explainError(t.key.kind, t.key.code)
+		code := ""
+		if t.key.code != 0 {
+			code = fmt.Sprint(t.key.code)
+		}
+		bar := ui.HBar{Label: words.Name, Note: names[t.mostlyAt], Count: ui.Count(t.n), Value: t.n, Max: rows[0].n, Href: href(t.key.kind, code)}
+		if t.key.kind == delivery.DisabledBeforeSend || t.key.kind == delivery.WorkerLost {
+			bar.Fill = ui.FillMuted
+		}
+		v.Items = append(v.Items, bar)
+	}
+	return v
+}
+
+// names are the display names of the live endpoints.
+func (f *fleet) names() map[id.Endpoint]string {
+	out := make(map[id.Endpoint]string, len(f.endpoints))
+	for _, e := range f.endpoints {
+		out[e.ID] = e.DisplayName()
+	}
+	return out
+}
+
+// failingEndpoints lists the endpoints that had failures in 24 hours or cannot receive now, worst first.
+func (p *page) failingEndpoints(f *fleet) pages.FailingEndpoints {
+	v := pages.FailingEndpoints{AllHref: "/endpoints", Empty: "No endpoint failed in 24 hours."}
+	type candidate struct {
+		e webhook.Endpoint
+		h health
+		v vitals
+	}
+	var list []candidate
+	for _, e := range f.endpoints {
+		c := candidate{e: e, v: f.vitals(e)}
+		c.h = judge(c.v)
+		if c.h == healthFailing || c.h == healthNoKey || c.h == healthDegraded || c.v.Day.FirstSucceeded < c.v.Day.FirstAttempts || c.v.Day.Failed > 0 {
+			list = append(list, c)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.h.rank(), b.h.rank()), cmp.Compare(b.v.Day.Failed, a.v.Day.Failed))
+	})
+	for _, c := range list[:min(len(list), 8)] {
+		s := f.standings[c.e.ID]
+		row := pages.FailingEndpoint{
+			Name: c.e.DisplayName(), Href: endpointPath(c.e.ID), Health: healthBadge(c.h),
+			FirstTry: cmp.Or(percent(c.v.Day.FirstSucceeded, c.v.Day.FirstAttempts), "–"), Waiting: ui.Count(s.Waiting + s.Parked),
+		}
+		if s.Waiting+s.Parked > 0 {
+			row.WaitHref = link(row.Href+"/deliveries", "status", anyWaiting)
+		}
+		v.Items = append(v.Items, row)
+	}
+	return v
+}
+
+// checklist is the way to a working setup; its ticks come from data. It is nil for people who cannot act on it, and once
+// everything is done.
+func (p *page) checklist(f *fleet) (*pages.Checklist, error) {
+	if !p.Can(access.WebhooksWrite) {
+		return nil, nil
+	}
+	delivered := func(types ...event.Type) (bool, error) {
+		for _, t := range types {
+			n, err := p.Deliveries.Count(p.Ctx, p.Actor, delivery.Filter{Status: delivery.Succeeded, EventType: t}, 1)
+			if err != nil || n > 0 {
+				return n > 0, err
+			}
+		}
+		return false, nil
+	}
+	tested, err := delivered(event.Test)
+	if err != nil {
+		return nil, err
+	}
+	used, err := delivered(event.SubscribableTypes()...)
+	if err != nil {
+		return nil, err
+	}
+	active := false
+	members, err := p.Org.Members(p.Ctx, p.Actor, org.MemberFilter{Suspended: &active}, postgres.Page{Limit: 100})
+	if err != nil {
+		return nil, err
+	}
+	admins := 0
+	for _, m := range members.Rows {
+		if m.Role.AtLeast(access.Admin) {
+			admins++
+		}
+	}
+	endpoint, first := "/endpoints/new", ""
+	if len(f.endpoints) > 0 {
+		endpoint = endpointPath(f.endpoints[len(f.endpoints)-1].ID)
+		first = endpoint
+	}
+	v := &pages.Checklist{Items: []ui.CheckStep{
+		{Done: len(f.endpoints) > 0, Text: "Create an endpoint", Href: "/endpoints/new"},
+		{Done: len(f.keys) > 0, Text: "Add its public key", Href: endpointKeysHref(first)},
+		{Done: tested || used, Text: "Send a test event and get a 2xx", Href: endpoint, Note: "shows that the receiver verifies and decrypts"},
+		{Done: used, Text: "Deliver the first real webhook", Href: "/help/receivers"},
+		{Done: admins > 1, Text: "Invite a second admin", Href: "/members", Note: "so that nobody is locked out"},
+	}}
+	done := 0
+	for _, item := range v.Items {
+		if item.Done {
+			done++
+		}
+	}
+	if done == len(v.Items) {
+		return nil, nil
+	}
+	v.Note = fmt.Sprintf("%d of %d done", done, len(v.Items))
+	return v, nil
+}
+
+func endpointKeysHref(endpoint string) string {
+	if endpoint == "" {
+		return ""
+	}
+	return endpoint + "/keys"
+}

@@ -1,0 +1,80 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
+)
+
+// rollup inserts what happened at an endpoint in an hour: attempts with one outcome, all of them first ones.
+func (s *site) rollup(endpoint string, hour time.Time, kind string, code, attempts int) {
+	s.t.Helper()
+	e, err := id.Parse[id.EndpointKind](endpoint)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	succeeded, failed := attempts, 0
+	if kind != "" {
+		succeeded, failed = 0, attempts
+	}
+	fixture.Exec(s.t, s.db, `INSERT INTO delivery_rollups (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
+		VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $7, $8, array_fill(0, ARRAY[15]) || $6::int || array_fill(0, ARRAY[12]))`,
+		s.org, e, hour, kind, code, attempts, succeeded, failed)
+}
+
+func TestOverview_FiguresAndWhatNeedsAttention(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	calm, _ := b.createEndpoint("Ledger")
+	b.addKey(path, "k1")
+	hour := s.clock.Now().Truncate(time.Hour)
+	endpoint := strings.TrimPrefix(path, "/endpoints/")
+	s.rollup(endpoint, hour.Add(-5*time.Hour), "", 200, 1900)
+	s.rollup(endpoint, hour.Add(-4*time.Hour), "http_status", 503, 100)
+	s.rollup(endpoint, hour.Add(-72*time.Hour), "tls", 0, 7)
+
+	a := b.get("/").is(http.StatusOK).shows(
+		"1,900", "95.0", "below the target of 99 %", "Risk engine", "is degraded: 95.0 % of first attempts", "Ledger", "has no active key",
+		"2 open", "2 of 5 done", "2,000 first attempts in 24 hours, 100 not 2xx", "503")
+	if strings.Index(a.body, "has no active key") > strings.Index(a.body, "is degraded") {
+		t.Error("the worst is not first")
+	}
+	a.hides("TLS")
+	b.get("/?range=7d").is(http.StatusOK).shows("TLS", "2,007 first attempts in 7 days")
+	b.get("/?range=1h").is(http.StatusOK).shows("Nothing was sent in the last hour.")
+	b.get(path+"?range=24h").is(http.StatusOK).shows("This endpoint is degraded", "Response codes", "2xx", "503")
+	b.get("/endpoints?health=degraded").shows("95.0 %", "Risk engine").hides("Ledger")
+
+	// The attention block answers nothing while nothing changed.
+	poll := a.find(`hx-get="(/attention\?seen=[^"]+)"`)
+	b.fragment(poll).is(http.StatusNoContent)
+	b.addKey(calm, "k1")
+	b.fragment(poll).is(http.StatusOK).shows("1 open", "is degraded").hides("has no active key", "Skip to content")
+
+	// A member reads the same, without what they cannot do.
+	s.as(fixture.User(t, s.db, s.org, access.Member)).get("/").is(http.StatusOK).shows("1,900").hides("Set-up checklist", "Add a key")
+}
+
+func TestPreferences_ZoneSwitchComesBackToThePage(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	b.get(path).shows("2026-03-02 09:30:00.000 UTC")
+	b.post("/settings/zone", "zone", "local", "return", path+"?range=7d").redirects(path + "?range=7d")
+	b.get(path).shows("2026-03-02 09:30:00.000 UTC", "is not known yet")
+	b.get(path, "Cookie", "").is(http.StatusOK)
+	oslo := b.request(http.MethodGet, path, nil)
+	oslo.AddCookie(&http.Cookie{Name: zoneCookie, Value: "Europe%2FOslo"})
+	b.do(oslo).is(http.StatusOK).shows("2026-03-02 10:30:00.000 CET", "Europe/Oslo")
+	b.post("/preferences", "density", "compact", "theme", "dark", "return", "https://evil.example/").redirects("/")
+	b.get("/").shows("theme-dark density-compact")
+	b.post("/preferences", "theme", "pink").is(http.StatusBadRequest)
+}

@@ -1,0 +1,236 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
+)
+
+func TestAPIKeys_Life(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.admin)
+	b.get("/api-keys").is(http.StatusOK).shows("No API key yet")
+	b.get("/api-keys?preset=server").is(http.StatusOK).shows("Create an API key", "Only an owner can grant it.").hides("Check engine")
+	if body := b.get("/api-keys?preset=server").body; !strings.Contains(body, `value="sessions:write"`) {
+		t.Error("the preset's scopes are not offered")
+	}
+
+	// A rejected form says what is wrong and keeps the rest.
+	b.post("/api-keys", "name", "", "expires", "30").is(http.StatusUnprocessableEntity).shows("2 things to correct before the key can be made", "Choose at least one.")
+	// An admin cannot grant what only owners may, whatever the form says.
+	b.post("/api-keys", "name", "x", "scopes", "checks:write", "expires", "30").is(http.StatusForbidden)
+
+	a := b.post("/api-keys", "name", "Billing server", "scopes", "sessions:read", "scopes", "webhooks:read", "expires", "30").is(http.StatusOK)
+	secret := a.find(`(kk_[a-z0-9]{32})`)
+	if got := a.header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("a page with a secret has Cache-Control %q", got)
+	}
+	list := b.get("/api-keys").is(http.StatusOK).hides(secret).shows("Billing server", "kk_"+secret[3:7]+"…", "sessions:read", "Active", "never")
+	path := list.find(`action="(/api-keys/key_[a-z0-9]+)/disable"`)
+	if _, err := w.handler.APIKeys.Authenticate(t.Context(), secret); err != nil {
+		t.Fatalf("the new key does not work: %v", err)
+	}
+
+	// Members and strangers.
+	m := w.as(w.member)
+	m.get("/api-keys").is(http.StatusForbidden).shows("This needs the role admin.")
+	m.post(path + "/disable").is(http.StatusForbidden)
+	x := w.stranger()
+	x.get("/api-keys").is(http.StatusOK).hides("Billing server")
+	x.post(path + "/disable").is(http.StatusNotFound)
+	x.get(path + "/delete").is(http.StatusNotFound)
+	x.post(path + "/delete").is(http.StatusNotFound)
+
+	b.post(path + "/disable").redirects("/api-keys")
+	b.get("/api-keys").shows("is disabled.", "Undo", "Disabled")
+	if _, err := w.handler.APIKeys.Authenticate(t.Context(), secret); err == nil {
+		t.Error("a disabled key works")
+	}
+	b.post(path + "/disable").redirects("/api-keys")
+	b.post(path + "/enable").redirects("/api-keys")
+	b.get(path+"/delete").is(http.StatusOK).shows("Delete the key “Billing server” for good?", "It was last used")
+	b.post(path + "/delete").redirects("/api-keys")
+	b.get("/api-keys").shows("is deleted.")
+	b.post(path + "/delete").is(http.StatusNotFound)
+	if n := fixture.Audited(t, w.db, w.org, "api_key.updated"); n != 2 {
+		t.Errorf("%d updates are audited, want 2", n)
+	}
+}
+
+func TestMembers_InviteJoinAndManage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	b.get("/members").is(http.StatusOK).shows("There is one owner only", "the last owner", w.member.Name, "What each role may do", "Nobody is invited")
+	w.as(w.member).get("/members").is(http.StatusOK).shows(w.owner.Name).hides("Invite a person", "Suspend")
+
+	b.post("/members/invitations", "email", "not an address", "role", "member").is(http.StatusUnprocessableEntity).shows("Enter an e-mail address", `value="not an address"`)
+	a := b.post("/members/invitations", "email", "new@example.com", "role", "admin").is(http.StatusOK)
+	link := a.find(`://[^/"]+(/invitations/[A-Za-z0-9_-]{43})`)
+	b.get("/members").is(http.StatusOK).shows("new@example.com").hides(link)
+	b.post("/members/invitations", "email", "new@example.com", "role", "admin").is(http.StatusConflict).shows("This address has an open invitation.")
+	// A new link makes the old one worthless.
+	invitation := b.get("/members").find(`action="(/members/invitations/inv_[a-z0-9]+)/resend"`)
+	renewed := b.post(invitation + "/resend").is(http.StatusOK).find(`://[^/"]+(/invitations/[A-Za-z0-9_-]{43})`)
+	n := w.browser()
+	n.get(link).is(http.StatusNotFound).shows("Invitation no longer valid")
+	n.get(renewed).is(http.StatusOK).shows("Join Org", "new@example.com", "an admin")
+	n.post(renewed, "name", "Nina", "password", "short").is(http.StatusUnprocessableEntity).shows("Use at least 12 characters.", `value="Nina"`)
+	n.post(renewed, "name", "Nina", "password", fixture.Password).redirects("/")
+	n.get("/").is(http.StatusOK).shows("Nina")
+	n.get(renewed).is(http.StatusNotFound)
+	nina := fixture.Scalar[id.User](t, w.db, "SELECT id FROM users WHERE email = 'new@example.com'").String()
+
+	b.get("/members?q=nina").is(http.StatusOK).shows("Nina").hides(fixture.Email(fixture.UserID(t, w.member)))
+	b.get("/members?q=nobody").is(http.StatusOK).shows("Nobody matches")
+	n.post("/members/"+w.member.ID+"/role", "role", "owner").is(http.StatusForbidden)
+	b.post("/members/"+nina+"/role", "role", "owner").redirects("/members")
+	b.get("/members").shows("Nina is an owner now.").hides("There is one owner only")
+	b.post("/members/"+nina+"/role", "role", "king").is(http.StatusBadRequest)
+	b.post("/members/" + nina + "/suspend").redirects("/members")
+	n.get("/").redirects("/sign-in")
+	b.get("/members").shows("Suspended", "Restore")
+	b.post("/members/" + nina + "/restore").redirects("/members")
+	b.get("/members/"+nina+"/remove").is(http.StatusOK).shows("Remove Nina?", "lose access")
+	b.post("/members/" + nina + "/remove").redirects("/members")
+	b.post("/members/" + nina + "/remove").is(http.StatusNotFound)
+	b.get("/members")
+	b.post("/members/"+w.owner.ID+"/role", "role", "member").is(http.StatusConflict).shows("keeps at least one active owner", "Nothing was changed.")
+	x := w.stranger()
+	x.get("/members").is(http.StatusOK).hides(w.member.Name)
+	x.post("/members/" + w.member.ID + "/remove").is(http.StatusNotFound)
+
+	b.post("/members/invitations", "email", "late@example.com", "role", "member").is(http.StatusOK)
+	late := b.get("/members").find(`action="(/members/invitations/inv_[a-z0-9]+)/revoke"`)
+	x.post(late + "/revoke").is(http.StatusNotFound)
+	b.post(late + "/revoke").redirects("/members")
+	b.post(late + "/revoke").is(http.StatusNotFound)
+}
+
+func TestAcceptInvitation_KnownPersonLandsInTheNewOrganization(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, other := fixture.Organization(t, w.db)
+	theirs := fixture.Email(fixture.UserID(t, other))
+	b := w.as(w.owner)
+	b.get("/members")
+	link := b.post("/members/invitations", "email", theirs, "role", "member").is(http.StatusOK).find(`://[^/"]+(/invitations/[A-Za-z0-9_-]{43})`)
+	n := w.as(other)
+	n.get(link).is(http.StatusOK).shows("Your password", "You have an account already")
+	n.post(link, "password", "wrong password!").is(http.StatusUnprocessableEntity).shows("This is not the password.")
+	n.post(link, "password", fixture.Password).redirects("/")
+	name := fixture.Scalar[string](t, w.db, "SELECT name FROM organizations WHERE id = $1", w.org)
+	n.get("/settings").is(http.StatusOK).shows(name, "Only an owner can change this.")
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.handler.Settings = []Setting{{Group: "Server", Label: "Retention", Value: "30 days", Variable: "RETENTION_DAYS", Default: true}}
+	b := w.as(w.owner)
+	b.get("/settings").is(http.StatusOK).shows("Organization", "My settings", "Password", "this one", "RETENTION_DAYS", "default")
+	b.post("/settings/organization", "name", "", "environment", "staging").is(http.StatusUnprocessableEntity).shows("Fill this in.", `value="staging"`)
+	b.post("/settings/organization", "name", "Acme", "environment", "staging").redirects("/settings")
+	b.get("/settings").shows("The organization is saved.", "staging", "Acme")
+	b.post("/settings/organization", "name", "Acme", "environment", "staging").redirects("/settings")
+	b.get("/settings").shows("nothing was changed")
+	// Somebody else's change is not overwritten unseen.
+	seen := b.get("/settings").find(`name="seen" value="([^"]+)"`)
+	w.clock.Advance(time.Second)
+	b.post("/settings/organization", "name", "Acme Two", "environment", "staging", "seen", seen).redirects("/settings")
+	b.post("/settings/organization", "name", "Acme Three", "environment", "staging", "seen", seen).is(http.StatusConflict).
+		shows("Somebody else changed this in the meantime.", "Now it is “Acme Two”, staging.", `value="Acme Three"`)
+
+	b.post("/settings/profile", "zone_name", "local", "theme", "dark", "density", "compact").redirects("/settings")
+	if body := b.get("/settings").body; !strings.Contains(body, "theme-dark") || !strings.Contains(body, "density-compact") {
+		t.Error("the page does not look as chosen")
+	}
+	b.post("/settings/profile", "theme", "pink").is(http.StatusUnprocessableEntity).shows("Choose one of")
+
+	// Another browser of the same person, signed out from here.
+	other := w.as(w.owner)
+	device := b.get("/settings").find(`action="(/settings/sessions/lgn_[a-z0-9]+)/revoke"`)
+	w.as(w.member).post(device + "/revoke").is(http.StatusNotFound)
+	b.post(device + "/revoke").redirects("/settings")
+	other.get("/settings").redirects("/sign-in?next=%2Fsettings")
+	b.post(device + "/revoke").is(http.StatusNotFound)
+	second := w.as(w.owner)
+	b.get("/settings")
+	b.post("/settings/sessions/others").redirects("/settings")
+	second.get("/settings").redirects("/sign-in?next=%2Fsettings")
+
+	third := w.as(w.owner)
+	b.get("/settings")
+	b.post("/settings/password", "current", "wrong password!", "password", "a new long password").is(http.StatusUnprocessableEntity).shows("This is not the password.")
+	b.post("/settings/password", "current", fixture.Password, "password", "short").is(http.StatusUnprocessableEntity).shows("Use at least 12 characters.").hides(`value="short"`)
+	b.post("/settings/password", "current", fixture.Password, "password", "a new long password").redirects("/settings")
+	third.get("/settings").redirects("/sign-in?next=%2Fsettings")
+
+	m := w.as(w.member)
+	m.get("/settings").is(http.StatusOK).shows("Only an owner can change this.").hides("RETENTION_DAYS")
+	m.post("/settings/organization", "name", "Mine", "environment", "x").is(http.StatusForbidden)
+}
+
+func TestAudit_FiltersAndRoles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	s := w.open()
+	w.as(w.member).get("/audit").is(http.StatusForbidden).shows("This needs the role admin.")
+	b := w.as(w.admin)
+	b.get("/audit").is(http.StatusOK).shows("webhook_endpoint.created", "webhook_key.created", "session.created", "auth.signed_in", "access.denied")
+	b.get("/audit?event=webhook_endpoint.").is(http.StatusOK).shows("webhook_endpoint.created", "About: endpoints").hides("session.created")
+	b.get("/audit?actor=api_key").is(http.StatusOK).shows("session.created", "engine").hides("webhook_endpoint.created")
+	b.get("/audit?target=" + e.ID.String()).is(http.StatusOK).shows("webhook_endpoint.created").hides("session.created")
+	b.get("/audit?q=" + s.ID.String()).is(http.StatusOK).shows("session.created").hides("webhook_endpoint.created")
+	b.get("/audit?q=" + w.member.ID).is(http.StatusOK).shows("access.denied").hides("webhook_endpoint.created")
+	b.get("/audit?event=webhook_job.").is(http.StatusOK).shows("No entries match 1 filter", "Clear all filters")
+	b.fragment("/audit").is(http.StatusOK).hides("<html")
+	w.stranger().get("/audit").is(http.StatusOK).hides("session.created")
+
+	// An entry can be linked to.
+	row := b.get("/audit?event=session.").find(`id="(aud_[a-z0-9]+)"`)
+	to := b.get("/find?q=" + row).is(http.StatusSeeOther).header.Get("Location")
+	path, anchor, _ := strings.Cut(to, "#")
+	if anchor != row {
+		t.Fatalf("the entry is found at %q", to)
+	}
+	b.get(path).is(http.StatusOK).shows(row)
+}
+
+func TestBrowserWords(t *testing.T) {
+	t.Parallel()
+	for agent, want := range map[string]string{
+		"": "Unknown browser", "curl/8.9.1": "curl",
+		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0":                                                       "Firefox on Linux",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0":        "Edge on Windows",
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15":        "Safari on macOS",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15": "Safari on iPhone",
+	} {
+		if got := browserWords(agent); got != want {
+			t.Errorf("%q is called %q, want %q", agent, got, want)
+		}
+	}
+}
+
+func TestAPIKey_ExpiryShows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	b.get("/api-keys?new=1")
+	b.post("/api-keys", "name", "Engine", "scopes", string(access.ChecksWrite), "expires", "30").is(http.StatusOK)
+	w.clock.Advance(25 * 24 * time.Hour)
+	b = w.as(w.owner)
+	b.get("/api-keys").is(http.StatusOK).shows("Expires soon")
+	w.clock.Advance(6 * time.Hour)
+	b.get("/api-keys").is(http.StatusOK)
+	w.clock.Advance(5 * 24 * time.Hour)
+	b = w.as(w.owner)
+	b.get("/api-keys").is(http.StatusOK).shows("Expired").hides("Disable Engine")
+}

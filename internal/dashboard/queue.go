@@ -1,0 +1,226 @@
+package dashboard
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+const (
+	queuePath = "/queue"
+	// queuePatience is how long the page waits for Redis: what Postgres knows is shown in any case.
+	queuePatience = 2 * time.Second
+	// workerSilence is how long a worker may be quiet before it counts as gone.
+	workerSilence = 30 * time.Second
+	// dueLate is how long a due delivery may wait before people are told.
+	dueLate = time.Minute
+)
+
+var errNoQueue = fault.Missing("queue")
+
+func showQueue(p *page) error {
+	body, err := p.queueBody()
+	if err != nil {
+		return err
+	}
+	if p.Fragment() {
+		return p.Render(http.StatusOK, pages.QueueRegion(body))
+	}
+	heading := ui.Heading{Title: "Queue", Live: p.liveNote()}
+	if p.Queue != nil {
+		heading.Actions = []ui.Action{{Label: "Open monitor", Icon: "link", Href: "/monitor", External: true}}
+	}
+	return p.Render(http.StatusOK, pages.QueuePage(pages.Queue{Shell: p.Shell("Queue", queuePath), Heading: heading, Body: body}))
+}
+
+// snapshot asks the task queue; ok is false when there is none or it does not answer.
+func (p *page) snapshot() (s QueueSnapshot, ok bool) {
+	if p.Queue == nil {
+		return s, false
+	}
+	ctx, cancel := context.WithTimeout(p.Ctx, queuePatience)
+	defer cancel()
+	s, err := p.Queue.Snapshot(ctx)
+	if err != nil {
+		p.Log.LogAttrs(p.Ctx, slog.LevelWarn, "queue not read", slog.String("error", err.Error()))
+	}
+	return s, err == nil
+}
+
+func (p *page) queueBody() (pages.QueueBody, error) {
+	body := pages.QueueBody{CSRF: p.Session.CSRFToken}
+	if p.live() {
+		body.PollHref = link(queuePath, "live", p.Query("live"))
+	}
+	backlog, err := p.Deliveries.CountBacklog(p.Ctx)
+	if err != nil {
+		return body, err
+	}
+	due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, id.Endpoint{}, forecastHours)
+	if err != nil {
+		return body, err
+	}
+	body.Forecast = forecastChart(due, "Attempts of this organization that become due", link(deliveriesPath, "status", anyWaiting))
+	s, ok := p.snapshot()
+	for _, q := range s.Queues {
+		body.Queues = append(body.Queues, p.queueRow(q))
+	}
+	for _, f := range s.Redis {
+		body.Redis = append(body.Redis, ui.Fact{Term: f.Name, Text: f.Value})
+	}
+	alive, busy, size := 0, 0, 0
+	for _, w := range s.Workers {
+		row := p.workerRow(w)
+		if row.State.Tone == ui.OK {
+			alive, busy, size = alive+1, busy+w.Busy, size+w.Size
+		}
+		body.Workers = append(body.Workers, row)
+	}
+	body.Truth, body.Tiles = p.backlogView(backlog), queueTiles(backlog, due, p.Now)
+	if ok && size > 0 {
+		body.Tiles[1].Note = counted(busy, "place", "places") + " of " + ui.Count(size) + " busy"
+		body.Tiles[1].Meter = &ui.Meter{Total: size, Parts: []ui.MeterPart{{Value: busy, Fill: ui.FillStrong}}}
+	}
+	switch {
+	case p.Queue == nil:
+		body.Alarm = &ui.Alert{
+			Tone: ui.Warn, Icon: "info", Title: "Redis is not configured", Text: "This process knows no task queue: set REDIS_URL. What is due is read from Postgres and is right all the same.",
+		}
+		body.NoWorker = &ui.Empty{Icon: "queue", Title: "Workers are not known", Text: "They report over Redis."}
+	case !ok:
+		body.Stale = &ui.Alert{Tone: ui.Bad, Icon: "warn", Title: "Redis does not answer", Text: "Nothing is lost: what is due stays in Postgres, and workers go on when Redis is back. The figures from Postgres below are current.", Urgent: true}
+		body.NoWorker = &ui.Empty{Icon: "queue", Title: "Workers are not known", Text: "They report over Redis."}
+	case alive == 0:
+		body.Alarm = &ui.Alert{Tone: ui.Bad, Icon: "warn", Title: "No worker is running", Text: "Nothing is delivered until one is started: bin/web worker. Nothing is lost meanwhile.", Urgent: true}
+		body.NoWorker = &ui.Empty{Icon: "queue", Title: "No worker has reported", Text: "Start one on this or another machine with the same environment.", Sample: "bin/web worker"}
+	case backlog.OldestDue != nil && p.Now.Sub(*backlog.OldestDue) > dueLate:
+		body.Alarm = &ui.Alert{Tone: ui.Warn, Icon: "clock", Title: "Deliveries wait longer than they should", Text: "The oldest has been due for " + length(p.Now.Sub(*backlog.OldestDue)) + ". Start more workers, or look for an endpoint that holds them up."}
+	}
+	return body, nil
+}
+
+func (p *page) queueRow(q QueueState) pages.QueueRow {
+	row := pages.QueueRow{
+		Name: q.Name, Sub: q.Purpose, State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"},
+		Pending: ui.Count(q.Pending), Active: ui.Count(q.Active), Scheduled: ui.Count(q.Scheduled), Retry: ui.Count(q.Retry), Archived: ui.Count(q.Archive),
+		Processed: ui.Count(q.ProcessedToday), Failed: ui.Count(q.FailedToday), Memory: ui.Bytes(q.MemoryBytes),
+	}
+	if q.Pending > 0 {
+		row.Oldest = shortWait(q.Oldest)
+	}
+	change := ui.Action{Label: "Pause", Icon: "pause", Href: queuePath + "/" + q.Name + "/pause", Post: true, Small: true, Name: "Pause the queue " + q.Name}
+	if q.Paused {
+		row.State = ui.Badge{Tone: ui.Warn, Icon: "pause", Label: "Paused"}
+		change.Label, change.Icon, change.Href, change.Name = "Resume", "play", queuePath+"/"+q.Name+"/resume", "Resume the queue "+q.Name
+	}
+	if !p.Can(access.QueueManage) {
+		change.Disabled = needsRole(access.QueueManage)
+	}
+	row.Actions = []ui.Action{change}
+	return row
+}
+
+func (p *page) workerRow(w WorkerState) pages.WorkerRow {
+	row := pages.WorkerRow{
+		Name: w.Name, Host: w.Host, Queues: strings.Join(w.Queues, ", "), State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"},
+		Busy:   ui.Meter{Total: w.Size, Parts: []ui.MeterPart{{Value: w.Busy, Fill: ui.FillStrong}}},
+		BusyOf: ui.Count(w.Busy) + " of " + ui.Count(w.Size), Heartbeat: p.At(w.SeenAt), Started: p.At(w.StartedAt),
+	}
+	switch {
+	case w.Stopped:
+		row.State = ui.Badge{Tone: ui.Neutral, Icon: "square", Label: "Stopped"}
+	case p.Now.Sub(w.SeenAt) > workerSilence:
+		row.State = ui.Badge{Tone: ui.Bad, Icon: "warn", Label: "Silent", Title: "No heartbeat for " + length(p.Now.Sub(w.SeenAt))}
+	}
+	return row
+}
+
+// backlogView is what Postgres knows, which is what counts.
+func (p *page) backlogView(b delivery.Backlog) []ui.Fact {
+	facts := []ui.Fact{{Term: "Due", Text: ui.Count(b.Due), Sub: "of all organizations"}, {Term: "In flight", Text: ui.Count(b.InFlight), Sub: "leases held by workers"}}
+	if b.OldestDue != nil {
+		facts = append(facts, ui.Fact{Term: "Oldest due", Time: exactPtr(p, b.OldestDue), Sub: shortWait(p.Now.Sub(*b.OldestDue)) + " ago"})
+	}
+	return facts
+}
+
+func queueTiles(b delivery.Backlog, forecast []int, now time.Time) []ui.Tile {
+	due := ui.Tile{Label: "Due now", Number: ui.Count(b.Due), Href: link(deliveriesPath, "status", anyWaiting), Note: "Nothing waits for a worker", NoteTone: ui.OK}
+	if b.OldestDue != nil {
+		wait := now.Sub(*b.OldestDue)
+		due.Note, due.NoteTone = "Oldest "+shortWait(wait), ""
+		if wait > dueLate {
+			due.NoteTone = ui.Bad
+		}
+	}
+	total, next := 0, 0
+	for i, n := range forecast {
+		total += n
+		if i == 0 {
+			next = n
+		}
+	}
+	return []ui.Tile{
+		due,
+		{Label: "In flight", Number: ui.Count(b.InFlight), Href: link(deliveriesPath, "status", string(delivery.StateInFlight)), Note: "being sent right now"},
+		{Label: "Waiting, 24 h", Number: ui.Count(total), Href: link(deliveriesPath, "status", anyWaiting), Note: "in this organization"},
+		{Label: "Due within 1 h", Number: ui.Count(next), Href: link(deliveriesPath, "status", string(delivery.StateRetrying)), Note: "in this organization"},
+	}
+}
+
+// shortWait writes a wait that is mostly below a second.
+func shortWait(d time.Duration) string {
+	if d = max(d, 0); d < time.Minute {
+		return ui.Millis(int(d.Milliseconds()))
+	}
+	return length(d)
+}
+
+func pauseQueue(p *page) error  { return p.switchQueue(true) }
+func resumeQueue(p *page) error { return p.switchQueue(false) }
+
+// switchQueue stops or resumes a queue of the whole system and leaves a trace in the log of the one who did it.
+func (p *page) switchQueue(paused bool) error {
+	name := p.R.PathValue("name")
+	s, ok := p.snapshot()
+	if !ok && p.Queue != nil {
+		return fault.New(fault.Conflict, fault.CodeConflict, "Redis does not answer, so the queue cannot be changed.").WithHint("Try again when it is back.")
+	}
+	i := slices.IndexFunc(s.Queues, func(q QueueState) bool { return q.Name == name })
+	if i < 0 {
+		return errNoQueue
+	}
+	verb, event := "resumed", "queue.resumed"
+	if paused {
+		verb, event = "paused", "queue.paused"
+	}
+	if s.Queues[i].Paused == paused {
+		return p.Redirect(queuePath, ui.Flash{Tone: ui.Info, Text: "The queue " + name + " is " + verb + " already."})
+	}
+	err := p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
+		return audit.Record(tx, p.Actor, event, audit.Target{Type: "queue", ID: name}, nil)
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.Queue.SetPaused(p.Ctx, name, paused); err != nil {
+		return err
+	}
+	flash := ui.Flash{Tone: ui.OK, Text: "The queue " + name + " is " + verb + "."}
+	if paused {
+		flash.Sub = "Its tasks wait; retries keep their place in Postgres."
+	}
+	return p.Redirect(queuePath, flash)
+}

@@ -1,0 +1,157 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+// expirySoon is how near the end of a payload's time is shown in lists.
+const expirySoon = 6 * time.Hour
+
+// endpointsByID returns the organization's endpoints, deleted ones included, for pages that name them.
+func (p *page) endpointsByID() (map[id.Endpoint]webhook.Endpoint, error) {
+	return webhook.FindAll(p.DB.Reader(p.Ctx), p.Actor.Organization)
+}
+
+// deliveryRow is one delivery in any list.
+func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhook.Endpoint) pages.DeliveryRow {
+	text := d.ID.String()
+	row := pages.DeliveryRow{
+		ID: text, Short: ui.ShortID(text), Href: "/deliveries/" + text, Status: statusBadge(d), Test: d.EventType == event.Test,
+		Type: string(d.EventType), TypeShort: d.EventType.Short(), Strip: attemptStrip(d), Result: lastResult(d), Created: p.At(d.CreatedAt),
+	}
+	if e, ok := endpoints[d.WebhookEndpointID]; ok {
+		row.Endpoint, row.EndpointHref = e.DisplayName(), endpointPath(e.ID)
+	}
+	switch d.State() {
+	case delivery.StateInFlight:
+		row.PollHref, row.ResultText = row.Href+"/row", "sending"
+	case delivery.StateScheduled, delivery.StateRetrying:
+		if d.NextAttemptAt.After(p.Now) {
+			row.NextTime = p.AtPtr(d.NextAttemptAt)
+		} else {
+			row.Next, row.PollHref = "due now", row.Href+"/row"
+		}
+	case delivery.StateParked:
+		row.Next = "when resumed"
+	case delivery.StateBlocked:
+		row.Next, row.NextHref = "Add a key", endpointPath(d.WebhookEndpointID)+"/keys"
+	case delivery.StateSucceeded, delivery.StateFailed, delivery.StateExpired, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
+	}
+	if d.PayloadHeld(p.Now) {
+		row.Selectable = d.Status == delivery.Failed || d.Status == delivery.Pending
+		if left := d.PayloadExpiresAt.Sub(p.Now); left < expirySoon {
+			row.Expiry = &ui.Chip{Text: "payload expires in " + ui.Span(left), Tone: ui.Warn}
+		}
+	}
+	return row
+}
+
+// auditRow is one row of the audit log.
+func (p *page) auditRow(e audit.Entry) pages.AuditRow {
+	row := pages.AuditRow{
+		ID: e.ID.String(), Time: p.At(e.CreatedAt), Actor: e.ActorName, Event: e.Event, Tone: auditTone(e.Event),
+		Target: e.TargetID, TargetHref: targetPath(e.TargetType, e.TargetID), TargetSub: strings.ReplaceAll(e.TargetType, "_", " "),
+		Address: e.ClientIP, RequestID: e.RequestID,
+	}
+	switch e.ActorType {
+	case access.User:
+		row.ActorKind, row.ActorIcon = "user", "user"
+	case access.APIKey:
+		row.ActorKind, row.ActorIcon = "API key", "key"
+	case access.Subject:
+		row.ActorKind, row.ActorIcon = "subject", "session"
+	case access.System:
+		row.ActorKind, row.ActorIcon = "system", "settings"
+	}
+	if row.Actor == "" {
+		row.Actor = row.ActorKind
+	}
+	var metadata map[string]any
+	if json.Unmarshal(e.Metadata, &metadata) == nil {
+		var words []string
+		for _, name := range slices.Sorted(maps.Keys(metadata)) {
+			text := metadataText(metadata[name])
+			row.Details = append(row.Details, ui.Fact{Term: strings.ReplaceAll(name, "_", " "), Text: text, Mono: true})
+			if len(words) < 3 {
+				words = append(words, strings.ReplaceAll(name, "_", " ")+" "+text)
+			}
+		}
+		row.Summary = strings.Join(words, ", ")
+	}
+	return row
+}
+
+// metadataText writes a value of an audit row's metadata.
+func metadataText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case []any:
+		parts := make([]string, len(v))
+		for i, item := range v {
+			parts[i] = metadataText(item)
+		}
+		return strings.Join(parts, ", ")
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
+	case nil:
+		return "none"
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(b)
+}
+
+// auditTone marks what deserves a second look.
+func auditTone(name string) ui.Tone {
+	switch {
+	case name == "access.denied", name == "auth.sign_in_failed", strings.HasSuffix(name, ".deleted"):
+		return ui.Bad
+	case strings.HasSuffix(name, ".revealed"), strings.HasSuffix(name, ".rotated"), strings.HasSuffix(name, ".deactivated"),
+		strings.HasSuffix(name, ".suspended"), strings.HasSuffix(name, ".removed"), strings.HasSuffix(name, ".role_changed"):
+		return ui.Warn
+	}
+	return ui.Neutral
+}
+
+// targetPath is the page of what an audit row is about, or "" when it has none.
+func targetPath(kind, text string) string {
+	switch kind {
+	case "webhook_endpoint":
+		return "/endpoints/" + text
+	case "webhook_delivery":
+		return "/deliveries/" + text
+	case "webhook_event":
+		return "/events/" + text
+	case "webhook_job":
+		return "/jobs/" + text
+	case "session", "verification_session":
+		return "/sessions/" + text
+	case "api_key":
+		return "/api-keys"
+	case "user":
+		return "/members"
+	}
+	return ""
+}
+
+func endpointPath(e id.Endpoint) string { return "/endpoints/" + e.String() }

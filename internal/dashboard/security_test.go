@@ -1,0 +1,288 @@
+package dashboard
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/login"
+	"kaylehooks/internal/postgres"
+)
+
+func TestSecurity_HeadersOfEveryPage(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	want := map[string]string{
+		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		"X-Content-Type-Options":  "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
+		"Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store",
+	}
+	for _, path := range []string{"/", "/endpoints", "/nowhere", "/sign-in"} {
+		a := b.get(path)
+		for name, value := range want {
+			if got := a.header.Get(name); got != value {
+				t.Errorf("%s: %s is %q, want %q", path, name, got, value)
+			}
+		}
+		for _, inline := range []string{"<script>", " style=", "onclick=", "<style"} {
+			if strings.Contains(a.body, inline) {
+				t.Errorf("%s holds %q, which the policy blocks", path, inline)
+			}
+		}
+	}
+}
+
+func TestSession_CookieIsLockedDown(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.browser()
+	b.get("/sign-in")
+	a := b.post("/sign-in", "email", fixture.Email(fixture.UserID(t, s.owner)), "password", fixture.Password)
+	var found bool
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		if c.Name != sessionCookie {
+			continue
+		}
+		found = true
+		if !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+			t.Errorf("the cookie is %+v", c)
+		}
+	}
+	if !found {
+		t.Fatal("signing in sets no session cookie")
+	}
+}
+
+func TestSession_SigningInAgainEndsTheFormerSession(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	sessions := func() int { return fixture.Scalar[int](t, s.db, "SELECT count(*) FROM login_sessions") }
+	if n := sessions(); n != 1 {
+		t.Fatalf("%d sessions after one sign-in", n)
+	}
+	before := fixture.Scalar[string](t, s.db, "SELECT encode(token_hash, 'hex') FROM login_sessions")
+	b.get("/sign-in").redirects("/") // somebody signed in has no use for the form
+	other := s.browser()
+	other.http.Jar = b.http.Jar
+	other.get("/endpoints")
+	// A public form is checked against the token of a browser without a session.
+	b.postAs("/sign-in", nil, "csrf_token", b.csrf, "email", fixture.Email(fixture.UserID(t, s.owner)), "password", fixture.Password).is(http.StatusForbidden)
+	if after := fixture.Scalar[string](t, s.db, "SELECT encode(token_hash, 'hex') FROM login_sessions"); after != before || sessions() != 1 {
+		t.Error("a refused sign-in changed the sessions")
+	}
+}
+
+func TestSession_LostOneLeadsToSignInAndBack(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.browser()
+	b.get("/endpoints?q=risk").redirects("/sign-in?next=%2Fendpoints%3Fq%3Drisk")
+	a := b.get("/endpoints", "HX-Request", "true", "HX-Current-URL", s.server.URL+"/endpoints?q=risk").is(http.StatusUnauthorized)
+	if got := a.header.Get("HX-Redirect"); got != "/sign-in?next=%2Fendpoints%3Fq%3Drisk" {
+		t.Errorf("htmx is sent to %q", got)
+	}
+	a = b.get("/endpoints", "HX-Request", "true", "HX-Current-URL", "https://evil.example/phish").is(http.StatusUnauthorized)
+	if got := a.header.Get("HX-Redirect"); got != "/sign-in" {
+		t.Errorf("htmx on a foreign page is sent to %q", got)
+	}
+	// An idle session ends, and its form with it.
+	b = s.as(s.owner)
+	s.clock.Advance(13 * time.Hour)
+	b.post("/endpoints").redirects("/sign-in")
+}
+
+func TestLocalPath_LeadsNowhereElse(t *testing.T) {
+	t.Parallel()
+	tests := map[string]string{
+		"/endpoints?q=1":                "/endpoints?q=1",
+		"/":                             "/",
+		"":                              "/x",
+		"https://evil.example":          "/x",
+		"//evil.example":                "/x",
+		"/\\evil.example":               "/x",
+		"/\t/evil.example":              "/x",
+		"/\n//evil.example":             "/x",
+		"/a\\b":                         "/x",
+		"javascript:alert(1)":           "/x",
+		"endpoints":                     "/x",
+		"/" + strings.Repeat("a", 3000): "/x",
+	}
+	for in, want := range tests {
+		if got := localPath(in, "/x"); got != want {
+			t.Errorf("localPath(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestSignIn_NextLeadsNowhereElse(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	for _, next := range []string{"https://evil.example/", "//evil.example/", "/\\evil.example"} {
+		b := s.browser()
+		b.get("/sign-in?next=" + next).hides(`value="` + next + `"`)
+		b.post("/sign-in", "email", fixture.Email(fixture.UserID(t, s.owner)), "password", fixture.Password, "next", next).redirects("/")
+	}
+}
+
+func TestSignIn_IsLimitedPerAddress(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.browser()
+	b.get("/sign-in")
+	for range signInRule.Burst {
+		b.post("/sign-in", "email", "a@example.com", "password", "wrong password").is(http.StatusUnprocessableEntity)
+	}
+	a := b.post("/sign-in", "email", fixture.Email(fixture.UserID(t, s.owner)), "password", fixture.Password).is(http.StatusTooManyRequests).shows("Too many tries")
+	if a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	s.clock.Advance(time.Minute)
+	b.post("/sign-in", "email", fixture.Email(fixture.UserID(t, s.owner)), "password", fixture.Password).redirects("/")
+}
+
+func TestForms_WithoutOurTokenAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	other := s.as(s.owner)
+	for _, token := range []string{"", other.csrf, "made up"} {
+		b.postAs(path+"/pause", nil, "csrf_token", token).is(http.StatusForbidden).shows("out of date, so nothing was changed", "reload the page")
+	}
+	if !fixture.Scalar[bool](t, s.db, "SELECT enabled FROM webhook_endpoints") {
+		t.Error("a refused form paused the endpoint")
+	}
+	if n := fixture.Audited(t, s.db, s.org, "access.denied"); n != 3 {
+		t.Errorf("%d refusals are audited, want 3", n)
+	}
+}
+
+func TestForms_FromAnotherOriginAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	for _, headers := range [][]string{
+		{"Sec-Fetch-Site", "cross-site"},
+		{"Sec-Fetch-Site", "same-site"},
+		{"Origin", "https://evil.example"},
+		{"Origin", "null"},
+		{"Origin", "http://127.0.0.1:1"},
+	} {
+		b.postAs(path+"/pause", headers, "csrf_token", b.csrf).is(http.StatusForbidden).shows("came from another site")
+	}
+	b.postAs(path+"/pause", []string{"Sec-Fetch-Site", "same-origin"}, "csrf_token", b.csrf).redirects(path)
+}
+
+func TestForms_TooLargeAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	b.post("/endpoints", "name", strings.Repeat("a", formMax)).is(http.StatusRequestEntityTooLarge)
+}
+
+func TestRoles_MemberReadsAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	owner := s.as(s.owner)
+	path, secret := owner.createEndpoint("Risk engine")
+	owner.addKey(path, "k1")
+	key := owner.get(path + "/keys").find(`(/keys/whk_[a-z0-9]+)/jwk`)
+
+	member := s.as(fixture.User(t, s.db, s.org, access.Member))
+	for _, page := range []string{"/", "/endpoints", path, path + "/deliveries", path + "/keys", path + "/secret", path + "/settings", path + "/activity", key + "/jwk"} {
+		member.get(page).is(http.StatusOK).hides(secret, `href="/endpoints/new"`, `action="`+path+`/pause"`, "/reveal\"", "/rotate\"")
+	}
+	member.get(path + "/secret").shows("needs the role owner")
+	for _, action := range []string{
+		"/endpoints", path, path + "/test", path + "/pause", path + "/resume", path + "/delete", path + "/keys", path + "/keys/check",
+		key + "/deactivate", key + "/reactivate", path + "/secret/rotate", path + "/secret/end-overlap", path + "/secret/reveal",
+	} {
+		member.post(action).is(http.StatusForbidden).shows("needs the role", "You are signed in as", s.owner.Name)
+	}
+	member.get("/endpoints/new").is(http.StatusForbidden).shows(s.owner.Name + " (owner)")
+	if n := fixture.Audited(t, s.db, s.org, "access.denied"); n != 14 {
+		t.Errorf("%d refusals are audited, want 14", n)
+	}
+
+	// An admin does everything but reveal.
+	admin := s.as(fixture.User(t, s.db, s.org, access.Admin))
+	admin.get(path+"/secret").is(http.StatusOK).shows("Rotate secret", "needs the role owner")
+	admin.post(path + "/secret/reveal").is(http.StatusForbidden).hides(secret)
+	admin.post(path + "/pause").redirects(path)
+}
+
+func TestTenants_AnotherOrganizationsThingsAreNotFound(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	owner := s.as(s.owner)
+	path, secret := owner.createEndpoint("Risk engine")
+	owner.addKey(path, "k1")
+	key := owner.get(path + "/keys").find(`(/keys/whk_[a-z0-9]+)/jwk`)
+	_, stranger := fixture.Organization(t, s.db)
+	b := s.as(stranger)
+	for _, page := range []string{path, path + "/overview", path + "/deliveries", path + "/keys", path + "/secret", path + "/settings", path + "/activity", path + "/delete", key + "/jwk", key + "/deactivate"} {
+		b.get(page).is(http.StatusNotFound).hides("Risk engine", "hooks.example.com")
+	}
+	for _, action := range []string{
+		path, path + "/test", path + "/pause", path + "/resume", path + "/delete", path + "/keys", path + "/keys/check",
+		key + "/deactivate", key + "/reactivate", path + "/secret/rotate", path + "/secret/end-overlap", path + "/secret/reveal",
+	} {
+		b.post(action, "confirm", "Risk engine", "overlap", "0").is(http.StatusNotFound).hides("Risk engine", secret)
+	}
+	b.get("/endpoints/not-an-id").is(http.StatusNotFound)
+	b.get("/endpoints/" + (id.Endpoint{UUID: id.NewUUID(s.clock.Now())}).String()).is(http.StatusNotFound)
+	b.get("/endpoints").hides("Risk engine")
+}
+
+func TestErrors_DatabaseAwayAsksToWait(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	// The same dashboard, in front of a port where nothing listens.
+	away, err := postgres.Open(t.Context(), postgres.Options{URL: "postgres://nobody@127.0.0.1:1/nothing", Now: s.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(away.Close)
+	c := s.handler.Config
+	c.DB, c.Login = away, &login.Service{DB: away, Org: c.Org}
+	s.server = httptest.NewServer(New(c))
+	t.Cleanup(s.server.Close)
+	a := b.get("/endpoints").is(http.StatusServiceUnavailable).shows("The database does not answer", "Postgres")
+	if a.header.Get("Refresh") != "5" {
+		t.Errorf("Refresh is %q", a.header.Get("Refresh"))
+	}
+	if a := b.fragment("/endpoints").is(http.StatusServiceUnavailable); a.body != "" {
+		t.Errorf("a poll gets %q", a.body)
+	}
+}
+
+func TestErrors_PanicBecomesAPageWithTheRequestID(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	router{s.handler}.route("GET /test/panic", "", func(*page) error { panic("secret detail") })
+	b := s.as(s.owner)
+	b.get("/test/panic").is(http.StatusInternalServerError).shows("This page could not be made", "req_").hides("secret detail")
+	b.get("/test/nowhere").is(http.StatusNotFound).shows("This page does not exist.")
+}
+
+func TestRequireSignIn_GuardsAnotherHandler(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	inner := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("inside")) })
+	s.handler.mux.Handle("/monitor/", s.handler.RequireSignIn(access.QueueRead, func(access.Actor) http.Handler { return inner }))
+	s.browser().get("/monitor/").redirects("/sign-in?next=%2Fmonitor%2F")
+	s.as(fixture.User(t, s.db, s.org, access.Member)).get("/monitor/").is(http.StatusForbidden).hides("inside")
+	b := s.as(s.owner)
+	b.get("/monitor/").is(http.StatusOK).shows("inside")
+	b.postAs("/monitor/api", []string{"Sec-Fetch-Site", "cross-site"}).is(http.StatusForbidden)
+	b.postAs("/monitor/api", []string{"Sec-Fetch-Site", "same-origin"}).is(http.StatusOK)
+}

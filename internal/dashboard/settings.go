@@ -1,0 +1,240 @@
+package dashboard
+
+import (
+	"cmp"
+	"net/http"
+	"strings"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/org"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+const settingsPath = "/settings"
+
+// settingsTry is what was entered into one of the forms, with the complaints about it.
+type settingsTry struct {
+	organization, profile, password problems
+	name, environment               *string
+	preferences                     *org.Preferences
+	conflict                        *ui.Alert
+}
+
+func showSettings(p *page) error { return p.renderSettings(http.StatusOK, settingsTry{}) }
+
+func (p *page) renderSettings(status int, try settingsTry) error {
+	devices, err := p.deviceRows()
+	if err != nil {
+		return err
+	}
+	v := pages.Settings{
+		Shell: p.Shell("Settings", settingsPath), Heading: ui.Heading{Title: "Settings"},
+		Organization: p.organizationForm(try), Profile: p.profileForm(try), Devices: devices,
+		Password: &pages.PasswordForm{
+			Current: ui.Field{Name: "current", Label: "Current password", Type: "password", Required: true, Autocomplete: "current-password", Error: try.password["password"]},
+			New:     ui.Field{Name: "password", ID: "f-new-password", Label: "New password", Type: "password", Required: true, Autocomplete: "new-password", Hint: "At least 12 characters.", Error: try.password["new_password"]},
+			Errors:  formErrors(try.password, "the password can be changed", labelled{"password", "f-current", "Current password"}, labelled{"new_password", "f-new-password", "New password"}),
+		},
+	}
+	if p.Can(access.QueueRead) { // how the server is run concerns those who run it
+		v.Locked = lockedGroups(p.Settings)
+	}
+	return p.Render(status, pages.SettingsPage(v))
+}
+
+func (p *page) organizationForm(try settingsTry) *pages.OrganizationForm {
+	o := p.Session.Organization
+	name, environment := o.Name, o.Environment
+	if try.name != nil {
+		name = *try.name
+	}
+	if try.environment != nil {
+		environment = *try.environment
+	}
+	f := &pages.OrganizationForm{
+		Name:        ui.Field{Name: "name", ID: "f-org-name", Label: "Name", Value: name, Required: true, MaxLength: 120, Autocomplete: "organization", Error: try.organization["name"]},
+		Environment: ui.Field{Name: "environment", Label: "Environment", Value: environment, Required: true, MaxLength: 20, Autocomplete: "off", Hint: "The badge on every page, so that nobody acts on the wrong system.", Error: try.organization["environment"]},
+		Errors:      formErrors(try.organization, "the organization can be saved", labelled{"name", "f-org-name", "Name"}, labelled{"environment", "f-environment", "Environment"}),
+		Conflict:    try.conflict, Seen: o.UpdatedAt.Format(time.RFC3339Nano),
+		Facts: []ui.Fact{
+			{Term: "Organization", ID: idPtr(ui.NewID(o.ID.String(), "organization id", ""))}, {Term: "Created", Time: exactPtr(p, &o.CreatedAt)},
+		},
+	}
+	if !p.Can(access.OrganizationManage) {
+		f.ReadOnly = "Only an owner can change this."
+	}
+	return f
+}
+
+func (p *page) profileForm(try settingsTry) pages.ProfileForm {
+	prefs := p.Session.User.Preferences
+	if try.preferences != nil {
+		prefs = *try.preferences
+	}
+	local := "Local: the zone of this browser"
+	if zone, ok := p.browserZone(); ok {
+		local = "Local: " + zone.String()
+	}
+	option := func(value, label, chosen string) ui.Option {
+		return ui.Option{Value: value, Label: label, Selected: value == chosen}
+	}
+	check := func(value, label, chosen string) ui.Check {
+		return ui.Check{Value: value, Label: label, Checked: value == chosen}
+	}
+	theme := prefs.Theme
+	if theme == "system" {
+		theme = "auto"
+	}
+	return pages.ProfileForm{
+		Zone:    ui.Select{Name: "zone_name", Label: "Times", Options: []ui.Option{option("UTC", "UTC", prefs.TimeZone), option(localZone, local, prefs.TimeZone)}, Error: try.profile["time_zone"]},
+		Theme:   ui.CheckGroup{Name: "theme", Legend: "Theme", Radio: true, Options: []ui.Check{check("auto", "As the system", theme), check("light", "Light", theme), check("dark", "Dark", theme)}, Error: try.profile["theme"]},
+		Density: ui.CheckGroup{Name: "density", Legend: "Rows", Radio: true, Options: []ui.Check{check("compact", "Compact", prefs.Density), check("normal", "Normal", prefs.Density), check("relaxed", "Relaxed", prefs.Density)}, Error: try.profile["density"]},
+		Errors:  formErrors(try.profile, "your settings can be saved", labelled{"time_zone", "f-zone_name", "Times"}, labelled{"theme", "f-theme", "Theme"}, labelled{"density", "f-density", "Rows"}),
+	}
+}
+
+// lockedGroups are the values fixed by the environment, under the headings that the caller chose.
+func lockedGroups(settings []Setting) []pages.LockedGroup {
+	var groups []pages.LockedGroup
+	for _, s := range settings {
+		n := len(groups)
+		if n == 0 || groups[n-1].Title != s.Group {
+			groups = append(groups, pages.LockedGroup{Title: s.Group, Note: "fixed when the server starts"})
+			n++
+		}
+		row := pages.LockedValue{Label: s.Label, Value: cmp.Or(s.Value, "none"), Variable: s.Variable, Source: "environment"}
+		if s.Default {
+			row.Source = "default"
+		}
+		groups[n-1].Rows = append(groups[n-1].Rows, row)
+	}
+	return groups
+}
+
+func saveOrganization(p *page) error {
+	name, environment := p.Value("name"), p.Value("environment")
+	seen, err := time.Parse(time.RFC3339Nano, p.Value("seen"))
+	if err != nil { // a form of another release
+		seen = p.Session.Organization.UpdatedAt
+	}
+	try := settingsTry{name: &name, environment: &environment}
+	_, err = p.Org.UpdateOrganization(p.Ctx, p.Actor, org.OrganizationUpdate{Name: &name, Environment: &environment, Expected: &seen})
+	if found, ok := problemsOf(err); ok {
+		try.organization = found
+		return p.renderSettings(http.StatusUnprocessableEntity, try)
+	}
+	if f, ok := fault.As(err); ok && f.Kind == fault.Conflict {
+		try.conflict = &ui.Alert{Tone: ui.Warn, Icon: "warn", Title: f.Message, Text: "Now it is “" + p.Session.Organization.Name + "”, " + p.Session.Organization.Environment + ". Your entries are still below; save again to put them in its place.", Urgent: true}
+		return p.renderSettings(http.StatusConflict, try)
+	}
+	if err != nil {
+		return err
+	}
+	flash := ui.Flash{Tone: ui.OK, Text: "The organization is saved."}
+	if name == p.Session.Organization.Name && environment == p.Session.Organization.Environment {
+		flash = ui.Flash{Tone: ui.Info, Text: "Nothing was different, so nothing was changed."}
+	}
+	return p.Redirect(settingsPath, flash)
+}
+
+func saveProfile(p *page) error {
+	prefs := p.Session.User.Preferences
+	prefs.TimeZone = cmp.Or(p.Value("zone_name"), prefs.TimeZone)
+	prefs.Theme = cmp.Or(p.Value("theme"), prefs.Theme)
+	prefs.Density = cmp.Or(p.Value("density"), prefs.Density)
+	if prefs.Theme == "auto" {
+		prefs.Theme = "system"
+	}
+	err := p.Org.UpdatePreferences(p.Ctx, p.Actor, prefs)
+	if found, ok := problemsOf(err); ok {
+		return p.renderSettings(http.StatusUnprocessableEntity, settingsTry{profile: found, preferences: &prefs})
+	}
+	if err != nil {
+		return err
+	}
+	return p.Redirect(settingsPath, ui.Flash{Tone: ui.OK, Text: "Your settings are saved."})
+}
+
+func savePassword(p *page) error {
+	if refused, ok := p.throttle(); !ok {
+		return p.renderSettings(http.StatusTooManyRequests, settingsTry{password: problems{"password": refused}})
+	}
+	err := p.Login.ChangePassword(p.Ctx, p.Actor, p.Session.ID, p.Raw("current"), p.Raw("password"))
+	if found, ok := problemsOf(err); ok {
+		return p.renderSettings(http.StatusUnprocessableEntity, settingsTry{password: found})
+	}
+	if err != nil {
+		return err
+	}
+	return p.Redirect(settingsPath, ui.Flash{Tone: ui.OK, Text: "The password is changed.", Sub: "Your other browsers are signed out."})
+}
+
+func (p *page) deviceRows() ([]pages.DeviceRow, error) {
+	devices, err := p.Login.Devices(p.Ctx, p.Actor)
+	if err != nil {
+		return nil, err
+	}
+	var rows []pages.DeviceRow
+	for _, d := range devices {
+		row := pages.DeviceRow{What: browserWords(d.UserAgent), Address: cmp.Or(d.IP, "address unknown"), Seen: p.At(d.LastSeenAt), Current: d.ID == p.Session.ID}
+		if d.OrganizationName != p.Session.Organization.Name {
+			row.What += ", in " + d.OrganizationName
+		}
+		switch {
+		case !row.Current:
+			row.Actions = []ui.Action{{Label: "Sign out", Href: settingsPath + "/sessions/" + d.ID.String() + "/revoke", Post: true, Small: true, Name: "Sign out " + row.What}}
+		case len(devices) > 1:
+			row.Actions = []ui.Action{{Label: "Sign out the others", Href: settingsPath + "/sessions/others", Post: true, Small: true}}
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// browserWords names a browser and its system from the User-Agent, as far as that tells.
+func browserWords(agent string) string {
+	pick := func(choices ...[2]string) string {
+		for _, c := range choices {
+			if strings.Contains(agent, c[0]) {
+				return c[1]
+			}
+		}
+		return ""
+	}
+	// The order matters: later browsers claim to be earlier ones.
+	browser := pick([2]string{"Edg/", "Edge"}, [2]string{"OPR/", "Opera"}, [2]string{"Firefox/", "Firefox"}, [2]string{"Chrome/", "Chrome"}, [2]string{"Safari/", "Safari"}, [2]string{"curl/", "curl"})
+	system := pick([2]string{"iPhone", "iPhone"}, [2]string{"iPad", "iPad"}, [2]string{"Android", "Android"}, [2]string{"Windows", "Windows"}, [2]string{"Mac OS X", "macOS"}, [2]string{"CrOS", "ChromeOS"}, [2]string{"Linux", "Linux"})
+	switch {
+	case browser == "" && system == "":
+		return "Unknown browser"
+	case system == "":
+		return browser
+	case browser == "":
+		return "Browser on " + system
+	}
+	return browser + " on " + system
+}
+
+// revokeDevice signs another of the person's browsers out.
+func revokeDevice(p *page) error {
+	session, err := pathID[id.LoginKind](p, "id", fault.Missing("session"))
+	if err != nil {
+		return err
+	}
+	if err := p.Login.Revoke(p.Ctx, p.Actor, session); err != nil {
+		return err
+	}
+	return p.Redirect(settingsPath, ui.Flash{Tone: ui.OK, Text: "That browser is signed out."})
+}
+
+func revokeOtherDevices(p *page) error {
+	n, err := p.Login.RevokeOthers(p.Ctx, p.Actor, p.Session.ID)
+	if err != nil {
+		return err
+	}
+	return p.Redirect(settingsPath, ui.Flash{Tone: ui.OK, Text: counted(int(n), "other browser is", "other browsers are") + " signed out."})
+}
