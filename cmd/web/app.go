@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/api"
+	"kaylehooks/internal/apikey"
+	"kaylehooks/internal/config"
+	"kaylehooks/internal/dashboard"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/egress"
+	"kaylehooks/internal/logging"
+	"kaylehooks/internal/login"
+	"kaylehooks/internal/org"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/queue"
+	"kaylehooks/internal/ratelimit"
+	"kaylehooks/internal/retention"
+	"kaylehooks/internal/seal"
+	"kaylehooks/internal/server"
+	"kaylehooks/internal/verification"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/migrations"
+)
+
+// app is every room, built by hand from the lowest floor up.
+type app struct {
+	cfg        config.Config
+	log        *slog.Logger
+	db         *postgres.DB
+	redis      *redis.Client
+	keyring    *seal.Keyring
+	orgs       *org.Service
+	logins     *login.Service
+	keys       *apikey.Service
+	webhooks   *webhook.Service
+	deliveries *delivery.Service
+	sessions   *verification.Service
+	bell       *queue.Bell
+	limiter    *ratelimit.Limiter
+	metrics    *server.Metrics
+}
+
+// loadConfig reads the settings; the error has one line per problem.
+func loadConfig(env environment, needs config.Needs) (config.Config, error) {
+	cfg, err := config.Load(env.lookupEnv, needs)
+	if err != nil {
+		return cfg, usageError{err}
+	}
+	return cfg, nil
+}
+
+func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
+	return logging.New(w, logging.Options{JSON: cfg.LogFormat == "json", Level: cfg.Level()})
+}
+
+// newKeyring reads MASTER_KEYS.
+func newKeyring(cfg config.Config) (*seal.Keyring, error) {
+	masters, err := seal.ParseMasterKeys(cfg.MasterKeys.Reveal())
+	if err != nil {
+		return nil, usagef("MASTER_KEYS: %w; make one with: web keygen --master", err)
+	}
+	return seal.NewKeyring(masters), nil
+}
+
+// openDatabase connects and checks that Postgres answers.
+func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, name string) (*postgres.DB, error) {
+	db, err := postgres.Open(ctx, postgres.Options{URL: cfg.DatabaseURL.Reveal(), MaxConns: cfg.DBMaxConns, Name: name, Log: log})
+	if err != nil {
+		return nil, usagef("DATABASE_URL: %w; it looks like postgres://user:password@host:5432/database", err)
+	}
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := db.Ping(ctx); err != nil {
+		db.Close()
+		return nil, usagef("Postgres is not reachable (%s); check DATABASE_URL and that the server runs", firstLine(err))
+	}
+	return db, nil
+}
+
+// checkSchema refuses to work on a schema that lacks migrations this program knows.
+func checkSchema(ctx context.Context, db *postgres.DB) error {
+	m, err := db.Migrator(migrations.Files)
+	if err != nil {
+		return err
+	}
+	pending, err := m.HasPending(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema version: %w", err)
+	}
+	if pending {
+		return usagef("the database schema is too old for this program; run: web migrate up")
+	}
+	return nil
+}
+
+// openRedis connects and checks that Redis answers.
+func openRedis(ctx context.Context, cfg config.Config) (*redis.Client, error) {
+	options, err := redis.ParseURL(cfg.RedisURL.Reveal())
+	if err != nil {
+		return nil, usagef("REDIS_URL is not a Redis connection string; it looks like redis://host:6379/0")
+	}
+	options.PoolSize = 64
+	client := redis.NewClient(options)
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := client.Ping(ctx).Err(); err != nil {
+		_ = client.Close()
+		return nil, usagef("Redis is not reachable (%s); check REDIS_URL and that the server runs", firstLine(err))
+	}
+	return client, nil
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// newApp opens Postgres and Redis and builds the rooms. Close it.
+func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name string) (_ *app, err error) {
+	a := &app{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.keyring, err = newKeyring(cfg); err != nil {
+		return nil, err
+	}
+	if a.db, err = openDatabase(ctx, cfg, log, name); err != nil {
+		return nil, err
+	}
+	if err = checkSchema(ctx, a.db); err != nil {
+		return nil, err
+	}
+	if a.redis, err = openRedis(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if cfg.AllowPrivateEndpoints {
+		log.Warn("ALLOW_PRIVATE_ENDPOINTS is on: endpoints may point to private addresses and plain http. Never use this in production.")
+	}
+	a.limiter = ratelimit.New(a.redis, a.db.Now, log)
+	a.bell = queue.NewBell(a.redis, a.db.Now, log)
+	a.orgs = &org.Service{DB: a.db, Passwords: org.NewPasswords(org.StandardParams())}
+	a.keys = &apikey.Service{DB: a.db, Keyring: a.keyring}
+	a.logins = &login.Service{DB: a.db, Org: a.orgs}
+	a.deliveries = delivery.New(delivery.Config{
+		DB: a.db, Keyring: a.keyring, Log: log, AllowPrivate: cfg.AllowPrivateEndpoints, Worker: cfg.WorkerName, Ring: a.bell.Ring,
+		Sender: egress.New(egress.Options{
+			Policy: egress.Policy{AllowPrivate: cfg.AllowPrivateEndpoints}, UserAgent: "Kaylehooks/" + version(),
+			Timeout: delivery.HTTPTimeout, MaxIdlePerHost: max(4, cfg.WorkerConcurrency/8),
+		}),
+	})
+	a.webhooks = &webhook.Service{DB: a.db, Keyring: a.keyring, AllowPrivate: cfg.AllowPrivateEndpoints, Deliveries: a.deliveries}
+	a.sessions = &verification.Service{DB: a.db, Keyring: a.keyring, Deliveries: a.deliveries, Log: log}
+	a.deliveries.Settler = a.sessions
+	a.metrics = server.NewMetrics(a.db, a.deliveries)
+	return a, nil
+}
+
+// Close ends what newApp began.
+func (a *app) Close() {
+	if a.bell != nil {
+		a.bell.Close()
+	}
+	if a.redis != nil {
+		_ = a.redis.Close()
+	}
+	if a.db != nil {
+		a.db.Close()
+	}
+}
+
+// handler returns the web server's root handler. setupToken is the one-time token of the first-run setup.
+func (a *app) handler(setupToken func() string) http.Handler {
+	pages := dashboard.New(dashboard.Config{
+		DB: a.db, Keyring: a.keyring, Org: a.orgs, Login: a.logins, APIKeys: a.keys, Webhooks: a.webhooks, Deliveries: a.deliveries,
+		Sessions: a.sessions, Limiter: a.limiter, Queue: newQueueView(a.redis), Log: a.log, PublicURL: a.cfg.PublicURL, Version: version(),
+		TrustedProxyHops: a.cfg.TrustedProxyHops, SetupToken: setupToken, SetupCommand: "web serve", Settings: lockedSettings(a.cfg),
+	})
+	redisOptions := sharedRedis{a.redis}
+	look, change := server.NewMonitor(redisOptions, true), server.NewMonitor(redisOptions, false)
+	return server.New(server.Config{
+		API: api.New(api.Config{
+			DB: a.db, Keyring: a.keyring, APIKeys: a.keys, Webhooks: a.webhooks, Deliveries: a.deliveries, Sessions: a.sessions,
+			Limiter: a.limiter, Log: a.log, PublicURL: a.cfg.PublicURL, VerificationBaseURL: a.cfg.VerificationBaseURL, Version: version(),
+			TrustedProxyHops: a.cfg.TrustedProxyHops, RateKeyPerSecond: a.cfg.RateKeyPerSecond, RateKeyBurst: a.cfg.RateKeyBurst,
+			RateIPPerMinute: a.cfg.RateIPPerMinute, RateIPBurst: a.cfg.RateIPBurst,
+		}),
+		Pages: pages,
+		Monitor: pages.RequireSignIn(access.QueueRead, func(actor access.Actor) http.Handler {
+			if actor.Can(access.QueueManage) {
+				return change
+			}
+			return look
+		}),
+		Ready: a.ready, Metrics: a.metrics, HTTPS: strings.HasPrefix(a.cfg.PublicURL, "https://"), Log: a.log, Now: a.db.Now,
+	})
+}
+
+// ready names the servers that do not answer.
+func (a *app) ready(ctx context.Context) map[string]error {
+	missing := map[string]error{}
+	if err := a.db.Ping(ctx); err != nil {
+		missing["postgres"] = err
+	}
+	if err := a.redis.Ping(ctx).Err(); err != nil {
+		missing["redis"] = err
+	}
+	return missing
+}
+
+// sharedRedis lets asynq's monitor use our connection pool.
+type sharedRedis struct{ client *redis.Client }
+
+// MakeRedisClient implements asynq.RedisConnOpt.
+func (s sharedRedis) MakeRedisClient() interface{} { return s.client }
+
+var _ asynq.RedisConnOpt = sharedRedis{}
+
+// serve answers HTTP on the listener until ctx ends, and then lets the requests under way finish.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	const (
+		readHeader = 10 * time.Second
+		whole      = 60 * time.Second
+		idle       = 2 * time.Minute
+		farewell   = 10 * time.Second
+	)
+	srv := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeader, ReadTimeout: whole, WriteTimeout: whole, IdleTimeout: idle,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	return nil
+}
+
+// listen opens the address of the web server.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, usagef("cannot listen on %s (%s); stop what uses it, or set LISTEN_ADDR", address, reason(err))
+	}
+	return listener, nil
+}
+
+// reason is the innermost cause of a network error.
+func reason(err error) string {
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		return sys.Err.Error()
+	}
+	return firstLine(err)
+}
+
+// newWorker builds the worker of this process with all its sweeps.
+func (a *app) newWorker() *queue.Worker {
+	const (
+		leaseBatch, expiryBatch, payloadBatch = 500, 1000, 500 // per run (contract section 1)
+		jobBatch                              = 500            // deliveries visited per step, of all bulk jobs
+	)
+	old := &retention.Service{DB: a.db, Days: a.cfg.RetentionDays}
+	return queue.NewWorker(queue.Config{
+		Redis: a.redis, Bell: a.bell, DB: a.db, Deliveries: a.deliveries, Concurrency: a.cfg.WorkerConcurrency, Log: a.log,
+		Observe: a.metrics.ObserveSweep,
+		Sweeps: []queue.Sweep{
+			{Name: "leases", Every: 5 * time.Second, Run: func(ctx context.Context) (int, error) { return a.deliveries.SweepLeases(ctx, leaseBatch) }},
+			{Name: "bulk jobs", Every: 500 * time.Millisecond, Run: func(ctx context.Context) (int, error) { return a.deliveries.RunJobs(ctx, jobBatch) }},
+			{Name: "retention", Every: time.Minute, Run: old.RunDue},
+			{Name: "session expiry", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return a.sessions.ExpireOverdue(ctx, expiryBatch) }},
+			{Name: "payloads", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return a.deliveries.SweepPayloads(ctx, payloadBatch) }},
+			{Name: "signing secrets", Every: time.Minute, Run: a.inTx(func(tx *postgres.Tx) (int64, error) { return webhook.EraseExpiredSecrets(tx) })},
+			{Name: "sign-ins", Every: 10 * time.Minute, Run: a.inTx(func(tx *postgres.Tx) (int64, error) { return login.Purge(tx, payloadBatch) })},
+		},
+	})
+}
+
+func (a *app) inTx(f func(tx *postgres.Tx) (int64, error)) func(context.Context) (int, error) {
+	return func(ctx context.Context) (int, error) {
+		var did int64
+		err := a.db.InTx(ctx, func(tx *postgres.Tx) (err error) {
+			did, err = f(tx)
+			return err
+		})
+		return int(did), err
+	}
+}

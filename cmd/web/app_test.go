@@ -1,0 +1,210 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The whole way, as a customer sees it: the Node receiver shares no code with us, and what it printed is what counts.
+func TestEndToEnd_NodeReceiverVerifiesAndDecrypts(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	i.start()
+	privatePath, jwk := i.keyPair("node-1")
+
+	var created endpointJSON
+	i.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": "http://127.0.0.1:9/", "name": "Node"}, &created)
+	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/keys", map[string]any{"key_id": "node-1", "algorithm": "RSA-OAEP-256", "key_type": "RSA", "jwk": jwk}, nil)
+	var keyless endpointJSON
+	i.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": "http://127.0.0.1:9/"}, &keyless)
+
+	node := startNode(t, created.SigningSecret, "node-1="+privatePath)
+	var listening struct{ Listening string }
+	if err := json.Unmarshal([]byte(node.waitFor(`"listening"`)), &listening); err != nil {
+		t.Fatal(err)
+	}
+	i.call("PATCH", "/v1/webhooks/endpoints/"+created.Endpoint.ID, map[string]any{"url": listening.Listening}, nil)
+
+	session := i.openSession()
+	claims := map[string]any{"family_name": "LINDQVIST", "kayle_document_id": strings.Repeat("ab", 32)}
+	i.call("POST", "/v1/sessions/"+session+"/success", map[string]any{"claims": claims, "selected_field_keys": []string{"family_name", "kayle_document_id"}}, nil)
+	var got nodeLine
+	decode(t, node.waitFor(`accepted.*`+session), &got)
+	if got.Type != "verification.session.succeeded" || got.Data.Claims["family_name"] != "LINDQVIST" || len(got.Data.Claims) != 12 {
+		t.Errorf("the receiver got %+v", got)
+	}
+
+	failed := i.openSession()
+	for range 3 {
+		i.call("POST", "/v1/sessions/"+failed+"/check-failures", map[string]any{"failure_code": "selfie_face_mismatch"}, nil)
+	}
+	decode(t, node.waitFor(`accepted.*`+failed), &got)
+	if got.Type != "verification.session.failed" || got.Data.FailureCode != "selfie_face_mismatch" || got.Data.LivenessTriesUsed != 3 {
+		t.Errorf("the receiver got %+v", got)
+	}
+
+	cancelled := i.openSession()
+	i.call("POST", "/v1/sessions/"+cancelled+"/cancel", nil, nil)
+	node.waitFor(`accepted.*session.cancelled.*` + cancelled)
+
+	// The receiver's word and ours agree, and the endpoint without a key failed closed.
+	deliveries := eventually(t, "every delivery is recorded", func() []deliveryJSON {
+		var all []deliveryJSON
+		i.call("GET", "/v1/webhooks/deliveries?limit=100", nil, &all)
+		return all
+	}, func(all []deliveryJSON) bool {
+		for _, d := range all {
+			if d.Status != "succeeded" && d.Status != "failed" {
+				return false
+			}
+		}
+		return len(all) == 6
+	})
+	for _, d := range deliveries {
+		want, reason := "succeeded", "delivered"
+		if d.EndpointID == keyless.Endpoint.ID {
+			want, reason = "failed", "no_active_key"
+		}
+		if d.Status != want || d.PayloadRetentionReason == nil || *d.PayloadRetentionReason != reason {
+			t.Errorf("delivery %+v, want %s because of %s", d, want, reason)
+		}
+	}
+
+	// A rotated secret: the receiver that knows only the new one refuses nothing, since both sign.
+	var rotated struct {
+		SigningSecret string `json:"signing_secret"`
+	}
+	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/signing-secret/rotate", map[string]any{"overlap_hours": 24}, &rotated)
+	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/test", nil, nil)
+	node.waitFor(`accepted.*webhook.test`)
+}
+
+type nodeLine struct {
+	Outcome, Type string
+	Data          struct {
+		Claims            map[string]any
+		FailureCode       string `json:"failure_code"`
+		LivenessTriesUsed int    `json:"liveness_tries_used"`
+	}
+}
+
+func decode(t *testing.T, line string, out any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(line), out); err != nil {
+		t.Fatalf("%v in %s", err, line)
+	}
+}
+
+func (i *installation) openSession() string {
+	i.t.Helper()
+	var s struct{ ID string }
+	i.call("POST", "/v1/sessions", map[string]any{}, &s)
+	i.call("POST", "/v1/sessions/"+s.ID+"/start", nil, nil)
+	return s.ID
+}
+
+// startNode runs examples/receivers/node as a customer would.
+func startNode(t *testing.T, secret, keys string) *process {
+	t.Helper()
+	dir, err := filepath.Abs("../../examples/receivers/node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
+		if out, err := exec.CommandContext(t.Context(), "npm", "ci", "--prefix", dir, "--no-audit", "--no-fund").CombinedOutput(); err != nil {
+			t.Fatalf("npm ci: %v\n%s", err, out)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "node", filepath.Join(dir, "receiver.mjs"))
+	cmd.Env = append(os.Environ(), "SIGNING_SECRET="+secret, "PRIVATE_KEY_FILE="+keys, "PORT=0", "PRINT_DATA=1")
+	return newProcess(t, cmd).start()
+}
+
+func TestCommands_SayWhatIsMissingAndExitWithTwo(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	i := install(t)
+	good := func(change ...string) []string { return append(append([]string{}, i.env...), change...) }
+	for name, c := range map[string]struct {
+		args []string
+		env  []string
+		want []string
+	}{
+		"nothing set":        {[]string{"serve"}, []string{"PATH=" + os.Getenv("PATH")}, []string{"DATABASE_URL", "REDIS_URL", "MASTER_KEYS"}},
+		"all wrong at once":  {[]string{"serve"}, good("RETENTION_DAYS=x", "LOG_LEVEL=loud", "DB_MAX_CONNS=0"), []string{"RETENTION_DAYS", "LOG_LEVEL", "DB_MAX_CONNS"}},
+		"short master key":   {[]string{"serve"}, good("MASTER_KEYS=m1:c2hvcnQ="), []string{"MASTER_KEYS", "keygen --master"}},
+		"no Postgres":        {[]string{"serve"}, good("DATABASE_URL=postgres://x@127.0.0.1:1/x"), []string{"Postgres is not reachable", "DATABASE_URL"}},
+		"no Redis":           {[]string{"worker"}, good("REDIS_URL=redis://127.0.0.1:1/0"), []string{"Redis is not reachable", "REDIS_URL"}},
+		"port taken":         {[]string{"serve"}, good("LISTEN_ADDR=" + taken.Addr().String()), []string{"cannot listen", "LISTEN_ADDR"}},
+		"unknown command":    {[]string{"srve"}, good(), []string{"web --help"}},
+		"bad key size":       {[]string{"keygen", "--bits", "512"}, good(), []string{"--bits"}},
+		"bad e-mail address": {[]string{"setup", "--org", "X", "--email", "nobody"}, good(), []string{"email"}},
+		"no such key file":   {[]string{"listen", "--secret", "whsec_x", "--key", "k=/does/not/exist"}, good(), []string{"--key"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), binary, c.args...)
+			cmd.Env = c.env
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			err := cmd.Run()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+				t.Fatalf("%v, want exit code 2; it printed:\n%s", err, stderr.String())
+			}
+			for _, want := range c.want {
+				if !strings.Contains(stderr.String(), want) {
+					t.Errorf("the message does not name %s:\n%s", want, stderr.String())
+				}
+			}
+		})
+	}
+}
+
+func TestServe_RefusesAnOldSchema(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	i.command("migrate", "down").mustRun()
+	cmd := exec.CommandContext(t.Context(), binary, "serve")
+	cmd.Env = i.env
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "web migrate up") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if status := i.command("migrate", "status").mustRun(); !strings.Contains(status, "missing") || !strings.Contains(status, "00001_organizations.sql") {
+		t.Errorf("status printed:\n%s", status)
+	}
+	i.command("migrate", "up").mustRun()
+}
+
+func TestListen_VerifiesDecryptsAndPrints(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	i.start()
+	privatePath, jwk := i.keyPair("cli=1")
+	var created endpointJSON
+	i.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": "http://127.0.0.1:9/"}, &created)
+	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/keys", map[string]any{"key_id": "cli=1", "algorithm": "RSA-OAEP-256", "key_type": "RSA", "jwk": jwk}, nil)
+	listen := i.command("listen", "--addr", "127.0.0.1:0", "--secret", created.SigningSecret, "--key", "cli=1="+privatePath, "--json").start()
+	_, rest, _ := strings.Cut(listen.waitFor("listening on"), "http://")
+	address, _, _ := strings.Cut(rest, "/")
+	i.call("PATCH", "/v1/webhooks/endpoints/"+created.Endpoint.ID, map[string]any{"url": "http://" + address + "/hook"}, nil)
+	session := i.openSession()
+	i.call("POST", "/v1/sessions/"+session+"/cancel", nil, nil)
+	line := listen.waitFor(session)
+	if !strings.Contains(line, `"outcome":"accepted"`) || !strings.Contains(line, `"key_id":"cli=1"`) || strings.Contains(line, `"data"`) {
+		t.Errorf("listen printed %s", line)
+	}
+}

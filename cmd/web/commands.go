@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
+	"kaylehooks/internal/config"
+	"kaylehooks/internal/org"
+	"kaylehooks/internal/receiver"
+	"kaylehooks/migrations"
+)
+
+type serveCommand struct{}
+
+// Help is shown below the usage.
+func (serveCommand) Help() string {
+	return "Needs DATABASE_URL, REDIS_URL and MASTER_KEYS. Deliveries are sent by `web worker`, which runs beside it."
+}
+
+// Run serves until a signal comes.
+func (serveCommand) Run(env environment) error {
+	cfg, err := loadConfig(env, config.Everything)
+	if err != nil {
+		return err
+	}
+	log := newLogger(env.stderr, cfg)
+	a, err := newApp(env.ctx, cfg, log, "web")
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	listener, err := listen(env.ctx, cfg.ListenAddr)
+	if err != nil {
+		return err
+	}
+	token, err := a.setupToken(env)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "address", listener.Addr().String(), "public_url", cfg.PublicURL, "version", version())
+	return serve(env.ctx, listener, a.handler(token), log)
+}
+
+// setupToken makes the one-time token of the first-run setup and prints it, once, when there is nothing set up yet. The
+// page asks for it, so that a fresh installation belongs to whoever can read the server's output.
+func (a *app) setupToken(env environment) (func() string, error) {
+	exists, err := a.orgs.Exists(env.ctx)
+	if err != nil {
+		return nil, err
+	}
+	if exists {
+		return func() string { return "" }, nil
+	}
+	token := strings.ToLower(rand.Text())
+	_, _ = fmt.Fprintf(env.stdout, "Nothing is set up yet. Open %s/setup and enter this token:\n\n    %s\n\n", a.cfg.PublicURL, token)
+	return func() string {
+		exists, err := a.orgs.Exists(context.WithoutCancel(env.ctx))
+		if err != nil || exists {
+			return ""
+		}
+		return token
+	}, nil
+}
+
+type workerCommand struct{}
+
+// Help is shown below the usage.
+func (workerCommand) Help() string {
+	return "Needs DATABASE_URL, REDIS_URL and MASTER_KEYS. Any number of workers can run at once. On SIGTERM it finishes what is in flight."
+}
+
+// Run works until a signal comes.
+func (workerCommand) Run(env environment) error {
+	cfg, err := loadConfig(env, config.Everything)
+	if err != nil {
+		return err
+	}
+	log := newLogger(env.stderr, cfg)
+	a, err := newApp(env.ctx, cfg, log, "worker")
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	worker := a.newWorker()
+	if err := worker.Start(env.ctx); err != nil {
+		return err
+	}
+	log.Info("working", "worker", cfg.WorkerName, "concurrency", cfg.WorkerConcurrency, "version", version())
+	<-env.ctx.Done()
+	log.Info("stopping, requests in flight may end")
+	worker.Stop()
+	return nil
+}
+
+type migrateCommand struct {
+	Up     migrateUp     `cmd:"" help:"Apply every migration that is missing."`
+	Down   migrateDown   `cmd:"" help:"Take the newest migration back. Its data is lost."`
+	Status migrateStatus `cmd:"" help:"List the migrations and whether they are applied."`
+}
+
+type (
+	migrateUp     struct{}
+	migrateDown   struct{}
+	migrateStatus struct{}
+)
+
+// withMigrator opens the database for a migration command.
+func withMigrator(env environment, f func(*goose.Provider) error) error {
+	cfg, err := loadConfig(env, config.Database)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(env.ctx, cfg, nil, "migrate")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	m, err := db.Migrator(migrations.Files)
+	if err != nil {
+		return err
+	}
+	return f(m)
+}
+
+// Run applies what is missing.
+func (migrateUp) Run(env environment) error {
+	return withMigrator(env, func(m *goose.Provider) error {
+		results, err := m.Up(env.ctx)
+		for _, r := range results {
+			_, _ = fmt.Fprintf(env.stdout, "applied %s in %s\n", filepath.Base(r.Source.Path), r.Duration.Round(1e6))
+		}
+		if err != nil {
+			return fmt.Errorf("migrate up: %w", err)
+		}
+		if len(results) == 0 {
+			_, _ = fmt.Fprintln(env.stdout, "the schema is up to date")
+		}
+		return nil
+	})
+}
+
+// Run takes one migration back.
+func (migrateDown) Run(env environment) error {
+	return withMigrator(env, func(m *goose.Provider) error {
+		r, err := m.Down(env.ctx)
+		if err != nil {
+			return fmt.Errorf("migrate down: %w", err)
+		}
+		_, _ = fmt.Fprintln(env.stdout, "took back", filepath.Base(r.Source.Path))
+		return nil
+	})
+}
+
+// Run lists the migrations.
+func (migrateStatus) Run(env environment) error {
+	return withMigrator(env, func(m *goose.Provider) error {
+		all, err := m.Status(env.ctx)
+		if err != nil {
+			return fmt.Errorf("migrate status: %w", err)
+		}
+		for _, s := range all {
+			when := "missing"
+			if !s.AppliedAt.IsZero() {
+				when = s.AppliedAt.UTC().Format("2006-01-02 15:04:05Z")
+			}
+			_, _ = fmt.Fprintf(env.stdout, "%-22s %s\n", when, filepath.Base(s.Source.Path))
+		}
+		return nil
+	})
+}
+
+type setupCommand struct {
+	Org           string `help:"Name of the organization." required:""`
+	Email         string `help:"E-mail address of its owner." required:""`
+	Name          string `help:"Name of its owner; the e-mail address without one."`
+	PasswordStdin bool   `help:"Read the owner's password from standard input instead of making one."`
+	JSON          bool   `help:"Print one JSON object." name:"json"`
+}
+
+// Help is shown below the usage.
+func (setupCommand) Help() string {
+	return "Needs DATABASE_URL and MASTER_KEYS. The password (only when it made one) and the API key are printed once and cannot be shown again."
+}
+
+// setupResult is what setup prints.
+type setupResult struct {
+	OrganizationID string `json:"organization_id"`
+	Email          string `json:"email"`
+	Password       string `json:"password,omitempty"`
+	APIKey         string `json:"api_key"`
+}
+
+// Run creates organization, owner and API key.
+func (c setupCommand) Run(env environment) error {
+	cfg, err := loadConfig(env, config.Database|config.Keys)
+	if err != nil {
+		return err
+	}
+	keyring, err := newKeyring(cfg)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(env.ctx, cfg, nil, "setup")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := checkSchema(env.ctx, db); err != nil {
+		return err
+	}
+	in := org.SetupInput{Organization: c.Org, Email: c.Email, Name: c.Name}
+	if c.PasswordStdin {
+		const longest = 4096
+		b, err := io.ReadAll(io.LimitReader(env.stdin, longest))
+		if err != nil {
+			return fmt.Errorf("read the password: %w", err)
+		}
+		in.Password = strings.TrimRight(string(b), "\r\n")
+	}
+	orgs := &org.Service{DB: db, Passwords: org.NewPasswords(org.StandardParams())}
+	result, err := setup(env.ctx, orgs, &apikey.Service{DB: db, Keyring: keyring}, in)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(env.stdout).Encode(result)
+	}
+	_, _ = fmt.Fprintf(env.stdout, "organization  %s\nsign in as    %s\n", result.OrganizationID, result.Email)
+	if result.Password != "" {
+		_, _ = fmt.Fprintf(env.stdout, "password      %s\n", result.Password)
+	}
+	_, _ = fmt.Fprintf(env.stdout, "API key       %s\n", result.APIKey)
+	return nil
+}
+
+// setup creates an organization, its owner and an API key with every scope. Without a password it makes one and returns
+// it.
+func setup(ctx context.Context, orgs *org.Service, keys *apikey.Service, in org.SetupInput) (setupResult, error) {
+	var made string
+	if in.Password == "" {
+		made = strings.ToLower(rand.Text())[:20]
+		in.Password = made
+	}
+	if in.Name == "" {
+		in.Name = in.Email
+	}
+	organization, owner, err := orgs.Setup(ctx, access.Actor{Type: access.System}, in)
+	if err != nil {
+		return setupResult{}, err
+	}
+	actor := access.Actor{Type: access.User, Organization: organization.ID, ID: owner.ID.String(), Name: owner.Name, Role: access.Owner}
+	_, secret, err := keys.Issue(ctx, actor, apikey.Input{Name: "Setup", Scopes: access.Scopes()})
+	if err != nil {
+		return setupResult{}, err
+	}
+	return setupResult{OrganizationID: organization.ID.String(), Email: owner.Email, Password: made, APIKey: secret}, nil
+}
+
+type keygenCommand struct {
+	Kid    string `help:"Key id that the public key will carry." default:"key-1"`
+	Bits   int    `help:"Size of the RSA modulus: 2048 to 8192." default:"3072"`
+	Out    string `help:"Directory for private.pem and public.jwk.json; without it both are printed." type:"path"`
+	Master bool   `help:"Make a master key for MASTER_KEYS instead."`
+}
+
+// Help is shown below the usage.
+func (keygenCommand) Help() string {
+	return "The private half never leaves this machine; register the public one on the endpoint's keys page."
+}
+
+// Run makes a key pair, or a master key.
+func (c keygenCommand) Run(env environment) error {
+	if c.Master {
+		var key [32]byte
+		_, _ = rand.Read(key[:]) // never fails (crypto/rand)
+		_, err := fmt.Fprintf(env.stdout, "m1:%s\n", base64.StdEncoding.EncodeToString(key[:]))
+		return err
+	}
+	const least, most = 2048, 8192
+	if c.Bits < least || c.Bits > most {
+		return usagef("--bits must be %d to %d", least, most)
+	}
+	private, public, err := receiver.GenerateKeyPair(c.Kid, c.Bits)
+	if err != nil {
+		return usagef("--kid: %w", err)
+	}
+	if c.Out == "" {
+		_, err := fmt.Fprintf(env.stdout, "%s%s\n", private, public)
+		return err
+	}
+	const ownerOnly, readable, ownerDir = 0o600, 0o644, 0o700
+	if err := os.MkdirAll(c.Out, ownerDir); err != nil {
+		return usagef("--out: %w", err)
+	}
+	for _, f := range []struct {
+		name    string
+		content []byte
+		mode    os.FileMode
+	}{{"private.pem", private, ownerOnly}, {"public.jwk.json", public, readable}} {
+		path := filepath.Join(c.Out, f.name)
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode) //nolint:gosec // the path is the user's own choice
+		if err != nil {
+			return usagef("--out: %w", err) // an existing private key is never overwritten
+		}
+		if _, err := file.Write(f.content); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+		if err := file.Close(); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+		_, _ = fmt.Fprintln(env.stdout, "wrote", path)
+	}
+	return nil
+}

@@ -1,0 +1,277 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"kaylehooks/internal/devstack/devtest"
+)
+
+// binary is the program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "kaylehooks-e2e-")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "web")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("build: %v\n%s", err, out))
+	}
+	// devtest.Main exits, so the directory is left to it through the environment's end: remove it when the parent test
+	// process goes. A deferred call would never run.
+	devtest.Main(m, func(ctx context.Context, url string) error {
+		migrate := exec.CommandContext(ctx, binary, "migrate", "up")
+		migrate.Env = append(os.Environ(), "DATABASE_URL="+url)
+		if out, err := migrate.CombinedOutput(); err != nil {
+			return fmt.Errorf("migrate: %w\n%s", err, out)
+		}
+		return nil
+	})
+}
+
+// installation is a database, a Redis and the settings that go with them.
+type installation struct {
+	t        *testing.T
+	env      []string
+	base     string // of the web server
+	apiKey   string
+	email    string
+	password string
+}
+
+func install(t *testing.T) *installation {
+	t.Helper()
+	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
+	i := &installation{t: t, env: append(os.Environ(),
+		"DATABASE_URL="+devtest.Database(t), "REDIS_URL="+devtest.Redis(t), "MASTER_KEYS=m1:"+key,
+		"ALLOW_PRIVATE_ENDPOINTS=true", "LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json")}
+	out := i.command("setup", "--org", "Fjordpay", "--email", "Owner@Example.com", "--name", "Ana Lindqvist", "--json").mustRun()
+	var result struct {
+		OrganizationID string `json:"organization_id"`
+		Email          string
+		Password       string
+		APIKey         string `json:"api_key"`
+	}
+	if err := json.Unmarshal([]byte(out), &result); err != nil || result.Password == "" || !strings.HasPrefix(result.OrganizationID, "org_") {
+		t.Fatalf("setup printed %s (%v)", out, err)
+	}
+	i.apiKey, i.email, i.password = result.APIKey, result.Email, result.Password
+	return i
+}
+
+// start runs web server and worker.
+func (i *installation) start() {
+	i.t.Helper()
+	web := i.command("serve").start()
+	line := web.waitFor(`"msg":"serving"`)
+	var serving struct{ Address string }
+	if err := json.Unmarshal([]byte(line), &serving); err != nil {
+		i.t.Fatal(err)
+	}
+	i.base = "http://" + serving.Address
+	i.command("worker").start().waitFor(`"msg":"working"`)
+}
+
+// process is a child of the test.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+
+	mu    sync.Mutex
+	lines []string
+	more  chan struct{} // closed and replaced whenever a line comes
+	ended bool
+}
+
+func (i *installation) command(args ...string) *process {
+	cmd := exec.CommandContext(i.t.Context(), binary, args...)
+	cmd.Env = i.env
+	return newProcess(i.t, cmd)
+}
+
+func newProcess(t *testing.T, cmd *exec.Cmd) *process {
+	return &process{t: t, cmd: cmd, more: make(chan struct{})}
+}
+
+// mustRun runs to the end and returns what was printed to standard output.
+func (p *process) mustRun() string {
+	p.t.Helper()
+	var stderr bytes.Buffer
+	p.cmd.Stderr = &stderr
+	out, err := p.cmd.Output()
+	if err != nil {
+		p.t.Fatalf("%s: %v\n%s", p.cmd, err, stderr.String())
+	}
+	return string(out)
+}
+
+// start runs in the background until the end of the test.
+func (p *process) start() *process {
+	p.t.Helper()
+	reader, writer := io.Pipe()
+	p.cmd.Stdout, p.cmd.Stderr = writer, writer
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for lines := bufio.NewScanner(reader); lines.Scan(); {
+			p.note(lines.Text(), false)
+		}
+		p.note("", true)
+	})
+	p.t.Cleanup(func() {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		_ = p.cmd.Wait()
+		_ = writer.Close()
+		reading.Wait()
+		if p.t.Failed() {
+			p.t.Logf("%s printed:\n%s", p.cmd, strings.Join(p.lines, "\n"))
+		}
+	})
+	return p
+}
+
+func (p *process) note(line string, ended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ended {
+		p.ended = true
+	} else {
+		p.lines = append(p.lines, line)
+	}
+	close(p.more)
+	p.more = make(chan struct{})
+}
+
+const patience = 60 * time.Second
+
+// waitFor returns the first line that matches the pattern, waiting for it if need be.
+func (p *process) waitFor(pattern string) string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	timeout := time.After(patience)
+	for {
+		p.mu.Lock()
+		lines, more, ended := p.lines, p.more, p.ended
+		p.mu.Unlock()
+		for _, line := range lines {
+			if re.MatchString(line) {
+				return line
+			}
+		}
+		if ended {
+			p.t.Fatalf("%s ended without printing %s:\n%s", p.cmd, pattern, strings.Join(lines, "\n"))
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			p.t.Fatalf("%s did not print %s:\n%s", p.cmd, pattern, strings.Join(lines, "\n"))
+		}
+	}
+}
+
+// call sends a request to the JSON API and decodes data into out.
+func (i *installation) call(method, path string, body, out any) {
+	i.t.Helper()
+	var reader io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			i.t.Fatal(err)
+		}
+		reader = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(i.t.Context(), method, i.base+path, reader)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+i.apiKey)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	if res.StatusCode >= http.StatusMultipleChoices {
+		i.t.Fatalf("%s %s: %d %s", method, path, res.StatusCode, answer)
+	}
+	if out == nil {
+		return
+	}
+	envelope := struct{ Data any }{out}
+	if err := json.Unmarshal(answer, &envelope); err != nil {
+		i.t.Fatalf("%s %s: %v in %s", method, path, err, answer)
+	}
+}
+
+type endpointJSON struct {
+	Endpoint struct {
+		ID  string `json:"id"`
+		URL string `json:"url"`
+	} `json:"endpoint"`
+	SigningSecret string `json:"signing_secret"`
+}
+
+type deliveryJSON struct {
+	ID                     string  `json:"id"`
+	EndpointID             string  `json:"webhook_endpoint_id"`
+	Status                 string  `json:"status"`
+	AttemptCount           int     `json:"attempt_count"`
+	PayloadRetentionReason *string `json:"payload_retention_reason"`
+	LastStatusCode         *int    `json:"last_status_code"`
+}
+
+// keyPair makes a key pair with the program and returns the private key's path and the public JWK.
+func (i *installation) keyPair(kid string) (privatePath string, publicJWK json.RawMessage) {
+	i.t.Helper()
+	dir := i.t.TempDir()
+	i.command("keygen", "--kid", kid, "--bits", "2048", "--out", dir).mustRun()
+	b, err := os.ReadFile(filepath.Join(dir, "public.jwk.json"))
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return filepath.Join(dir, "private.pem"), b
+}
+
+// eventually polls until ok holds; what it waits for happens in other processes and sends no signal to this one.
+func eventually[T any](t *testing.T, what string, look func() T, ok func(T) bool) T {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(patience)
+	for {
+		got := look()
+		if ok(got) {
+			return got
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("%s did not come true; last seen: %+v", what, got)
+		}
+	}
+}

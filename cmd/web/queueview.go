@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"kaylehooks/internal/config"
+	"kaylehooks/internal/dashboard"
+	"kaylehooks/internal/queue"
+)
+
+// queueView shows asynq to the dashboard, which stands on the same floor as the queue and must not import it.
+type queueView struct {
+	redis     *redis.Client
+	inspector *asynq.Inspector
+}
+
+func newQueueView(client *redis.Client) *queueView {
+	return &queueView{client, asynq.NewInspectorFromRedisClient(client)}
+}
+
+var purposes = map[string]string{
+	queue.LaneFresh: "First attempts",
+	queue.LaneRetry: "Retries that have become due",
+	queue.LaneSlow:  "Endpoints that answer slowly or not at all",
+}
+
+// Snapshot implements dashboard.Queue.
+func (v *queueView) Snapshot(ctx context.Context) (dashboard.QueueSnapshot, error) {
+	var s dashboard.QueueSnapshot
+	for _, lane := range queue.Lanes() {
+		state := dashboard.QueueState{Name: lane, Purpose: purposes[lane]}
+		info, err := v.inspector.GetQueueInfo(lane)
+		switch {
+		case err == nil:
+			state.Paused, state.Pending, state.Active, state.Scheduled, state.Retry, state.Archive = info.Paused, info.Pending, info.Active, info.Scheduled, info.Retry, info.Archived
+			state.Oldest, state.ProcessedToday, state.FailedToday, state.MemoryBytes = info.Latency, info.Processed, info.Failed, info.MemoryUsage
+		case !errors.Is(err, asynq.ErrQueueNotFound): // a lane that was never used is simply empty
+			return s, fmt.Errorf("read queue %s: %w", lane, err)
+		}
+		s.Queues = append(s.Queues, state)
+	}
+	servers, err := v.inspector.Servers()
+	if err != nil {
+		return s, fmt.Errorf("read workers: %w", err)
+	}
+	now := time.Now()
+	byProcess := map[string]*dashboard.WorkerState{}
+	for _, server := range servers {
+		name := fmt.Sprintf("%s, process %d", server.Host, server.PID)
+		w := byProcess[name]
+		if w == nil {
+			w = &dashboard.WorkerState{Name: name, Host: server.Host, StartedAt: server.Started, SeenAt: now, Stopped: server.Status != "active"}
+			byProcess[name] = w
+		}
+		for lane := range server.Queues {
+			w.Queues = append(w.Queues, lane)
+		}
+		w.Busy += len(server.ActiveWorkers)
+		w.Size += server.Concurrency
+	}
+	for _, w := range byProcess {
+		slices.Sort(w.Queues)
+		s.Workers = append(s.Workers, *w)
+	}
+	slices.SortFunc(s.Workers, func(a, b dashboard.WorkerState) int { return strings.Compare(a.Name, b.Name) })
+	s.Redis, err = v.facts(ctx)
+	return s, err
+}
+
+// facts reads what an operator asks about Redis first.
+func (v *queueView) facts(ctx context.Context) ([]dashboard.QueueFact, error) {
+	info, err := v.redis.Info(ctx).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read redis info: %w", err)
+	}
+	values := map[string]string{}
+	for line := range strings.Lines(info) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			values[name] = value
+		}
+	}
+	var facts []dashboard.QueueFact
+	for _, f := range [][2]string{
+		{"Version", "redis_version"}, {"Memory used", "used_memory_human"}, {"Eviction", "maxmemory_policy"},
+		{"Clients", "connected_clients"}, {"Append-only file", "aof_enabled"},
+	} {
+		if value := values[f[1]]; value != "" {
+			facts = append(facts, dashboard.QueueFact{Name: f[0], Value: value})
+		}
+	}
+	return facts, nil
+}
+
+// SetPaused implements dashboard.Queue.
+func (v *queueView) SetPaused(_ context.Context, lane string, paused bool) error {
+	if !slices.Contains(queue.Lanes(), lane) {
+		return fmt.Errorf("unknown queue %q", lane)
+	}
+	info, err := v.inspector.GetQueueInfo(lane)
+	if err != nil {
+		return fmt.Errorf("read queue %s: %w", lane, err)
+	}
+	switch {
+	case info.Paused == paused:
+		return nil
+	case paused:
+		err = v.inspector.PauseQueue(lane)
+	default:
+		err = v.inspector.UnpauseQueue(lane)
+	}
+	if err != nil {
+		return fmt.Errorf("pause or resume queue %s: %w", lane, err)
+	}
+	return nil
+}
+
+// lockedSettings are the values that the settings page shows and the environment fixes. Secrets are not among them.
+func lockedSettings(cfg config.Config) []dashboard.Setting {
+	setting := func(group, label, variable, value string) dashboard.Setting {
+		return dashboard.Setting{Group: group, Label: label, Variable: variable, Value: value}
+	}
+	return []dashboard.Setting{
+		setting("Server", "Public address", "PUBLIC_URL", cfg.PublicURL),
+		setting("Server", "Verification address", "VERIFICATION_BASE_URL", cfg.VerificationBaseURL),
+		setting("Server", "Proxies in front", "TRUSTED_PROXY_HOPS", fmt.Sprint(cfg.TrustedProxyHops)),
+		setting("Privacy", "Metadata is kept for", "RETENTION_DAYS", fmt.Sprintf("%d days", cfg.RetentionDays)),
+		setting("Privacy", "Private endpoint addresses", "ALLOW_PRIVATE_ENDPOINTS", map[bool]string{true: "allowed (development only)", false: "refused"}[cfg.AllowPrivateEndpoints]),
+		setting("Limits", "Requests per API key", "RATE_KEY_PER_SECOND", fmt.Sprintf("%d per second, burst %d", cfg.RateKeyPerSecond, cfg.RateKeyBurst)),
+		setting("Limits", "Sign-ins and public cancels per address", "RATE_IP_PER_MINUTE", fmt.Sprintf("%d per minute, burst %d", cfg.RateIPPerMinute, cfg.RateIPBurst)),
+		setting("Delivery", "Requests in flight per lane", "WORKER_CONCURRENCY", fmt.Sprint(cfg.WorkerConcurrency)),
+	}
+}
