@@ -23,6 +23,7 @@ CREATE TABLE webhook_deliveries (
     last_attempt_at           timestamptz,
     last_status_code          smallint,
     last_error_kind           text,
+    last_duration_ms          integer,
     -- Fencing token of the claim, and when others may take the row from its worker.
     lease_token               uuid,
     lease_expires_at          timestamptz,

@@ -21,6 +21,9 @@ import (
 // expirySoon is how near the end of a payload's time is shown in lists.
 const expirySoon = 6 * time.Hour
 
+// watchSoon is how near an attempt is when its row begins to look after itself.
+const watchSoon = 30 * time.Second
+
 // endpointsByID returns the organization's endpoints, deleted ones included, for pages that name them.
 func (p *page) endpointsByID() (map[id.Endpoint]webhook.Endpoint, error) {
 	return webhook.FindAll(p.DB.Reader(p.Ctx), p.Actor.Organization)
@@ -36,6 +39,9 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 	if e, ok := endpoints[d.WebhookEndpointID]; ok {
 		row.Endpoint, row.EndpointHref = e.DisplayName(), endpointPath(e.ID)
 	}
+	if d.LastDurationMS != nil {
+		row.Latency = ui.Millis(int(*d.LastDurationMS))
+	}
 	switch d.State() {
 	case delivery.StateInFlight:
 		row.PollHref, row.ResultText = row.Href+"/row", "sending"
@@ -43,7 +49,10 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 		if d.NextAttemptAt.After(p.Now) {
 			row.NextTime = p.AtPtr(d.NextAttemptAt)
 		} else {
-			row.Next, row.PollHref = "due now", row.Href+"/row"
+			row.Next = "due now"
+		}
+		if d.NextAttemptAt.Sub(p.Now) < watchSoon {
+			row.PollHref = row.Href + "/row"
 		}
 	case delivery.StateParked:
 		row.Next = "when resumed"

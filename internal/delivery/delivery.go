@@ -79,6 +79,7 @@ type Delivery struct {
 	LastAttemptAt          *time.Time
 	LastStatusCode         *int
 	LastErrorKind          *ErrorKind
+	LastDurationMS         *int64 `gorm:"column:last_duration_ms"`
 	WithdrawnAt            *time.Time
 	CreatedAt              time.Time
 	UpdatedAt              time.Time
@@ -87,7 +88,7 @@ type Delivery struct {
 // columns are what Delivery reads: everything but the payload and the lease.
 const columns = `d.id, d.organization_id, d.event_id, d.webhook_endpoint_id, d.webhook_encryption_key_id, d.event_type, d.status,
 	d.payload_bytes, d.payload_expires_at, d.payload_scrubbed_at, d.payload_retention_reason, d.run, d.attempt_count,
-	d.next_attempt_at, d.next_trigger, d.last_attempt_at, d.last_status_code, d.last_error_kind, d.withdrawn_at, d.created_at, d.updated_at`
+	d.next_attempt_at, d.next_trigger, d.last_attempt_at, d.last_status_code, d.last_error_kind, d.last_duration_ms, d.withdrawn_at, d.created_at, d.updated_at`
 
 // TableName names the table.
 func (Delivery) TableName() string { return "webhook_deliveries" }

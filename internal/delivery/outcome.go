@@ -59,6 +59,7 @@ type standing struct {
 	LastAttemptAt    *time.Time
 	LastStatusCode   *int
 	LastErrorKind    *ErrorKind
+	LastDurationMS   *int64 `gorm:"column:last_duration_ms"`
 	EndpointEnabled  bool
 	EndpointDeleted  bool
 	RetentionHours   int
@@ -77,6 +78,7 @@ type change struct {
 	LastAttemptAt    *time.Time       `json:"last_attempt_at"`
 	LastStatusCode   *int             `json:"last_status_code"`
 	LastErrorKind    *ErrorKind       `json:"last_error_kind"`
+	LastDurationMS   *int64           `json:"last_duration_ms"`
 
 	counted bool
 }
@@ -93,7 +95,7 @@ func decide(s standing, o outcome, now time.Time, jitter float64) change {
 	held := PendingDelivery
 	c := change{
 		Status: Pending, AttemptCount: s.AttemptCount, PayloadExpiresAt: &s.PayloadExpiresAt, Reason: &held,
-		LastAttemptAt: s.LastAttemptAt, LastStatusCode: s.LastStatusCode, LastErrorKind: s.LastErrorKind,
+		LastAttemptAt: s.LastAttemptAt, LastStatusCode: s.LastStatusCode, LastErrorKind: s.LastErrorKind, LastDurationMS: s.LastDurationMS,
 	}
 	switch {
 	case o.unsent:
@@ -107,7 +109,11 @@ func decide(s standing, o outcome, now time.Time, jitter float64) change {
 	}
 	if c.counted {
 		c.AttemptCount++
-		c.LastAttemptAt, c.LastStatusCode, c.LastErrorKind = &o.startedAt, nil, nil
+		took := o.endedAt.Sub(o.startedAt)
+		c.LastAttemptAt, c.LastStatusCode, c.LastErrorKind, c.LastDurationMS = &o.startedAt, nil, nil, milliseconds(&took)
+		if o.kind == WorkerLost {
+			c.LastDurationMS = nil
+		}
 		if o.statusCode != 0 {
 			c.LastStatusCode = &o.statusCode
 		}

@@ -82,7 +82,7 @@ type locked struct {
 }
 
 const lockedColumns = `d.id, d.organization_id, d.webhook_endpoint_id, d.lease_token, d.withdrawn_at, d.event_type, d.attempt_count, d.worker_lost_count,
-	d.run, d.payload_expires_at, d.last_attempt_at, d.last_status_code, d.last_error_kind,
+	d.run, d.payload_expires_at, d.last_attempt_at, d.last_status_code, d.last_error_kind, d.last_duration_ms,
 	e.enabled AS endpoint_enabled, e.deleted_at IS NOT NULL AS endpoint_deleted, e.undelivered_payload_retention_hours AS retention_hours`
 
 // recordBatch writes the results of many attempts in one transaction.
@@ -230,10 +230,10 @@ func (w *writer) write() error {
 	err := execJSON(w.tx, `UPDATE webhook_deliveries d SET status = v.status, attempt_count = v.attempt_count, worker_lost_count = v.worker_lost_count,
 			next_attempt_at = v.next_attempt_at, payload = CASE WHEN v.drop_payload THEN NULL ELSE d.payload END, payload_expires_at = v.payload_expires_at,
 			payload_scrubbed_at = v.payload_scrubbed_at, payload_retention_reason = v.payload_retention_reason, last_attempt_at = v.last_attempt_at,
-			last_status_code = v.last_status_code, last_error_kind = v.last_error_kind, lease_token = NULL, lease_expires_at = NULL,
+			last_status_code = v.last_status_code, last_error_kind = v.last_error_kind, last_duration_ms = v.last_duration_ms, lease_token = NULL, lease_expires_at = NULL,
 			next_trigger = 'automatic', rung_at = NULL, updated_at = v.updated_at
 		FROM json_to_recordset($1::json) AS v(id uuid, status text, attempt_count smallint, worker_lost_count smallint, next_attempt_at timestamptz, drop_payload boolean,
-			payload_expires_at timestamptz, payload_scrubbed_at timestamptz, payload_retention_reason text, last_attempt_at timestamptz, last_status_code smallint, last_error_kind text, updated_at timestamptz)
+			payload_expires_at timestamptz, payload_scrubbed_at timestamptz, payload_retention_reason text, last_attempt_at timestamptz, last_status_code smallint, last_error_kind text, last_duration_ms integer, updated_at timestamptz)
 		WHERE d.id = v.id`, w.changes)
 	if err != nil {
 		return fmt.Errorf("update deliveries: %w", err)

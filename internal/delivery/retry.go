@@ -139,15 +139,15 @@ func (s *Service) requeue(tx *postgres.Tx, row requeueRow, trigger Trigger) (Del
 		return d, ErrEndpointDisabled
 	case d.Status == Failed:
 		expires := later(*d.PayloadExpiresAt, initialExpiry(tx.Now, time.Duration(row.RetentionHours)*time.Hour))
-		d.Run, d.AttemptCount, d.LastAttemptAt, d.LastStatusCode, d.LastErrorKind = d.Run+1, 0, nil, nil, nil
+		d.Run, d.AttemptCount, d.LastAttemptAt, d.LastStatusCode, d.LastErrorKind, d.LastDurationMS = d.Run+1, 0, nil, nil, nil, nil
 		d.PayloadExpiresAt = &expires
 	}
 	reason := PendingDelivery
 	d.Status, d.NextAttemptAt, d.NextTrigger, d.PayloadRetentionReason, d.UpdatedAt = Pending, &tx.Now, trigger, &reason, tx.Now
 	err := tx.Exec(`UPDATE webhook_deliveries SET status = 'pending', run = $2, attempt_count = $3, worker_lost_count = CASE WHEN run = $2 THEN worker_lost_count ELSE 0 END,
-			last_attempt_at = $4, last_status_code = $5, last_error_kind = $6, payload_expires_at = $7, payload_retention_reason = $8,
-			next_attempt_at = $9, next_trigger = $10, rung_at = $9, updated_at = $9
-		WHERE id = $1`, d.ID, d.Run, d.AttemptCount, d.LastAttemptAt, d.LastStatusCode, d.LastErrorKind, d.PayloadExpiresAt, reason, tx.Now, trigger).Error
+			last_attempt_at = $4, last_status_code = $5, last_error_kind = $6, last_duration_ms = $7, payload_expires_at = $8, payload_retention_reason = $9,
+			next_attempt_at = $10, next_trigger = $11, rung_at = $10, updated_at = $10
+		WHERE id = $1`, d.ID, d.Run, d.AttemptCount, d.LastAttemptAt, d.LastStatusCode, d.LastErrorKind, d.LastDurationMS, d.PayloadExpiresAt, reason, tx.Now, trigger).Error
 	if err != nil {
 		return d, fmt.Errorf("requeue delivery %s: %w", d.ID, err)
 	}
