@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"regexp"
 	"time"
 
 	"gorm.io/gorm"
@@ -33,10 +34,23 @@ func (q queryLogger) Trace(ctx context.Context, begin time.Time, text func() (st
 		return
 	}
 	statement, rows := text()
-	q.log.WarnContext(ctx, "slow query", "sql", statement, "rows", rows, "duration_ms", took.Milliseconds())
+	q.log.WarnContext(ctx, "slow query", "sql", masked(statement), "rows", rows, "duration_ms", took.Milliseconds())
 }
 
-// ParamsFilter keeps values out of every statement that GORM prints.
+// ParamsFilter keeps values out of the statements that GORM prints. Raw(…).Scan(…) does not ask for it, hence masked.
 func (q queryLogger) ParamsFilter(_ context.Context, statement string, _ ...interface{}) (string, []interface{}) {
 	return statement, nil
+}
+
+const maxStatement = 2000
+
+var literal = regexp.MustCompile(`'(?:[^']|\'\')*'?`)
+
+// masked replaces every text literal, whole or cut off, and bounds the length.
+func masked(statement string) string {
+	statement = literal.ReplaceAllString(statement, "'…'")
+	if len(statement) > maxStatement {
+		statement = statement[:maxStatement] + "…"
+	}
+	return statement
 }
