@@ -91,6 +91,10 @@ verify: $(LINT) ## check that generated code and format are up to date, and migr
 .PHONY: ci
 ci: test lint verify ## all that CI checks
 
+.PHONY: images
+images: build ## take the pictures of docs/images from the running program
+	$(GO) run ./scripts/images -web bin/web -out docs/images
+
 .PHONY: clean
 clean: ## remove what was built, but not the development data in .data/
 	rm -rf bin

@@ -44,11 +44,12 @@ func (serveCommand) Run(env environment) error {
 	if err != nil {
 		return err
 	}
+	a.cfg = cfg.At(listener.Addr().String(), env.lookupEnv)
 	token, err := a.setupToken(env)
 	if err != nil {
 		return err
 	}
-	log.Info("serving", "address", listener.Addr().String(), "public_url", cfg.PublicURL, "version", version())
+	log.Info("serving", "address", listener.Addr().String(), "public_url", a.cfg.PublicURL, "version", version())
 	return serve(env.ctx, listener, a.handler(token), log)
 }
 

@@ -13,8 +13,11 @@ import (
 	"kaylehooks/internal/verification"
 )
 
-// streamPause is between two sessions of the demo's stream.
-const streamPause = 4 * time.Second
+// The stream begins quickly, so that there is something to see, and then keeps the pace of the history.
+const (
+	streamPause = 4 * time.Second
+	calmPause   = 45 * time.Second
+)
 
 // client calls the public JSON API, as a customer and as the check engine.
 type client struct {
@@ -83,7 +86,11 @@ func (d *demo) stream(ctx context.Context, base string) error {
 	acts = append(acts, "cancel", "cancel by token", "withdrawal", "left alone")
 	tick := time.NewTicker(streamPause)
 	defer tick.Stop()
+	d.say("  %d sessions follow quickly, then one every %s", len(acts), calmPause)
 	for n := 0; ; n++ {
+		if n == len(acts) {
+			tick.Reset(calmPause)
+		}
 		act := acts[n%len(acts)]
 		if err := d.act(ctx, c, random, n+1, act); err != nil {
 			if ctx.Err() != nil {

@@ -128,12 +128,7 @@ func devListener(env environment, cfg *config.Config, say func(string, ...any)) 
 		}
 		say("%s is taken, so the dashboard is at %s", cfg.ListenAddr, listener.Addr())
 	}
-	if _, set := env.lookupEnv("PUBLIC_URL"); !set {
-		cfg.PublicURL = "http://" + listener.Addr().String()
-	}
-	if _, set := env.lookupEnv("VERIFICATION_BASE_URL"); !set {
-		cfg.VerificationBaseURL = cfg.PublicURL + "/verify"
-	}
+	*cfg = cfg.At(listener.Addr().String(), env.lookupEnv)
 	return listener, nil
 }
 

@@ -51,13 +51,14 @@ func (v *queueView) Snapshot(ctx context.Context) (dashboard.QueueSnapshot, erro
 	if err != nil {
 		return s, fmt.Errorf("read workers: %w", err)
 	}
-	now := time.Now()
+	// asynq keeps an entry for ten seconds after a heartbeat and does not say when that was.
+	seen := time.Now().Add(-time.Second)
 	byProcess := map[string]*dashboard.WorkerState{}
 	for _, server := range servers {
 		name := fmt.Sprintf("%s, process %d", server.Host, server.PID)
 		w := byProcess[name]
 		if w == nil {
-			w = &dashboard.WorkerState{Name: name, Host: server.Host, StartedAt: server.Started, SeenAt: now, Stopped: server.Status != "active"}
+			w = &dashboard.WorkerState{Name: name, Host: server.Host, StartedAt: server.Started, SeenAt: seen, Stopped: server.Status != "active"}
 			byProcess[name] = w
 		}
 		for lane := range server.Queues {

@@ -116,6 +116,22 @@ func Load(lookup func(string) (string, bool), needs Needs) (Config, error) {
 	return c, c.complete()
 }
 
+// At returns the configuration of a server that listens on address, which matters where LISTEN_ADDR named port 0 or was
+// taken: the addresses that were not set follow it.
+func (c Config) At(address string, lookup func(string) (string, bool)) Config {
+	set := func(name string) bool {
+		value, ok := lookup(name)
+		return ok && strings.TrimSpace(value) != ""
+	}
+	if !set("PUBLIC_URL") {
+		c.PublicURL = "http://" + address
+	}
+	if !set("VERIFICATION_BASE_URL") {
+		c.VerificationBaseURL = c.PublicURL + "/verify"
+	}
+	return c
+}
+
 // gather looks up exactly the variables that Config names.
 func gather(c *Config, lookup func(string) (string, bool)) (map[string]string, error) {
 	params, err := env.GetFieldParams(c)

@@ -30,7 +30,8 @@ func NewMonitor(redis asynq.RedisConnOpt, readOnly bool) http.Handler {
 }
 
 var (
-	foreignLink = regexp.MustCompile(`<link[^>]+href="https?://[^>]*>`)
+	// Browsers fetch a manifest without our cookie, and would read the sign-in page instead.
+	foreignLink = regexp.MustCompile(`<link[^>]+(?:href="https?://|rel="manifest")[^>]*>`)
 	scriptTag   = regexp.MustCompile(`<script(\s|>)`)
 	headTag     = regexp.MustCompile(`<head(\s[^>]*)?>`)
 )
