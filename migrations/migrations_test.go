@@ -2,7 +2,6 @@ package migrations_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -90,6 +89,6 @@ func TestMigrations_EveryForeignKeyHasAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, fk := range missing {
-		t.Error(fmt.Sprintf("no index leads with a column of %s on %s: %s", fk.Name, fk.Table, fk.Columns))
+		t.Errorf("no index leads with a column of %s on %s: %s", fk.Name, fk.Table, fk.Columns)
 	}
 }

@@ -294,7 +294,7 @@ func (a *app) newWorker() *queue.Worker {
 			{Name: "retention", Every: time.Minute, Run: old.RunDue},
 			{Name: "session expiry", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return a.sessions.ExpireOverdue(ctx, expiryBatch) }},
 			{Name: "payloads", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return a.deliveries.SweepPayloads(ctx, payloadBatch) }},
-			{Name: "signing secrets", Every: time.Minute, Run: a.inTx(func(tx *postgres.Tx) (int64, error) { return webhook.EraseExpiredSecrets(tx) })},
+			{Name: "signing secrets", Every: time.Minute, Run: a.inTx(webhook.EraseExpiredSecrets)},
 			{Name: "sign-ins", Every: 10 * time.Minute, Run: a.inTx(func(tx *postgres.Tx) (int64, error) { return login.Purge(tx, payloadBatch) })},
 		},
 	})

@@ -235,7 +235,7 @@ func (c setupCommand) Run(env environment) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(result)
+		return json.NewEncoder(env.stdout).Encode(result) //nolint:gosec // printing the password once is what it is for
 	}
 	_, _ = fmt.Fprintf(env.stdout, "organization  %s\nsign in as    %s\n", result.OrganizationID, result.Email)
 	if result.Password != "" {
@@ -310,7 +310,7 @@ func (c keygenCommand) Run(env environment) error {
 		mode    os.FileMode
 	}{{"private.pem", private, ownerOnly}, {"public.jwk.json", public, readable}} {
 		path := filepath.Join(c.Out, f.name)
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode) //nolint:gosec // the path is the user's own choice
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode)
 		if err != nil {
 			return usagef("--out: %w", err) // an existing private key is never overwritten
 		}

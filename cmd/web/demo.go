@@ -41,7 +41,7 @@ func demoClaims(r *mathrand.Rand, share verification.ShareFields) (map[string]js
 	number := fmt.Sprintf("X%08d", r.IntN(100_000_000))
 	var document [32]byte
 	for i := range document {
-		document[i] = byte(r.IntN(256))
+		document[i] = byte(r.IntN(256)) //nolint:gosec // below 256
 	}
 	values := map[string]any{
 		"document_type_code": "P", "document_number": number, "family_name": family[r.IntN(len(family))], "given_names": given[r.IntN(len(given))],
@@ -126,8 +126,8 @@ func (d *demo) load(ctx context.Context) error {
 		return fmt.Errorf("read the demo's state: %w", err)
 	}
 	var state demoState
-	if json.Unmarshal(b, &state) != nil || !state.Lived {
-		return nil
+	if err := json.Unmarshal(b, &state); err != nil || !state.Lived {
+		return nil //nolint:nilerr // a damaged file is written anew
 	}
 	organization, err := id.Parse[id.OrganizationKind](state.Setup.OrganizationID)
 	if err != nil {
@@ -420,7 +420,7 @@ func short(eventType string) string { return event.Type(eventType).Short() }
 // masterKey reads or makes the development master key.
 func masterKey(dir string) (string, error) {
 	path := filepath.Join(dir, "master-key")
-	b, err := os.ReadFile(path) //nolint:gosec // a fixed name in our own directory
+	b, err := os.ReadFile(path)
 	if err == nil {
 		return strings.TrimSpace(string(b)), nil
 	}

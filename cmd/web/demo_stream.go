@@ -94,7 +94,7 @@ func (d *demo) stream(ctx context.Context, base string) error {
 		act := acts[n%len(acts)]
 		if err := d.act(ctx, c, random, n+1, act); err != nil {
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // interrupted, which ends the demo
+				return nil
 			}
 			d.say("  ! session %d (%s): %v", n+1, act, err)
 		}

@@ -38,7 +38,7 @@ func (c devCommand) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	logFile, err := os.OpenFile(filepath.Join(c.Data, "web.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // a fixed name in our own directory
+	logFile, err := os.OpenFile(filepath.Join(c.Data, "web.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return usagef("--data: %w", err)
 	}

@@ -107,6 +107,7 @@ func (i *installation) command(args ...string) *process {
 }
 
 func newProcess(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	return &process{t: t, cmd: cmd, more: make(chan struct{})}
 }
 

@@ -55,8 +55,9 @@ type commands struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(environment{ctx, os.LookupEnv, os.Stdin, os.Stdout, os.Stderr}, os.Args[1:]))
+	code := run(environment{ctx, os.LookupEnv, os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
+	stop()
+	os.Exit(code)
 }
 
 // run executes one command line and returns the exit code.

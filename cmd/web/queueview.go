@@ -90,8 +90,11 @@ func (v *queueView) facts(ctx context.Context) ([]dashboard.QueueFact, error) {
 	}
 	var facts []dashboard.QueueFact
 	for _, f := range [][2]string{
-		{"Version", "redis_version"}, {"Memory used", "used_memory_human"}, {"Eviction", "maxmemory_policy"},
-		{"Clients", "connected_clients"}, {"Append-only file", "aof_enabled"},
+		{"Version", "redis_version"},
+		{"Memory used", "used_memory_human"},
+		{"Eviction", "maxmemory_policy"},
+		{"Clients", "connected_clients"},
+		{"Append-only file", "aof_enabled"},
 	} {
 		if value := values[f[1]]; value != "" {
 			facts = append(facts, dashboard.QueueFact{Name: f[0], Value: value})

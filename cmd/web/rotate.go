@@ -181,13 +181,7 @@ func olderKeys(tx *postgres.Tx, keyring *seal.Keyring) ([]olderKey, error) {
 		return nil, err
 	}
 	known := keyring.KeyIDs()
-	names := slices.Clone(known)
-	for _, name := range slices.Sorted(maps.Keys(keys)) {
-		names = append(names, name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(tokens)) {
-		names = append(names, name)
-	}
+	names := slices.Concat(known, slices.Sorted(maps.Keys(keys)), slices.Sorted(maps.Keys(tokens)))
 	older := []olderKey{}
 	for i, name := range names {
 		if name == keyring.FirstKeyID() || slices.Contains(names[:i], name) {

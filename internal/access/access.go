@@ -189,11 +189,5 @@ func holds(scopes []Scope, s Scope) bool {
 	if slices.Contains(scopes, s) {
 		return true
 	}
-	switch s {
-	case SessionsRead:
-		return slices.Contains(scopes, SessionsWrite)
-	case WebhooksRead:
-		return slices.Contains(scopes, WebhooksWrite)
-	}
-	return false
+	return s == SessionsRead && slices.Contains(scopes, SessionsWrite) || s == WebhooksRead && slices.Contains(scopes, WebhooksWrite)
 }

@@ -21,7 +21,7 @@ const (
 	Reset              ErrorKind = "reset"
 	BlockedAddress     ErrorKind = "blocked_address"
 	Internal           ErrorKind = "internal"
-	NoSigningSecret    ErrorKind = "no_signing_secret"
+	NoSigningSecret    ErrorKind = "no_signing_secret" //nolint:gosec // a word, not a credential
 	DisabledBeforeSend ErrorKind = "endpoint_disabled"
 	WorkerLost         ErrorKind = "worker_lost"
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -45,11 +44,11 @@ func (s *Service) record(ctx context.Context, r report) error {
 	}
 	switch {
 	case err != nil:
-		log(ctx, s.Log, slog.LevelError, "attempt not recorded", append(attrs, "error", err)...)
+		s.Log.ErrorContext(ctx, "attempt not recorded", append(attrs, "error", err)...)
 	case state == fenced:
-		log(ctx, s.Log, slog.LevelWarn, "late attempt discarded", attrs...)
+		s.Log.WarnContext(ctx, "late attempt discarded", attrs...)
 	default:
-		log(ctx, s.Log, slog.LevelInfo, "attempt", attrs...)
+		s.Log.InfoContext(ctx, "attempt", attrs...)
 	}
 	return err
 }
@@ -58,7 +57,8 @@ func (s *Service) record(ctx context.Context, r report) error {
 func (s *Service) persist(ctx context.Context, deadline time.Time, f func() error) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := f()
-		if err == nil || !(postgres.IsUnavailable(err) || errors.Is(err, context.DeadlineExceeded)) || !s.DB.Now().Add(wait).Before(deadline) {
+		away := postgres.IsUnavailable(err) || errors.Is(err, context.DeadlineExceeded)
+		if err == nil || !away || !s.DB.Now().Add(wait).Before(deadline) {
 			return err
 		}
 		timer := time.NewTimer(wait)

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -70,7 +69,7 @@ func (s *Service) prepare(ctx context.Context, c *claim) (report, bool, error) {
 	}
 	secrets, err := webhook.SigningSecrets(s.Keyring, c.WebhookEndpointID, c.SigningSecret, c.PreviousSigningSecret, c.PreviousSigningSecretExpiresAt, now)
 	if err != nil {
-		log(ctx, s.Log, slog.LevelError, "signing secret unreadable", "endpoint_id", c.WebhookEndpointID, "error", err)
+		s.Log.ErrorContext(ctx, "signing secret unreadable", "endpoint_id", c.WebhookEndpointID, "error", err)
 		return stopped(NoSigningSecret), true, nil
 	}
 	if _, reason := webhook.NormalizeURL(c.URL, s.AllowPrivate); reason != "" {

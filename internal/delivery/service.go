@@ -42,7 +42,8 @@ type Due struct {
 type Config struct {
 	DB      *postgres.DB
 	Keyring *seal.Keyring
-	Log     *slog.Logger
+	// Log is where attempts are noted; nil discards.
+	Log *slog.Logger
 	// Sender makes the requests; nil in a process that only publishes.
 	Sender Sender
 	// AllowPrivate is ALLOW_PRIVATE_ENDPOINTS.
@@ -70,6 +71,9 @@ const groupSize = 128
 
 // New returns a Service.
 func New(c Config) *Service {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(c.Worker))
 	s := &Service{Config: c, slot: int(h.Sum32() % rollupSlots)}
@@ -96,10 +100,4 @@ func execJSON(tx *postgres.Tx, statement string, rows any) error {
 		return fmt.Errorf("encode rows: %w", err)
 	}
 	return tx.Exec(statement, string(b)).Error
-}
-
-func log(ctx context.Context, l *slog.Logger, level slog.Level, message string, args ...any) {
-	if l != nil {
-		l.Log(ctx, level, message, args...)
-	}
 }

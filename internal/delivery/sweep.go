@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -103,7 +102,7 @@ func (s *Service) SweepLeases(ctx context.Context, limit int) (int, error) {
 	for _, r := range marked {
 		if _, err := s.settle(ctx, r); err != nil {
 			// One row must not stop the others; it stays for the next sweep.
-			log(ctx, s.Log, slog.LevelError, "settle expired lease", "delivery_id", r.claim.ID, "error", err)
+			s.Log.ErrorContext(ctx, "settle expired lease", "delivery_id", r.claim.ID, "error", err)
 		}
 	}
 	return taken, nil

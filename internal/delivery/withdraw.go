@@ -138,7 +138,7 @@ func (s *Service) Replace(tx *postgres.Tx, original event.Event, fates Fates, ta
 	b := s.newBatch(tx, replacement, data)
 	b.routing = slices.Clone(replacement.Routing)
 	for _, r := range recipients {
-		if route, settled := routeOf(replacement.Routing, r.ID); settled && !(final && route.Reason == event.NotTargeted) {
+		if route, settled := routeOf(replacement.Routing, r.ID); settled && (!final || route.Reason != event.NotTargeted) {
 			continue
 		}
 		fate, had := fates[r.ID]

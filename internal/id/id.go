@@ -164,8 +164,8 @@ func (ID[K]) GormDataType() string { return "uuid" }
 // 62 random bits. Ids therefore sort by creation time.
 func NewUUID(at time.Time) uuid.UUID {
 	var u uuid.UUID
-	_, _ = rand.Read(u[8:]) // never fails (crypto/rand)
-	ms, frac := at.UnixMilli(), uint64(at.Nanosecond()%1e6)*4096/1e6
+	_, _ = rand.Read(u[8:])                                          // never fails (crypto/rand)
+	ms, frac := at.UnixMilli(), uint64(at.Nanosecond()%1e6)*4096/1e6 //nolint:gosec // never negative
 	binary.BigEndian.PutUint64(u[:8], uint64(ms)<<16|0x7000|frac)
 	u[8] = u[8]&0x3f | 0x80
 	return u

@@ -70,7 +70,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	cfg.MaxConns = 10
 	if o.MaxConns > 0 {
-		cfg.MaxConns = int32(min(o.MaxConns, 1000)) //nolint:gosec // bounded above
+		cfg.MaxConns = int32(min(o.MaxConns, 1000))
 	}
 	cfg.MaxConnLifetime = 30 * time.Minute
 	cfg.MaxConnLifetimeJitter = 5 * time.Minute
@@ -178,7 +178,7 @@ const (
 )
 
 func advisoryKey(class byte, u uuid.UUID) int64 {
-	var h uint64 = 14695981039346656037 ^ uint64(class) // FNV-1a; a collision only makes two organizations wait for each other
+	h := 14695981039346656037 ^ uint64(class) // FNV-1a; a collision only makes two organizations wait for each other
 	for _, b := range u {
 		h = (h ^ uint64(b)) * 1099511628211
 	}

@@ -86,7 +86,8 @@ func (c Config) logged(next http.Handler) http.Handler {
 		started := c.Now()
 		// Ours alone: a caller's own id could be anything.
 		requestID := "req_" + id.NewUUID(started).String()
-		r = r.WithContext(logging.With(r.Context(), logging.RequestID, requestID))
+		ctx := logging.With(r.Context(), logging.RequestID, requestID)
+		r = r.WithContext(ctx)
 		w.Header().Set("X-Request-Id", requestID)
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(rec, r)
@@ -97,7 +98,7 @@ func (c Config) logged(next http.Handler) http.Handler {
 		case strings.HasPrefix(r.URL.Path, "/static/"), r.URL.Path == "/healthz", r.URL.Path == "/readyz", r.URL.Path == "/metrics":
 			level = slog.LevelDebug
 		}
-		c.Log.Log(r.Context(), level, "request", "method", r.Method, "path", tokenPath.ReplaceAllString(r.URL.Path, "${1}…"), "status", rec.status,
+		c.Log.Log(ctx, level, "request", "method", r.Method, "path", tokenPath.ReplaceAllString(r.URL.Path, "${1}…"), "status", rec.status,
 			"bytes", rec.bytes, "duration_ms", c.Now().Sub(started).Milliseconds())
 	})
 }

@@ -56,7 +56,7 @@ func effectiveShare(raw json.RawMessage) (ShareFields, error) {
 	for _, key := range slices.Sorted(maps.Keys(requested)) {
 		reason := strings.Join(strings.Fields(*requested[key].Reason), " ")
 		field := "share_fields." + key + ".reason"
-		if reason == "" && !(key == gate && withBirth) {
+		if reason == "" && (key != gate || !withBirth) {
 			return nil, refuse(fault.CodeReasonRequired, "Each shared field needs a reason.", field)
 		}
 		if utf8.RuneCountInString(reason) > MaxReason {

@@ -41,6 +41,7 @@ func target(e id.Endpoint) audit.Target {
 }
 
 func secretSubject(e id.Endpoint) string { return "webhook_endpoint:" + e.String() + ":signing_secret" }
+
 func previousSecretSubject(e id.Endpoint) string {
 	return "webhook_endpoint:" + e.String() + ":previous_signing_secret"
 }

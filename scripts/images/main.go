@@ -61,7 +61,7 @@ func run(binary, out, only string) error {
 	}
 	defer func() { _ = os.RemoveAll(data) }()
 	program := exec.CommandContext(ctx, binary, "dev", "--data", data)
-	program.Env = append(os.Environ(), "LISTEN_ADDR=127.0.0.1:0")
+	program.Env = append(program.Environ(), "LISTEN_ADDR=127.0.0.1:0")
 	program.Stderr = os.Stderr
 	program.Cancel = func() error { return program.Process.Signal(syscall.SIGTERM) }
 	output, err := program.StdoutPipe()

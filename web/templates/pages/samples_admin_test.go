@@ -26,8 +26,11 @@ func adminPages() []page {
 	create.Form = &pages.APIKeyForm{
 		Open: true, Name: ui.Field{Name: "name", Label: "Name", Required: true, MaxLength: 120, Hint: "Where it is used, for example checkout"},
 		Scopes: ui.CheckGroup{Name: "scopes", Legend: "Scopes", Options: []ui.Check{
-			{Value: "sessions:read", Label: "sessions:read", Mono: true, Hint: "Read sessions"}, {Value: "sessions:write", Label: "sessions:write", Mono: true, Hint: "Create and cancel sessions", Checked: true}, {Value: "webhooks:read", Label: "webhooks:read", Mono: true, Hint: "Read endpoints, events and deliveries"},
-			{Value: "webhooks:write", Label: "webhooks:write", Mono: true, Hint: "Change endpoints, retry, replay"}, {Value: "webhooks:secrets", Label: "webhooks:secrets", Mono: true, Disabled: true, Hint: "Reveal signing secrets; only an owner can grant it"},
+			{Value: "sessions:read", Label: "sessions:read", Mono: true, Hint: "Read sessions"},
+			{Value: "sessions:write", Label: "sessions:write", Mono: true, Hint: "Create and cancel sessions", Checked: true},
+			{Value: "webhooks:read", Label: "webhooks:read", Mono: true, Hint: "Read endpoints, events and deliveries"},
+			{Value: "webhooks:write", Label: "webhooks:write", Mono: true, Hint: "Change endpoints, retry, replay"},
+			{Value: "webhooks:secrets", Label: "webhooks:secrets", Mono: true, Disabled: true, Hint: "Reveal signing secrets; only an owner can grant it"},
 		}},
 		Expires: ui.Select{Name: "expires", Label: "Expires", Options: options("90", "30", "In 30 days", "90", "In 90 days", "365", "In a year", "0", "Never")},
 		Presets: []ui.Link{{Label: "Read only", Href: "/api-keys?new=1&preset=read"}, {Label: "Send", Href: "/api-keys?new=1&preset=send", Current: true}, {Label: "Admin", Href: "/api-keys?new=1&preset=admin"}},
@@ -39,14 +42,20 @@ func adminPages() []page {
 	none.Shell.Title = "API keys, none yet"
 	none.Rows, none.State = nil, ui.ListState{Empty: &ui.Empty{Icon: "lock", Title: "No API keys yet", Text: "A key lets a program create sessions and read deliveries.", Sample: "curl https://kaylehooks.example.com/v1/webhooks/endpoints \\\n  -H 'Authorization: Bearer kk_…'", Actions: []ui.Action{{Label: "Create key", Icon: "plus", Href: "/api-keys?new=1", Kind: "primary"}}}}
 	return []page{
-		{"api-keys", pages.APIKeysPage(apiKeys())}, {"api-keys-new", pages.APIKeysPage(create)}, {"api-keys-created", pages.APIKeysPage(created)}, {"api-keys-empty", pages.APIKeysPage(none)},
+		{"api-keys", pages.APIKeysPage(apiKeys())},
+		{"api-keys-new", pages.APIKeysPage(create)},
+		{"api-keys-created", pages.APIKeysPage(created)},
+		{"api-keys-empty", pages.APIKeysPage(none)},
 		{"api-key-delete", pages.ConfirmationPage(pages.ConfirmPage{Shell: shell("Delete API key", "/api-keys"), Heading: ui.Heading{Crumbs: []ui.Link{{Label: "API keys", Href: "/api-keys"}}, Title: "Delete API key"}, Confirm: ui.Confirm{ID: "delete", Title: "Delete key checkout?", Icon: "trash", Danger: true, Action: "/api-keys/x/delete", Submit: "Delete key", BackHref: "/api-keys", Back: "Keep key", Effects: []string{"Used 4 minutes ago from 185.14.97.12; the next call with it is refused."}}})},
-		{"members", pages.MembersPage(members())}, {"audit", pages.AuditPage(pages.Audit{
+		{"members", pages.MembersPage(members())},
+		{"audit", pages.AuditPage(pages.Audit{
 			Shell: shell("Audit log", "/audit"), Heading: ui.Heading{Title: "Audit log", Actions: []ui.Action{{Label: "CSV", Icon: "down", Href: "/audit/export", Small: true, Download: true}}, Sub: []ui.SubItem{{Text: "Append-only, kept for 365 days. Secrets never appear here."}}},
 			Filters: ui.Filters{Action: "/audit", Search: &ui.SearchBox{Label: "Search", Placeholder: "Event, id or request"}, Fields: []ui.FilterField{{Name: "actor", Label: "Who", Options: options("", "", "Anyone", "user", "Users")}, {Name: "event", Label: "What", Options: options("", "", "Anything")}, {Name: "from", Label: "From", Type: "date"}, {Name: "to", Label: "To", Type: "date"}}},
 			Results: pages.AuditResults{Rows: auditRows(), Pager: ui.Pager{Shown: "6 shown", Older: "/audit?after=x"}, Status: "6 rows shown"},
 		})},
-		{"settings", pages.SettingsPage(settings())}, {"queue", pages.QueuePage(queue())}, {"receivers", pages.ReceiversPage(receivers())},
+		{"settings", pages.SettingsPage(settings())},
+		{"queue", pages.QueuePage(queue())},
+		{"receivers", pages.ReceiversPage(receivers())},
 	}
 }
 
@@ -69,8 +78,12 @@ func members() pages.Members {
 		Invitations: []pages.InvitationRow{{Email: "support@fjordpay.example", Role: "Member", By: "Ana Lindqvist", Sent: ago(time.Hour), Expires: in(71 * time.Hour), Actions: []ui.Action{{Label: "Revoke", Name: "Revoke invitation of support@fjordpay.example", Href: "/members/invitations/x/revoke", Post: true, Small: true}}}},
 		Invite:      &pages.InviteForm{Email: ui.Field{Name: "email", Label: "Email", Type: "email", Required: true}, Role: ui.Select{Name: "role", Label: "Role", Options: options("member", "member", "Member: read only", "admin", "Admin: change everything", "owner", "Owner: members and secrets")}},
 		Matrix: pages.RoleMatrix{Roles: []string{"Owner", "Admin", "Member"}, Rows: []pages.RoleRow{
-			{What: "Read deliveries, events, sessions", Allowed: []bool{true, true, true}}, {What: "Retry, replay, send tests", Allowed: []bool{true, true, false}}, {What: "Create and change endpoints, keys", Allowed: []bool{true, true, false}},
-			{What: "Manage API keys", Sub: "never more scopes than one's own role", Allowed: []bool{true, true, false}}, {What: "Reveal signing secrets", Sub: "after entering the password again", Allowed: []bool{true, false, false}}, {What: "Manage members", Allowed: []bool{true, false, false}},
+			{What: "Read deliveries, events, sessions", Allowed: []bool{true, true, true}},
+			{What: "Retry, replay, send tests", Allowed: []bool{true, true, false}},
+			{What: "Create and change endpoints, keys", Allowed: []bool{true, true, false}},
+			{What: "Manage API keys", Sub: "never more scopes than one's own role", Allowed: []bool{true, true, false}},
+			{What: "Reveal signing secrets", Sub: "after entering the password again", Allowed: []bool{true, false, false}},
+			{What: "Manage members", Allowed: []bool{true, false, false}},
 		}},
 	}
 }

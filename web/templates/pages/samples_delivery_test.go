@@ -19,7 +19,8 @@ func deliveryFilters(action string) ui.Filters {
 		},
 		More: []ui.FilterField{
 			{Name: "error", Label: "Error", Options: options("", "", "Any", "dns", "Name not resolved")},
-			{Name: "from", Label: "From", Type: "date", Value: "2026-03-06"}, {Name: "to", Label: "To", Type: "date"},
+			{Name: "from", Label: "From", Type: "date", Value: "2026-03-06"},
+			{Name: "to", Label: "To", Type: "date"},
 		},
 	}
 }
@@ -88,8 +89,11 @@ func deliveryPages() []page {
 	broken.Heading.Live = &ui.Live{Text: "Stale since", At: ptr(ui.Clock(now.Add(-25*time.Minute), time.UTC)), Stale: true}
 	broken.Results = pages.DeliveriesResults{CSRF: token, State: ui.ListState{Error: &ui.ErrorPanel{Title: "The list could not be read", Text: "The database did not answer within 3 s. Deliveries keep going out.", RequestID: "req_8f2c41d0", RetryHref: "/deliveries"}}}
 	return []page{
-		{"deliveries", pages.DeliveriesPage(list)}, {"deliveries-none", pages.DeliveriesPage(none)}, {"deliveries-error", pages.DeliveriesPage(broken)},
-		{"delivery", pages.DeliveryPage(delivery())}, {"delivery-blocked", pages.DeliveryPage(deliveryBlocked())},
+		{"deliveries", pages.DeliveriesPage(list)},
+		{"deliveries-none", pages.DeliveriesPage(none)},
+		{"deliveries-error", pages.DeliveriesPage(broken)},
+		{"delivery", pages.DeliveryPage(delivery())},
+		{"delivery-blocked", pages.DeliveryPage(deliveryBlocked())},
 	}
 }
 
@@ -128,8 +132,13 @@ func attemptPanel() *pages.AttemptPanel {
 	return &pages.AttemptPanel{
 		Remote: "185.14.97.201:443", Worker: "wk-2", RequestLine: "POST /v2/webhooks HTTP/1.1",
 		RequestHead: []pages.Header{
-			{Name: "Host", Value: "risk.fjordpay.example"}, {Name: "Content-Type", Value: "application/jose"}, {Name: "Content-Length", Value: "1287"}, {Name: "User-Agent", Value: "Kaylehooks/1.0.0"},
-			{Name: "X-Kayle-Delivery-Id", Value: deliveryID}, {Name: "X-Kayle-Event", Value: "verification.session.failed"}, {Name: "X-Kayle-Signature", Value: "t=1773151468,v1=…", Note: "(made anew for each attempt)"},
+			{Name: "Host", Value: "risk.fjordpay.example"},
+			{Name: "Content-Type", Value: "application/jose"},
+			{Name: "Content-Length", Value: "1287"},
+			{Name: "User-Agent", Value: "Kaylehooks/1.0.0"},
+			{Name: "X-Kayle-Delivery-Id", Value: deliveryID},
+			{Name: "X-Kayle-Event", Value: "verification.session.failed"},
+			{Name: "X-Kayle-Signature", Value: "t=1773151468,v1=…", Note: "(made anew for each attempt)"},
 		},
 		JWEHeader: "{\"alg\":\"RSA-OAEP-256\",\n \"enc\":\"A256GCM\",\n \"kid\":\"risk-2026\"}", BodyFact: "1,287 bytes", BodyHash: "07010b6a5333ceccf747fdcd5daffe0eff9b60edf373a174bfcc1ab9cbde47ae", Curl: "curl -X POST …",
 		Response: httpCode("503"), ResponseNote: "Service Unavailable",
@@ -165,9 +174,13 @@ func delivery() pages.Delivery {
 				{Tone: ui.Neutral, Icon: "hourglass", Lead: "Encrypted body is erased (72 h retention after the last attempt)", Time: ptr(exact(-71 * time.Hour))},
 			},
 			Facts: []ui.Fact{
-				{Term: "Endpoint", Text: "Risk engine", Href: "/endpoints/" + riskID, Sub: "risk.fjordpay.example/v2/webhooks", SubMono: true}, {Term: "Event", ID: nid(eventID, "", "/events/"+eventID), Sub: "verification.session.failed", SubMono: true},
-				{Term: "Session", ID: nid(sessionID, "", "/sessions/"+sessionID)}, {Term: "Key", Text: "risk-2026", Href: "/endpoints/" + riskID + "/keys", Mono: true, Sub: "nU3qF1vZk…c8x0", SubMono: true},
-				{Term: "Attempts", Strip: &all}, {Term: "Created", Time: ptr(exact(1727 * time.Minute))}, {Term: "Body held", Text: "1,287 bytes", Sub: "until Mar 13, 14:04 UTC (in 71 h 37 m)"},
+				{Term: "Endpoint", Text: "Risk engine", Href: "/endpoints/" + riskID, Sub: "risk.fjordpay.example/v2/webhooks", SubMono: true},
+				{Term: "Event", ID: nid(eventID, "", "/events/"+eventID), Sub: "verification.session.failed", SubMono: true},
+				{Term: "Session", ID: nid(sessionID, "", "/sessions/"+sessionID)},
+				{Term: "Key", Text: "risk-2026", Href: "/endpoints/" + riskID + "/keys", Mono: true, Sub: "nU3qF1vZk…c8x0", SubMono: true},
+				{Term: "Attempts", Strip: &all},
+				{Term: "Created", Time: ptr(exact(1727 * time.Minute))},
+				{Term: "Body held", Text: "1,287 bytes", Sub: "until Mar 13, 14:04 UTC (in 71 h 37 m)"},
 			},
 			FootActs: []ui.Action{{Label: "Decrypt locally", Href: "/help/receivers?endpoint=" + riskID, Small: true}},
 			Retry:    pages.RetryInfo{Text: "Starts run 2 at attempt 1 of 8, now, to the current URL. The eight attempts above stay.", Note: "The body keeps its encryption to risk-2026, so its private half must still exist."},

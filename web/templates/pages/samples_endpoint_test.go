@@ -9,8 +9,10 @@ import (
 
 func endpointFilters() ui.Filters {
 	return ui.Filters{Action: "/endpoints", Search: &ui.SearchBox{Label: "Search", Placeholder: "Name, URL or id"}, Fields: []ui.FilterField{
-		{Name: "health", Label: "Health", Options: options("", "", "Any", "failing", "Failing")}, {Name: "event", Label: "Event", Options: options("", "", "Any")},
-		{Name: "label", Label: "Label", Options: options("prod", "", "Any", "prod", "prod"), Set: true}, {Name: "sort", Label: "Sort", Options: options("health", "health", "Health", "last", "Last delivery")},
+		{Name: "health", Label: "Health", Options: options("", "", "Any", "failing", "Failing")},
+		{Name: "event", Label: "Event", Options: options("", "", "Any")},
+		{Name: "label", Label: "Label", Options: options("prod", "", "Any", "prod", "prod"), Set: true},
+		{Name: "sort", Label: "Sort", Options: options("health", "health", "Health", "last", "Last delivery")},
 	}}
 }
 
@@ -58,8 +60,10 @@ func endpointForm() pages.EndpointForm {
 		Name:   ui.Field{Name: "name", Label: "Name", MaxLength: 120},
 		Labels: ui.Field{Name: "labels", Label: "Labels", Hint: "Up to 8, separated by commas"},
 		Events: ui.CheckGroup{Name: "events", Legend: "Events", Options: []ui.Check{
-			{Value: "verification.session.succeeded", Label: "verification.session.succeeded", Mono: true, Checked: true}, {Value: "verification.session.failed", Label: "verification.session.failed", Mono: true, Checked: true},
-			{Value: "verification.session.expired", Label: "verification.session.expired", Mono: true, Checked: true}, {Value: "verification.session.cancelled", Label: "verification.session.cancelled", Mono: true, Checked: true},
+			{Value: "verification.session.succeeded", Label: "verification.session.succeeded", Mono: true, Checked: true},
+			{Value: "verification.session.failed", Label: "verification.session.failed", Mono: true, Checked: true},
+			{Value: "verification.session.expired", Label: "verification.session.expired", Mono: true, Checked: true},
+			{Value: "verification.session.cancelled", Label: "verification.session.cancelled", Mono: true, Checked: true},
 		}},
 		Retention: ui.Select{Name: "retention", Label: "Keep undelivered bodies for", Hint: "Counted from the last attempt. Until then a failed delivery can be retried.", Options: options("72", "0", "0 h: erase at once", "24", "24 h", "72", "72 h", "168", "7 days")},
 		Enabled:   ui.CheckGroup{Name: "enabled", Legend: "State", Options: []ui.Check{{Value: "1", Label: "Enabled", Checked: true, Hint: "A disabled endpoint receives no new events; waiting deliveries are parked."}}},
@@ -85,16 +89,21 @@ func endpointPages() []page {
 	settings.Danger = &pages.DangerZone{Title: "Delete endpoint", Text: "501 waiting deliveries would fail and their bodies would be erased at once.", Href: "/endpoints/" + riskID + "/delete", Label: "Delete…"}
 
 	return []page{
-		{"endpoints", pages.EndpointsPage(list)}, {"endpoints-empty", pages.EndpointsPage(empty)},
-		{"endpoint-new", pages.EndpointFormPage(endpointForm())}, {"endpoint-new-errors", pages.EndpointFormPage(rejected)}, {"endpoint-settings", pages.EndpointFormPage(settings)},
+		{"endpoints", pages.EndpointsPage(list)},
+		{"endpoints-empty", pages.EndpointsPage(empty)},
+		{"endpoint-new", pages.EndpointFormPage(endpointForm())},
+		{"endpoint-new-errors", pages.EndpointFormPage(rejected)},
+		{"endpoint-settings", pages.EndpointFormPage(settings)},
 		{"endpoint-created", pages.EndpointCreatedPage(pages.EndpointCreated{
 			Shell: shell("Endpoint created", "/endpoints"), Heading: ui.Heading{Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}, Title: "Risk engine is created"},
 			Secret:   pages.SecretOnce{ID: "secret", Label: "Signing secret", Value: "whsec_0000sample0000sample0000sample00", Note: "The receiver verifies every request with it. It can be revealed later by an owner, after the password is entered again.", Env: "KAYLE_WEBHOOK_SECRET=whsec_0000sample0000sample0000sample00", HideAfter: 60},
 			NextHref: "/endpoints/" + riskID + "/keys", Next: "Next: add an encryption key", SkipHref: "/endpoints/" + riskID,
 		})},
 		{"endpoint", pages.EndpointOverviewPage(endpointOverview())},
-		{"endpoint-keys", pages.EndpointKeysPage(endpointKeys())}, {"endpoint-keys-none", pages.EndpointKeysPage(endpointKeysNone())},
-		{"endpoint-secret", pages.EndpointSecretPage(endpointSecret())}, {"endpoint-secret-shown", pages.EndpointSecretPage(endpointSecretShown())},
+		{"endpoint-keys", pages.EndpointKeysPage(endpointKeys())},
+		{"endpoint-keys-none", pages.EndpointKeysPage(endpointKeysNone())},
+		{"endpoint-secret", pages.EndpointSecretPage(endpointSecret())},
+		{"endpoint-secret-shown", pages.EndpointSecretPage(endpointSecretShown())},
 		{"endpoint-deliveries", pages.EndpointDeliveriesPage(pages.EndpointDeliveries{Shell: shell("Risk engine deliveries", "/endpoints"), Head: head("Deliveries", failing), Filters: deliveryFilters("/endpoints/" + riskID + "/deliveries"), Results: pages.DeliveriesResults{CSRF: token, Caption: "Deliveries of Risk engine", Rows: deliveryRows(), NoEndpoint: true, Bulk: &pages.Bulk{Action: "/jobs/preview"}, Pager: ui.Pager{Shown: "24 shown"}}})},
 		{"endpoint-activity", pages.EndpointActivityPage(pages.EndpointActivity{Shell: shell("Risk engine activity", "/endpoints"), Head: head("Activity", failing), Results: pages.AuditResults{Rows: auditRows(), Pager: ui.Pager{Shown: "6 shown"}}})},
 		{"endpoint-delete", pages.EndpointDeletePage(pages.EndpointDelete{Shell: shell("Delete Risk engine", "/endpoints"), Head: head("Settings", failing), Confirm: ui.Confirm{
@@ -107,8 +116,14 @@ func endpointPages() []page {
 
 func endpointOverview() pages.EndpointOverview {
 	schedule := ui.RetrySchedule{Steps: []ui.RetryStep{
-		{Label: "1", Delay: "at once", State: "bad"}, {Label: "2", Delay: "5 s later", State: "bad"}, {Label: "3", Delay: "5 min later", State: "bad"}, {Label: "4", Delay: "30 min later", Waiting: "112 waiting", State: "load"},
-		{Label: "5", Delay: "2 h later", Waiting: "184 waiting", State: "load"}, {Label: "6", Delay: "5 h later", Waiting: "205 waiting", State: "load"}, {Label: "7", Delay: "10 h later"}, {Label: "8", Delay: "10 h later"},
+		{Label: "1", Delay: "at once", State: "bad"},
+		{Label: "2", Delay: "5 s later", State: "bad"},
+		{Label: "3", Delay: "5 min later", State: "bad"},
+		{Label: "4", Delay: "30 min later", Waiting: "112 waiting", State: "load"},
+		{Label: "5", Delay: "2 h later", Waiting: "184 waiting", State: "load"},
+		{Label: "6", Delay: "5 h later", Waiting: "205 waiting", State: "load"},
+		{Label: "7", Delay: "10 h later"},
+		{Label: "8", Delay: "10 h later"},
 	}}
 	return pages.EndpointOverview{
 		Shell: shell("Risk engine", "/endpoints"), Head: head("Overview", failing),

@@ -24,8 +24,10 @@ func eventPages() []page {
 	list := pages.Events{
 		Shell: shell("Events", "/events"), Heading: ui.Heading{Title: "Events", Sub: []ui.SubItem{{Text: "One row for each result of an identity check, sent or not. Content is never stored in plain text."}}},
 		Filters: ui.Filters{Action: "/events", Search: &ui.SearchBox{Label: "Search", Placeholder: "Event or session id"}, Fields: []ui.FilterField{
-			{Name: "type", Label: "Type", Options: options("", "", "Any")}, {Name: "outcome", Label: "Outcome", Options: options("", "", "Any", "failed", "Any failed", "nobody", "No endpoint matched")},
-			{Name: "from", Label: "From", Type: "date"}, {Name: "to", Label: "To", Type: "date"},
+			{Name: "type", Label: "Type", Options: options("", "", "Any")},
+			{Name: "outcome", Label: "Outcome", Options: options("", "", "Any", "failed", "Any failed", "nobody", "No endpoint matched")},
+			{Name: "from", Label: "From", Type: "date"},
+			{Name: "to", Label: "To", Type: "date"},
 		}},
 		Results: pages.EventsResults{
 			New: &ui.NewRows{PollHref: "/events/new"}, Status: "6 events shown", Pager: ui.Pager{Shown: "6 shown", Newer: "/events?before=x", Older: "/events?after=x"},

@@ -23,10 +23,15 @@ func endpointKeys() pages.EndpointKeys {
 	form.Check = pages.KeyCheck{
 		Badge: &ui.Badge{Tone: ui.Bad, Icon: "cross", Label: "1 of 9 rules failed"},
 		Rules: []ui.Rule{
-			{State: "pass", Text: "Kind recognised", Got: "PEM, SPKI"}, {State: "pass", Text: "No private parts"}, {State: "pass", Text: "RSA modulus 2048 to 8192 bit", Got: "3072"},
-			{State: "pass", Text: "Exponent odd, 3 or more", Got: "65537"}, {State: "pass", Text: "use, key_ops, alg allow encryption", Got: "not given"},
+			{State: "pass", Text: "Kind recognised", Got: "PEM, SPKI"},
+			{State: "pass", Text: "No private parts"},
+			{State: "pass", Text: "RSA modulus 2048 to 8192 bit", Got: "3072"},
+			{State: "pass", Text: "Exponent odd, 3 or more", Got: "65537"},
+			{State: "pass", Text: "use, key_ops, alg allow encryption", Got: "not given"},
 			{State: "fail", Text: "Key id is free on this endpoint", Got: "risk-2025", Sub: "Use another id, or reactivate the retired key."},
-			{State: "pass", Text: "Not a copy of another key"}, {State: "pass", Text: "Trial encryption works", Got: "384 bytes"}, {State: "skip", Text: "Receiver decrypts", Sub: "Send a test event after the key is active."},
+			{State: "pass", Text: "Not a copy of another key"},
+			{State: "pass", Text: "Trial encryption works", Got: "384 bytes"},
+			{State: "skip", Text: "Receiver decrypts", Sub: "Send a test event after the key is active."},
 		},
 		Facts: []ui.Fact{{Term: "RFC 7638", Text: "Yb7Kp2MvXq9LdT4sRz1WcH6nJfA3gUe8oViNk5tQm0E", Hash: true, Copy: "Copy thumbprint"}},
 	}
@@ -39,8 +44,11 @@ func endpointKeys() pages.EndpointKeys {
 		Active: &pages.KeyView{
 			Badges: []ui.Badge{{Tone: ui.OK, Icon: "check", Label: "Active"}},
 			Left: []ui.Fact{
-				{Term: "Key id", Text: "risk-2026", Mono: true}, {Term: "Record", ID: nid("whk_01kexz8ye0fx49yr10knfm929c", "key record id", "")}, {Term: "Algorithm", Text: "RSA-OAEP-256 with A256GCM", Sub: "3072 bit, e 65537"},
-				{Term: "Added", Time: ptr(exact(1324 * time.Hour)), Sub: "by Ana Lindqvist"}, {Term: "Used", Text: "48,112 deliveries", Sub: "501 encrypted to it are not delivered yet"},
+				{Term: "Key id", Text: "risk-2026", Mono: true},
+				{Term: "Record", ID: nid("whk_01kexz8ye0fx49yr10knfm929c", "key record id", "")},
+				{Term: "Algorithm", Text: "RSA-OAEP-256 with A256GCM", Sub: "3072 bit, e 65537"},
+				{Term: "Added", Time: ptr(exact(1324 * time.Hour)), Sub: "by Ana Lindqvist"},
+				{Term: "Used", Text: "48,112 deliveries", Sub: "501 encrypted to it are not delivered yet"},
 			},
 			Right: []ui.Fact{
 				{Term: "RFC 7638", Text: "nU3qF1vZkRm0tW5yB8eJdLxPaGh2sCi7oQ4uEwNc8x0", Hash: true, Copy: "Copy RFC 7638 thumbprint", Pre: "jose jwk thp -i key.jwk"},

@@ -83,9 +83,12 @@ func overview() pages.Overview {
 			{Name: "Staging mirror", Href: "/endpoints/s", Health: unproven, FirstTry: "no data", Waiting: "1", WaitHref: "/deliveries"},
 		}},
 		Checklist: &pages.Checklist{Note: "5 of 6 done", Items: []ui.CheckStep{
-			{Done: true, Text: "Create an endpoint", Note: "Nov 3"}, {Done: true, Text: "Add an encryption key", Note: "Nov 3"},
-			{Done: true, Text: "Send a test event", Note: "Nov 4"}, {Done: true, Text: "First 2xx for a test", Note: "Nov 4"},
-			{Done: true, Text: "First 2xx for a real event", Note: "Nov 6"}, {Text: "Invite a second owner", Href: "/members#invite", Note: "recovery needs two"},
+			{Done: true, Text: "Create an endpoint", Note: "Nov 3"},
+			{Done: true, Text: "Add an encryption key", Note: "Nov 3"},
+			{Done: true, Text: "Send a test event", Note: "Nov 4"},
+			{Done: true, Text: "First 2xx for a test", Note: "Nov 4"},
+			{Done: true, Text: "First 2xx for a real event", Note: "Nov 6"},
+			{Text: "Invite a second owner", Href: "/members#invite", Note: "recovery needs two"},
 		}},
 	}
 }
@@ -96,7 +99,9 @@ func errorPages() []page {
 	forbidden := pages.Problem{Shell: shell("Not allowed", ""), Status: 403, Icon: "lock", Title: "Revealing a secret needs the owner role", Text: "You are signed in as admin.", Sub: "Owners of Fjordpay: Ana Lindqvist, Jonas Vik. This attempt was recorded in the audit log.", RequestID: "req_8f2c41d0", Actions: []ui.Action{{Label: "Back to the endpoint", Href: "/endpoints/" + riskID}}}
 	broken := pages.Problem{Shell: shell("Fault on our side", ""), Status: 500, Icon: "warn", Title: "This page could not be built", Text: "The fault is on our side and was logged. Deliveries keep going out.", RequestID: "req_8f2c41d0", Actions: []ui.Action{{Label: "Try again", Icon: "loop", Href: "/deliveries", Kind: "primary"}, {Label: "Queue page", Href: "/queue"}}}
 	return []page{
-		{"error-404", pages.ProblemPage(notFound)}, {"error-403", pages.ProblemPage(forbidden)}, {"error-500", pages.ProblemPage(broken)},
+		{"error-404", pages.ProblemPage(notFound)},
+		{"error-403", pages.ProblemPage(forbidden)},
+		{"error-500", pages.ProblemPage(broken)},
 		{"error-503", pages.UnavailablePage(pages.Unavailable{
 			Bare: ui.Bare{Title: "Database away", Version: "Kaylehooks 1.0.0", Status: "Database not reachable", StatusBad: true}, Title: "The database is not reachable", Text: "Pages need it; deliveries wait safely and go out when it is back.",
 			Checks: []ui.Rule{{State: "fail", Text: "Postgres", Got: "no answer in 3 s"}, {State: "pass", Text: "Redis"}}, RequestID: "req_8f2c41d0", RetryHref: "/", Refresh: 10,

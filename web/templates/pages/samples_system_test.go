@@ -24,8 +24,10 @@ func queue() pages.Queue {
 		Body: pages.QueueBody{
 			CSRF: token, PollHref: "/queue", Stale: &ui.Alert{Tone: ui.Warn, Icon: "clock", Title: "Redis did not answer the last call", Text: "Queue figures are from 14:02:11 UTC. What is due is read from Postgres and is current."},
 			Tiles: []ui.Tile{
-				{Label: "Due now", Number: "12", Href: "/deliveries?status=scheduled", Note: "Oldest 0.4 s"}, {Label: "In flight", Number: "7", Href: "/deliveries?status=in_flight", Note: "of 256 places", Meter: meter(256, part(7, ui.FillStrong))},
-				{Label: "Waiting for retry", Number: "533", Href: "/deliveries?status=retrying", Note: "184 in the next hour"}, {Label: "Expired leases, 24 h", Number: "0", Note: "No worker was lost", NoteTone: ui.OK},
+				{Label: "Due now", Number: "12", Href: "/deliveries?status=scheduled", Note: "Oldest 0.4 s"},
+				{Label: "In flight", Number: "7", Href: "/deliveries?status=in_flight", Note: "of 256 places", Meter: meter(256, part(7, ui.FillStrong))},
+				{Label: "Waiting for retry", Number: "533", Href: "/deliveries?status=retrying", Note: "184 in the next hour"},
+				{Label: "Expired leases, 24 h", Number: "0", Note: "No worker was lost", NoteTone: ui.OK},
 			},
 			Queues:  []pages.QueueRow{row("fresh", "First attempts", running, "8", "0.4 s"), row("retry", "Later attempts", running, "4", "0.2 s"), row("slow", "Endpoints that answer slowly", paused, "31", "12 min"), row("system", "Sweeps and jobs", running, "0", "")},
 			Workers: []pages.WorkerRow{worker("wk-1", 4, "4 of 64"), worker("wk-2", 3, "3 of 64")},

@@ -121,8 +121,10 @@ func httpCode(status string) *ui.Code {
 
 func words(text string) *ui.Code { return &ui.Code{Tone: ui.Bad, Icon: "cross", Text: text} }
 
-var hourly = []int{212, 198, 241, 260, 233, 187, 142, 96, 71, 58, 49, 44, 52, 88, 154, 236, 301, 342, 358, 331, 322, 347, 366, 151}
-var hourlyBad = []int{3, 2, 4, 3, 2, 2, 1, 1, 0, 0, 0, 1, 1, 2, 9, 14, 22, 31, 28, 24, 26, 29, 31, 13}
+var (
+	hourly    = []int{212, 198, 241, 260, 233, 187, 142, 96, 71, 58, 49, 44, 52, 88, 154, 236, 301, 342, 358, 331, 322, 347, 366, 151}
+	hourlyBad = []int{3, 2, 4, 3, 2, 2, 1, 1, 0, 0, 0, 1, 1, 2, 9, 14, 22, 31, 28, 24, 26, 29, 31, 13}
+)
 
 func hour(i int) string { return now.Add(time.Duration(i-23) * time.Hour).Format("15:00") }
 
