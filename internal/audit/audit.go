@@ -96,7 +96,8 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 		q = q.Where("starts_with(a.event, ?)", f.EventPrefix)
 	}
 	if f.TargetID != "" {
-		q = q.Where("a.target_id = ?", f.TargetID)
+		// What was done to an endpoint's keys names the key as target and the endpoint in its metadata.
+		q = q.Where("(a.target_id = ? OR a.metadata ->> 'webhook_endpoint_id' = ?)", f.TargetID, f.TargetID)
 	}
 	if !f.From.IsZero() {
 		q = q.Where("a.created_at >= ?", f.From)

@@ -102,7 +102,7 @@ func (p *page) pick(candidates []webhook.Candidate, o *keyOffer) *webhook.Candid
 			chosen = c
 		}
 	}
-	o.check.Pick = ui.Select{Name: "pick", Label: "Which key of the set", Options: []ui.Option{{Label: "Choose…"}}}
+	o.check.Pick = ui.Select{Name: "pick", Form: "keyform", Label: "Which key of the set", Options: []ui.Option{{Label: "Choose…"}}}
 	for i := range candidates {
 		c := &candidates[i]
 		o.check.Pick.Options = append(o.check.Pick.Options, ui.Option{

@@ -3,7 +3,10 @@
   const d = document, all = (q, r = d) => r.querySelectorAll(q), one = (q, r = d) => r.querySelector(q);
   const announce = (t) => { const p = one("#announce"); if (p) p.textContent = t; };
 
-  // Shows what only works with scripting.
+  // The zone of "local" times.
+  d.cookie = `kaylehooks-zone=${Intl.DateTimeFormat().resolvedOptions().timeZone};path=/;max-age=9999999;samesite=lax`;
+
+  // Shows what needs scripting.
   const ready = () => {
     for (const b of all("[data-copy], [data-dismiss]")) b.hidden = false;
     for (const t of all("[data-fade]")) setTimeout(() => t.matches(":hover, :focus-within") || t.remove(), 6000);
@@ -17,7 +20,7 @@
     announce("Secret hidden");
   };
 
-  // The clipboard is missing on plain-HTTP installs: select the text then.
+  // Plain HTTP has no clipboard: select the text.
   const copy = async (b) => {
     const label = one("[data-copy-label]", b), was = label?.textContent;
     try {
@@ -32,11 +35,11 @@
   };
   d.addEventListener("click", ({ target }) => {
     const b = target.closest("[data-copy], [data-dismiss]");
-    if (b) "copy" in b.dataset ? copy(b) : b.closest(".toast").remove();
+    if (b) b.dataset.copy ? copy(b) : b.closest(".toast").remove();
     for (const m of all("[data-menu][open]")) if (!m.contains(target)) m.open = false;
   });
 
-  // "/" goes to the search box, Escape closes the account menu.
+  // "/" searches, Escape closes the menu.
   d.addEventListener("keydown", (e) => {
     if (e.key === "Escape") for (const m of all("[data-menu][open]")) { m.open = false; m.firstElementChild.focus(); }
     if (e.key !== "/" || e.ctrlKey || e.metaKey || e.target.closest("input, textarea, select")) return;
@@ -44,7 +47,7 @@
     if (find) { e.preventDefault(); find.focus(); }
   });
 
-  // Relative times keep counting, in the words of ui.Span.
+  // Times tick, as ui.Span says.
   const two = (n) => String(n).padStart(2, "0"), by = (n, m) => Math.trunc(n / m);
   const span = (s) => s < 60 ? s + " s" : s < 3600 ? by(s, 60) + " min"
     : s < 86400 ? by(s, 3600) + " h " + two(by(s % 3600, 60)) + " m" : by(s, 86400) + " d " + by(s % 86400, 3600) + " h";
@@ -56,7 +59,7 @@
     }
   }, 1000);
 
-  // A private key never leaves this browser.
+  // A private key stays here.
   const secret = /PRIVATE KEY|"(d|p|q|dp|dq|qi|oth)"\s*:/;
   const stop = (field) => {
     field.value = "";
@@ -77,13 +80,13 @@
   d.addEventListener("input", check, true);
   d.addEventListener("change", check, true);
 
-  // One click, one request.
+  // One request a click.
   d.addEventListener("submit", (e) => {
     if (!e.defaultPrevented && e.target.method === "post") setTimeout(() => { for (const b of all("[type=submit]", e.target)) b.disabled = true; });
   });
   addEventListener("pageshow", (e) => { if (e.persisted) for (const b of all("[type=submit]")) b.disabled = false; });
 
-  // htmx: no empty filters in the address, no polling in the background.
+  // No empty filters, no hidden polling.
   const live = (stale) => {
     const l = one("[data-live]"), t = l && one("[data-live-text]", l);
     if (!t) return;

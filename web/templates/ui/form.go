@@ -30,6 +30,7 @@ type Select struct {
 	Error   string
 	Options []Option
 	Locked  string // name of the environment variable that fixes the value
+	Form    string // id of the form it belongs to, when it stands outside of it
 }
 
 // Option is one entry of a Select.
