@@ -139,7 +139,7 @@ func TestSessions_ListDetailAndCancel(t *testing.T) {
 	b.get("/sessions?status=expired").is(http.StatusOK).shows("No sessions match 1 filter")
 	b.get("/sessions?q=" + done.ID.String()).redirects("/find?q=" + done.ID.String())
 
-	b.get("/sessions/"+failed.ID.String()).is(http.StatusOK).shows("A nfc check failed", "routed: 1 delivered", "Succeeded", "nfc 0 of 3").hides("Cancel session")
+	b.get("/sessions/"+failed.ID.String()).is(http.StatusOK).shows("A check failed (nfc)", "routed: 1 delivered", "Succeeded", "nfc 0 of 3").hides("Cancel session")
 	b.get("/sessions/"+done.ID.String()).is(http.StatusOK).shows("All checks passed", "family_name", "Values are never stored here").hides("MARKERNAME")
 	path := "/sessions/" + open.ID.String()
 	b.get(path).is(http.StatusOK).shows("No event yet", "It is open until", "Cancel session…")

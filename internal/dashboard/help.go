@@ -52,7 +52,7 @@ func (p *page) renderReceivers(status int, chosen string, try checkTry, result p
 		Rules:   receiverRules(), Events: eventSamples(),
 	}
 	if len(endpoints) > 0 {
-		options := []ui.Option{{Label: "No endpoint: placeholders", Selected: !known}}
+		options := []ui.Option{{Label: "No endpoint", Selected: !known}}
 		for _, o := range endpoints {
 			options = append(options, ui.Option{Value: o.ID.String(), Label: o.DisplayName(), Selected: known && o.ID == e.ID})
 		}

@@ -138,16 +138,23 @@ def valid(header: str, body: bytes, secrets: list[str]) -> bool:
              for secret in secrets]  # the whole secret, with whsec_
     return any([hmac.compare_digest(s, w) for s in sums for w in wants])`
 
-const pythonDecrypt = `import json
-from jwcrypto import jwe, jwk  # pip install jwcrypto
+const pythonDecrypt = `import base64, json  # pip install cryptography
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-keys = {"{{KID}}": jwk.JWK.from_pem(private_pem)}
+keys = {"{{KID}}": private_key}  # serialization.load_pem_private_key(…)
 
-token = jwe.JWE(algs=["RSA-OAEP-256", "A256GCM"])
-token.deserialize(body.decode("ascii"))
-key = keys.get(token.jose_header["kid"])
-if key is None:
+def b64(part: bytes) -> bytes:
+    return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+
+protected, wrapped, iv, ciphertext, tag = body.split(b".")
+header = json.loads(b64(protected))
+if (header["alg"], header["enc"]) != ("RSA-OAEP-256", "A256GCM"):
+    raise ValueError("unexpected algorithm")
+if header["kid"] not in keys:
     raise ValueError("unknown kid")
-token.decrypt(key)
-event = json.loads(token.payload)
+oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
+cek = keys[header["kid"]].decrypt(b64(wrapped), oaep)
+event = json.loads(AESGCM(cek).decrypt(b64(iv), b64(ciphertext) + b64(tag), protected))
 # then drop repeats by event["metadata"]["event_id"]`

@@ -136,7 +136,7 @@ func (p *page) workerRow(w WorkerState) pages.WorkerRow {
 	row := pages.WorkerRow{
 		Name: w.Name, Host: w.Host, Queues: strings.Join(w.Queues, ", "), State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"},
 		Busy:   ui.Meter{Total: w.Size, Parts: []ui.MeterPart{{Value: w.Busy, Fill: ui.FillStrong}}},
-		BusyOf: ui.Count(w.Busy) + " of " + ui.Count(w.Size), Heartbeat: p.At(w.SeenAt), Started: p.At(w.StartedAt),
+		BusyOf: ui.Count(w.Busy) + " of " + ui.Count(w.Size), Heartbeat: p.At(earlier(w.SeenAt, p.Now)), Started: p.At(w.StartedAt),
 	}
 	switch {
 	case w.Stopped:
@@ -145,6 +145,14 @@ func (p *page) workerRow(w WorkerState) pages.WorkerRow {
 		row.State = ui.Badge{Tone: ui.Bad, Icon: "warn", Label: "Silent", Title: "No heartbeat for " + length(p.Now.Sub(w.SeenAt))}
 	}
 	return row
+}
+
+// earlier keeps a clock that is a little ahead of ours from telling of the future.
+func earlier(a, b time.Time) time.Time {
+	if a.After(b) {
+		return b
+	}
+	return a
 }
 
 // backlogView is what Postgres knows, which is what counts.

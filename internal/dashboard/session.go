@@ -54,7 +54,20 @@ func (p *page) loadSession() (v sessionParts, err error) {
 	entries, err := audit.List(p.Ctx, p.DB, p.Actor, audit.Filter{TargetID: v.ID.String(), EventPrefix: "session."}, postgres.Page{Limit: 100})
 	v.log = entries.Rows
 	slices.Reverse(v.log)
+	// What one transaction wrote has one time and no order of its own.
+	slices.SortStableFunc(v.log, func(a, b audit.Entry) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(sessionRank(a.Event), sessionRank(b.Event)))
+	})
 	return v, err
+}
+
+// sessionRank is the place of an audit event among those of the same moment.
+func sessionRank(name string) int {
+	order := []string{"session.created", "session.started", "session.check.failed", "session.privacy_request.submitted"}
+	if i := slices.Index(order, name); i >= 0 {
+		return i
+	}
+	return len(order) // what ended the session
 }
 
 func showSession(p *page) error {
@@ -204,7 +217,7 @@ func auditSentence(e audit.Entry) string {
 	case "session.started":
 		return "The person began"
 	case "session.check.failed":
-		return fmt.Sprintf("A %s check failed: %s", m.FailedCheck, words(m.FailureCode))
+		return fmt.Sprintf("A check failed (%s): %s", m.FailedCheck, words(m.FailureCode))
 	case "session.succeeded":
 		return "All checks passed"
 	case "session.failed":

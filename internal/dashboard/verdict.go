@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,8 +154,11 @@ func (s story) soFar(run []delivery.Attempt) string {
 
 // advice is what to do about the last failure.
 func (s story) advice() string {
-	if s.LastErrorKind == nil {
+	switch code := lastCode(s.Delivery); {
+	case s.LastErrorKind == nil:
 		return ""
+	case s.Status == delivery.Failed && (code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable):
+		return "See that the receiver is back. " // nothing goes on by itself any more
 	}
 	return explainError(*s.LastErrorKind, lastCode(s.Delivery)).Next + " "
 }
