@@ -37,7 +37,7 @@ func endpointDeliveries(p *page) error {
 		Active: p.deliveryActive(nil), Pager: pager(p, list, at.Limit, func(d delivery.Delivery) string { return d.ID.String() }),
 	}
 	for _, d := range list.Rows {
-		v.Rows = append(v.Rows, p.deliveryRow(d, nil))
+		v.Rows = append(v.Rows, withoutEndpoint(p.deliveryRow(d, nil)))
 	}
 	v.Status = counted(len(v.Rows), "delivery", "deliveries")
 	switch {

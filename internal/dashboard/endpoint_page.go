@@ -187,7 +187,7 @@ func showEndpoint(p *page) error {
 		return err
 	}
 	for _, d := range list.Rows {
-		v.Recent = append(v.Recent, p.deliveryRow(d, nil))
+		v.Recent = append(v.Recent, withoutEndpoint(p.deliveryRow(d, nil)))
 	}
 	return p.Render(http.StatusOK, pages.EndpointOverviewPage(v))
 }

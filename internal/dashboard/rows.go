@@ -69,6 +69,14 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 	return row
 }
 
+// withoutEndpoint is a row for a list that has no endpoint column, also when it is polled for.
+func withoutEndpoint(row pages.DeliveryRow) pages.DeliveryRow {
+	if row.PollHref != "" {
+		row.PollHref += "?endpoint=0"
+	}
+	return row
+}
+
 // auditRow is one row of the audit log.
 func (p *page) auditRow(e audit.Entry) pages.AuditRow {
 	row := pages.AuditRow{

@@ -42,7 +42,7 @@ var navigation = []struct {
 // Shell is what every page shares. active is the Href of the navigation item that the page belongs to. Without a session
 // it is an empty frame.
 func (p *page) Shell(title, active string) ui.Shell {
-	s := ui.Shell{Title: title, Path: p.R.URL.RequestURI(), Flashes: p.flashes, NoSearch: !p.signedIn()}
+	s := ui.Shell{Title: title, Path: p.here(), Flashes: p.flashes, NoSearch: !p.signedIn()}
 	if !p.signedIn() {
 		return s
 	}

@@ -117,7 +117,7 @@ func TestDeliveryVerdict(t *testing.T) {
 				d.PayloadExpiresAt = ptr(now.Add(50 * time.Hour))
 			}), Attempts: eight[:3]},
 			"3 attempts failed; attempt 4 of 8 is due in 2 h 5 min. The endpoint answered 503 each time.",
-			"Look at the receiver; deliveries go on by themselves when it is back. It is given up at the latest when its payload expires, Mar 5, 17:30.", true,
+			"Look at the receiver; waiting deliveries go on by themselves when it is back. It is given up at the latest when its payload expires, Mar 5, 17:30.", true,
 		},
 		"parked": {
 			story{Delivery: with(func(d *delivery.Delivery) {

@@ -68,7 +68,7 @@ func explainStatus(code int) errorWords {
 	case code == 429:
 		return errorWords{name, "The receiver asks for fewer requests. Its Retry-After is respected, up to an hour beyond the schedule.", "Raise its limit if this goes on."}
 	case code == 503:
-		return errorWords{name, "The receiver says that it is not available. Its Retry-After is respected, up to an hour beyond the schedule.", "Look at the receiver; deliveries go on by themselves when it is back."}
+		return errorWords{name, "The receiver says that it is not available. Its Retry-After is respected, up to an hour beyond the schedule.", "Look at the receiver; waiting deliveries go on by themselves when it is back."}
 	case code == 502 || code == 504:
 		return errorWords{name, "A gateway in front of the receiver got no usable answer from it.", "Look at the receiver behind the gateway."}
 	case code >= 500:

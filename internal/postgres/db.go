@@ -53,6 +53,7 @@ type Tx struct {
 	Now time.Time
 
 	afterCommit []func()
+	uuids       int
 }
 
 const (
@@ -167,8 +168,15 @@ func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
 // AfterCommit runs f once the transaction has committed; a rollback drops it.
 func (tx *Tx) AfterCommit(f func()) { tx.afterCommit = append(tx.afterCommit, f) }
 
-// NewUUID returns a fresh UUIDv7 for the transaction's clock.
-func (tx *Tx) NewUUID() uuid.UUID { return id.NewUUID(tx.Now) }
+// uuidStep is the resolution of a UUIDv7's fraction of a millisecond, rounded up.
+const uuidStep = 250 * time.Nanosecond
+
+// NewUUID returns a fresh UUIDv7 for the transaction's clock. Those of one transaction sort in the order they were made,
+// so that rows of the same moment, such as audit entries, are listed in the order they happened.
+func (tx *Tx) NewUUID() uuid.UUID {
+	tx.uuids++
+	return id.NewUUID(tx.Now.Add(time.Duration(tx.uuids) * uuidStep))
+}
 
 // Lock classes for advisory locks. The organization class guards the endpoints of an organization: publishing and
 // recording share it, changing an endpoint or a key takes it alone (contract section 4.2 step 3).
