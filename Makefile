@@ -40,6 +40,10 @@ test: ## install what is missing, then run every test against real PostgreSQL, R
 test-short: ## run the tests that need no servers
 	$(TEST) -short ./...
 
+.PHONY: test-faults
+test-faults: ## break one thing after the other under 5,000 deliveries, and print how long recovery took
+	KAYLEHOOKS_FAULTS=full $(GO) test -count=1 -timeout 40m -v -run '^TestFaults_' ./cmd/web
+
 .PHONY: examples
 examples: $(NPM_DEPS) ## install what the example receivers need
 	@:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -63,8 +64,21 @@ func loadConfig(env environment, needs config.Needs) (config.Config, error) {
 	return cfg, nil
 }
 
+// newLogger also silences the standard logger, into which net/http writes what a receiver sends out of turn: that may be
+// what it decrypted. go-redis repeats itself during an outage; who uses it says that there is one.
 func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
-	return logging.New(w, logging.Options{JSON: cfg.LogFormat == "json", Level: cfg.Level()})
+	stdlog.SetOutput(io.Discard)
+	l := logging.New(w, logging.Options{JSON: cfg.LogFormat == "json", Level: cfg.Level()})
+	redis.SetLogger(redisLog{l})
+	return l
+}
+
+// redisLog turns go-redis' log lines into ours.
+type redisLog struct{ log *slog.Logger }
+
+// Printf implements the logger of go-redis.
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "redis", "detail", fmt.Sprintf(format, args...))
 }
 
 // newKeyring reads MASTER_KEYS.

@@ -254,6 +254,7 @@ func (l *leaks) keepFiles() {
 type echo struct {
 	t       *testing.T
 	how     string
+	secret  string
 	opens   *receiver.Receiver
 	noticed chan struct{} // closed when the sender has seen what came behind the answer
 

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -9,8 +10,10 @@ import (
 )
 
 const (
-	// maxWaiting is how many rings a full endpoint keeps in memory.
-	maxWaiting = 256
+	// maxWaiting is how many rings a full endpoint keeps in memory. More are forgotten, and cost RingWindow each.
+	maxWaiting = 4_096
+	// enoughWaiting is where the feeder stops to bring more, so that rows of a hanging endpoint are not rung in vain.
+	enoughWaiting = 256
 	// slowAfter makes an endpoint slow, quickBelow quick again. Between the two it stays what it is.
 	slowAfter  = 3 * time.Second
 	quickBelow = time.Second
@@ -26,10 +29,10 @@ type gate struct {
 }
 
 type door struct {
-	inFlight int
-	slow     bool
-	waiting  []delivery.Due
-	known    map[id.Delivery]bool // in flight or waiting
+	inside  map[id.Delivery]bool // in flight
+	slow    bool
+	waiting []delivery.Due
+	waits   map[id.Delivery]bool // those of waiting
 }
 
 func newGate(limit int) *gate {
@@ -39,28 +42,32 @@ func newGate(limit int) *gate {
 func (g *gate) door(e id.Endpoint) *door {
 	d := g.endpoints[e]
 	if d == nil {
-		d = &door{known: map[id.Delivery]bool{}}
+		d = &door{inside: map[id.Delivery]bool{}, waits: map[id.Delivery]bool{}}
 		g.endpoints[e] = d
 	}
 	return d
 }
 
 // enter reports whether the delivery may be sent now. Otherwise it waits for a leave, or, if too many wait already or it
-// is here twice, is forgotten: the feeder brings it again.
+// is here twice, is forgotten: the feeder brings it again. One that waits is let in like any other when there is room:
+// the ring that was to call it may be lost, or served by another worker.
 func (g *gate) enter(due delivery.Due) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	d := g.door(due.EndpointID)
 	switch {
-	case d.known[due.DeliveryID]:
+	case d.inside[due.DeliveryID]:
 		return false
-	case d.inFlight < g.limit:
-		d.inFlight++
-		d.known[due.DeliveryID] = true
+	case len(d.inside) < g.limit:
+		if d.waits[due.DeliveryID] {
+			delete(d.waits, due.DeliveryID)
+			d.waiting = slices.DeleteFunc(d.waiting, func(w delivery.Due) bool { return w.DeliveryID == due.DeliveryID })
+		}
+		d.inside[due.DeliveryID] = true
 		return true
-	case len(d.waiting) < maxWaiting:
+	case !d.waits[due.DeliveryID] && len(d.waiting) < maxWaiting:
+		d.waits[due.DeliveryID] = true
 		d.waiting = append(d.waiting, due)
-		d.known[due.DeliveryID] = true
 	}
 	return false
 }
@@ -70,8 +77,7 @@ func (g *gate) leave(due delivery.Due, sent delivery.Sent) (delivery.Due, bool) 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	d := g.door(due.EndpointID)
-	d.inFlight--
-	delete(d.known, due.DeliveryID)
+	delete(d.inside, due.DeliveryID)
 	if sent.Claimed {
 		switch {
 		case sent.Duration >= slowAfter:
@@ -81,15 +87,34 @@ func (g *gate) leave(due delivery.Due, sent delivery.Sent) (delivery.Due, bool) 
 		}
 	}
 	if len(d.waiting) > 0 {
-		next := d.waiting[0]
-		d.waiting = d.waiting[1:]
-		delete(d.known, next.DeliveryID)
-		return next, true
+		return d.call(), true
 	}
-	if d.inFlight == 0 && !d.slow {
+	if len(d.inside) == 0 && !d.slow {
 		delete(g.endpoints, due.EndpointID)
 	}
 	return delivery.Due{}, false
+}
+
+// call takes the ring that waited longest.
+func (d *door) call() delivery.Due {
+	next := d.waiting[0]
+	d.waiting = d.waiting[1:]
+	delete(d.waits, next.DeliveryID)
+	return next
+}
+
+// stranded takes the rings that wait although there is room: what leave called went through Redis, where it may have been
+// lost or served by another worker, and nobody is left inside to call the next.
+func (g *gate) stranded() []delivery.Due {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var called []delivery.Due
+	for _, d := range g.endpoints {
+		for room := g.limit - len(d.inside); room > 0 && len(d.waiting) > 0; room-- {
+			called = append(called, d.call())
+		}
+	}
+	return called
 }
 
 // isSlow reports whether the endpoint belongs into the slow lane.
@@ -100,13 +125,13 @@ func (g *gate) isSlow(e id.Endpoint) bool {
 	return d != nil && d.slow
 }
 
-// full returns the endpoints for which no further ring would be kept.
+// full returns the endpoints that have rings enough.
 func (g *gate) full() []id.Endpoint {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var full []id.Endpoint
 	for e, d := range g.endpoints {
-		if len(d.waiting) >= maxWaiting {
+		if len(d.waiting) >= enoughWaiting {
 			full = append(full, e)
 		}
 	}

@@ -174,15 +174,23 @@ func (w *Worker) feedOnce(ctx context.Context) (int, error) {
 	if depth, err := w.Bell.Depth(ctx); err != nil || depth >= highWater/2 {
 		return 0, err
 	}
+	stranded := w.gate.stranded()
+	for i := range stranded {
+		stranded[i].At = w.DB.Now()
+	}
+	w.Bell.Ring(stranded)
 	due, err := w.Deliveries.TakeDue(ctx, feedBatch, feedPerEndpoint, w.gate.full())
 	if err != nil {
 		return 0, err
 	}
 	w.Bell.Ring(due)
-	return len(due), nil
+	return len(due) + len(stranded), nil
 }
 
 func (w *Worker) sweep(ctx context.Context, s Sweep) {
+	if w.skewed.Load() {
+		return // by a wrong clock, leases and sessions that live have ended
+	}
 	did, err := s.Run(ctx)
 	if w.Observe != nil {
 		w.Observe(s.Name, did, err)

@@ -49,6 +49,11 @@ func New(c Config) http.Handler {
 		mux.Handle(monitorRoot, http.RedirectHandler(monitorRoot+"/", http.StatusSeeOther))
 		mux.Handle(monitorRoot+"/", c.Monitor)
 	}
+	// The page where people finish a check is somebody else's (VERIFICATION_BASE_URL). Its links carry a cancel token, so a
+	// stray one must not come near the sign-in page, which keeps addresses.
+	mux.HandleFunc("/verify/", func(w http.ResponseWriter, _ *http.Request) {
+		plain(w, http.StatusNotFound, "There is no verification page here; VERIFICATION_BASE_URL says where it is.\n")
+	})
 	mux.Handle("/", c.Pages)
 	// Not the mux alone: it would clean paths such as /v1//x with a redirect of its own, and /v1 answers in its envelope.
 	root := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,145 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/devstack/devtest"
+)
+
+func TestPayload_RoundTrip(t *testing.T) {
+	t.Parallel()
+	due := newDue(newEndpoint())
+	got, err := parsePayload(payloadOf(due))
+	if err != nil || got != due {
+		t.Errorf("got %v, %v, want %v", got, err, due)
+	}
+}
+
+func FuzzParsePayload(f *testing.F) {
+	good := string(payloadOf(newDue(newEndpoint())))
+	for _, seed := range []string{"", " ", good, good + " ", strings.ToUpper(good), strings.Replace(good, " ", "  ", 1), good[:20], "whd_ whe_", "{}"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		due, err := parsePayload(payload)
+		if err != nil {
+			if due != (delivery.Due{}) {
+				t.Errorf("%q gave both %v and %v", payload, due, err)
+			}
+			return
+		}
+		if got := payloadOf(due); string(got) != string(payload) {
+			t.Errorf("%q was read as %q", payload, got)
+		}
+	})
+}
+
+func TestHandle_ATaskThatIsNotOursIsDroppedForGood(t *testing.T) {
+	t.Parallel()
+	w := &Worker{}
+	if err := w.handle(t.Context(), LaneFresh, asynq.NewTask(taskType, []byte("nonsense"))); !errors.Is(err, asynq.RevokeTask) {
+		t.Errorf("got %v, want a task that is never seen again", err)
+	}
+}
+
+// away is the dial function of a Redis that is not there, or that is frozen.
+type away struct {
+	frozen bool
+	mu     sync.Mutex
+	peers  []net.Conn
+}
+
+func (a *away) dial(context.Context, string, string) (net.Conn, error) {
+	if !a.frozen {
+		return nil, errors.New("connection refused")
+	}
+	ours, theirs := net.Pipe()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.peers = append(a.peers, theirs)
+	return ours, nil
+}
+
+func TestBell_RingingNeverBlocksWhenRedisIsAway(t *testing.T) {
+	t.Parallel()
+	for name, frozen := range map[string]bool{"gone": false, "frozen": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redisAway := &away{frozen: frozen}
+			client := redis.NewClient(&redis.Options{
+				Dialer: redisAway.dial, MaxRetries: -1, DialerRetries: 1, DialTimeout: 50 * time.Millisecond, ReadTimeout: 50 * time.Millisecond, WriteTimeout: 50 * time.Millisecond,
+			})
+			t.Cleanup(func() { _ = client.Close() })
+			bell := NewBell(client, time.Now, slog.New(slog.DiscardHandler))
+			e := newEndpoint()
+			many := make([]delivery.Due, bellBuffer/2)
+			for i := range many {
+				many[i] = newDue(e)
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for range 5 { // more than the buffer holds
+					bell.Ring(many)
+				}
+			}()
+			select {
+			case <-done:
+			case <-time.After(patience):
+				t.Fatal("ringing blocks")
+			}
+			until(t, "the outage is noticed", bell.failing.Load)
+		})
+	}
+}
+
+func TestBell_StopsRingingWhileTooManyTasksWait(t *testing.T) {
+	t.Parallel()
+	r := &rig{t: t}
+	r.redis = redisClient(t, devtest.Redis(t))
+	tasks := make([]any, highWater)
+	for i := range tasks {
+		tasks[i] = "x"
+	}
+	const list = "asynq:{fresh}:pending"
+	if err := r.redis.RPush(t.Context(), list, tasks...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	bell := NewBell(r.redis, time.Now, slog.New(slog.DiscardHandler))
+	bell.Ring([]delivery.Due{newDue(newEndpoint()), newDue(newEndpoint())})
+	bell.Close()
+	if n := r.redis.LLen(t.Context(), list).Val(); n != highWater {
+		t.Errorf("%d tasks wait, want no more than before", n)
+	}
+}
+
+func TestBell_SlowEndpointsHaveALaneOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	client := redisClient(t, devtest.Redis(t))
+	bell := NewBell(client, time.Now, slog.New(slog.DiscardHandler))
+	w := NewWorker(Config{Redis: client, Bell: bell, Concurrency: 8})
+	slow := newEndpoint()
+	tried := newDue(slow)
+	w.gate.enter(tried)
+	w.gate.leave(tried, delivery.Sent{Claimed: true, Duration: time.Minute})
+	fresh, again := newDue(newEndpoint()), newDue(newEndpoint())
+	fresh.Fresh = true
+	bell.Ring([]delivery.Due{newDue(slow), fresh, again})
+	bell.Close()
+	for _, lane := range Lanes() {
+		if n := client.LLen(t.Context(), "asynq:{"+lane+"}:pending").Val(); n != 1 {
+			t.Errorf("%d tasks in lane %s, want 1", n, lane)
+		}
+	}
+}
