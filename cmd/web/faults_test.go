@@ -84,7 +84,7 @@ var hostile = []struct {
 	target     string // in place of the receiver's address
 }{
 	{"never answers", "timeout_response", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, ""},
-	{"one byte per second", "timeout_response", func(w http.ResponseWriter, r *http.Request) {
+	{"one byte per second", "timeout_response", func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
