@@ -299,6 +299,37 @@ func TestRunJobs_OneAtATimePerOrganizationInTheirOrder(t *testing.T) {
 	}
 }
 
+// While one worker is starting a job, which nobody sees yet, another one must not start a job that looks older.
+func TestRunJobs_TwoWorkersNeverStartTwo(t *testing.T) {
+	t.Parallel()
+	b := newBulk(t)
+	b.addMany(4, b.endpoint(), "failed")
+	first := b.create(failedOnes, 2)
+	fixture.Exec(t, b.db, `CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END $$`)
+	fixture.Exec(t, b.db, `CREATE TRIGGER hold BEFORE UPDATE ON jobs FOR EACH ROW WHEN (OLD.id = '`+first.ID.UUID.String()+`') EXECUTE FUNCTION hold()`)
+	started := make(chan error, 1)
+	b.check(b.db.InTx(t.Context(), func(tx *postgres.Tx) error {
+		if err := tx.Exec("SELECT pg_advisory_xact_lock(42)").Error; err != nil {
+			return err
+		}
+		go func() {
+			_, err := b.service().RunJobs(t.Context(), 10)
+			started <- err
+		}()
+		if err := b.untilBlocked(); err != nil {
+			return err
+		}
+		second := b.create(failedOnes, 2)
+		fixture.Exec(t, b.db, "UPDATE jobs SET created_at = created_at - interval '3 s' WHERE id = $1", second.ID)
+		b.step(b.svc)
+		return nil
+	}))
+	b.check(<-started)
+	if got := fixture.Scalar[string](t, b.db, "SELECT string_agg(id::text, ' ') FROM jobs WHERE status = 'running'"); got != first.ID.UUID.String() {
+		t.Errorf("running are %s", got)
+	}
+}
+
 func TestRunJobs_ManyWorkersKeepTheRate(t *testing.T) {
 	t.Parallel()
 	b := newBulk(t)

@@ -144,7 +144,7 @@ type history struct {
 	now       *snapshot            // as of the last step
 	payloads  map[uuid.UUID]string // every payload ever stored, by delivery
 	order     map[uuid.UUID]int    // events as they came
-	engaged   map[*worker]bool     // part of the present step
+	engaged   map[*worker]bool     // part of the present step; nil stands for the burst's worker
 	step      int
 	script    []string
 }

@@ -88,6 +88,7 @@ func TestPipeline_FollowsTheWholeSchedule(t *testing.T) {
 	}
 
 	r.status(http.StatusOK)
+	h.clock.Advance(time.Second) // attempts of one moment have no order
 	retried, err := h.deliveries.Retry(t.Context(), h.owner, d.ID)
 	h.check(err)
 	if retried.Run != 2 || retried.AttemptCount != 0 || retried.LastStatusCode != nil {
