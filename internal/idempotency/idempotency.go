@@ -162,27 +162,3 @@ func Purge(tx *postgres.Tx, limit int) (int64, error) {
 	}
 	return res.RowsAffected, nil
 }
-
-// Reseal moves every stored response to the first master key and returns how many were moved. Fingerprints stay with the
-// master key that made them: they last for TTL only.
-func Reseal(tx *postgres.Tx, keyring *seal.Keyring) (int, error) {
-	var rows []record
-	if err := tx.Raw("SELECT * FROM idempotency_keys ORDER BY id FOR UPDATE").Scan(&rows).Error; err != nil {
-		return 0, fmt.Errorf("load idempotency records: %w", err)
-	}
-	moved := 0
-	for _, r := range rows {
-		if !keyring.NeedsReseal(r.SealedResponse) {
-			continue
-		}
-		sealed, err := keyring.Reseal(subject(r.ID), r.SealedResponse)
-		if err != nil {
-			return moved, fmt.Errorf("reseal idempotency record %s: %w", r.ID, err)
-		}
-		if err := tx.Exec("UPDATE idempotency_keys SET sealed_response = $1 WHERE id = $2", sealed, r.ID).Error; err != nil {
-			return moved, fmt.Errorf("update idempotency record: %w", err)
-		}
-		moved++
-	}
-	return moved, nil
-}

@@ -142,28 +142,6 @@ func TestStoredResponse_IsSealedForItsRow(t *testing.T) {
 	}
 }
 
-func TestReseal_MovesToTheFirstMasterKey(t *testing.T) {
-	t.Parallel()
-	l := newLedger(t)
-	l.want(fixture.KeyringOf("old"), l.request("a", "{}"), "one", "one", false)
-	both := fixture.KeyringOf("new", "old")
-	l.want(both, l.request("b", "{}"), "two", "two", false)
-	err := l.db.InTx(t.Context(), func(tx *postgres.Tx) error {
-		moved, err := idempotency.Reseal(tx, both)
-		if moved != 1 {
-			t.Errorf("%d records were moved", moved)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.want(both, l.request("a", "{}"), "three", "one", true)
-	// Without the old key the fingerprint cannot be checked any more: the key counts as used.
-	_, _, _, err = l.once(fixture.KeyringOf("new"), l.request("a", "{}"), "")
-	fixture.WantFault(t, err, idempotency.ErrReused)
-}
-
 func TestPurge_DropsOldRecordsOnly(t *testing.T) {
 	t.Parallel()
 	l, keyring := newLedger(t), fixture.Keyring()

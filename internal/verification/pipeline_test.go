@@ -159,6 +159,23 @@ func TestPipeline_DisabledEndpointParksAndResumes(t *testing.T) {
 	}
 }
 
+func TestUpdateEndpoint_KeepsTheTransactionsTime(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	name := "new"
+	changed, err := h.webhooks.UpdateEndpoint(t.Context(), h.owner, r.ID, webhook.EndpointChange{Name: &name})
+	h.check(err)
+	stored, err := h.webhooks.GetEndpoint(t.Context(), h.owner, r.ID)
+	h.check(err)
+	if !changed.UpdatedAt.Equal(h.clock.Now()) || !stored.UpdatedAt.Equal(changed.UpdatedAt) {
+		t.Errorf("updated at %s, stored %s, want %s", changed.UpdatedAt, stored.UpdatedAt, h.clock.Now())
+	}
+	// What was returned is what the next change can be made on.
+	_, err = h.webhooks.UpdateEndpoint(t.Context(), h.owner, r.ID, webhook.EndpointChange{Name: &name, ExpectedUpdatedAt: &changed.UpdatedAt})
+	h.check(err)
+}
+
 func TestPipeline_DeletedEndpointHoldsNothing(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -378,7 +378,8 @@ func (s *Service) lock(tx *postgres.Tx, org id.Organization, endpoint id.Endpoin
 }
 
 func (s *Service) update(tx *postgres.Tx, e Endpoint, columns ...string) error {
-	res := tx.Model(&Endpoint{}).Where("id = ? AND deleted_at IS NULL", e.ID).Select(columns).Updates(&e)
+	// Not Updates: that puts GORM's clock into updated_at.
+	res := tx.Model(&Endpoint{}).Where("id = ? AND deleted_at IS NULL", e.ID).Select(columns).UpdateColumns(&e)
 	if res.Error != nil {
 		return fmt.Errorf("update endpoint %s: %w", e.ID, res.Error)
 	}
