@@ -21,7 +21,7 @@ import (
 	"kaylehooks/migrations"
 )
 
-type serveCommand struct{}
+type serveCommand struct{ profileFlag }
 
 // Help is shown below the usage.
 func (serveCommand) Help() string {
@@ -29,7 +29,12 @@ func (serveCommand) Help() string {
 }
 
 // Run serves until a signal comes.
-func (serveCommand) Run(env environment) error {
+func (c serveCommand) Run(env environment) error {
+	endProfile, err := c.begin()
+	if err != nil {
+		return err
+	}
+	defer endProfile()
 	cfg, err := loadConfig(env, config.Everything)
 	if err != nil {
 		return err
@@ -74,7 +79,7 @@ func (a *app) setupToken(env environment) (func() string, error) {
 	}, nil
 }
 
-type workerCommand struct{}
+type workerCommand struct{ profileFlag }
 
 // Help is shown below the usage.
 func (workerCommand) Help() string {
@@ -82,7 +87,12 @@ func (workerCommand) Help() string {
 }
 
 // Run works until a signal comes.
-func (workerCommand) Run(env environment) error {
+func (c workerCommand) Run(env environment) error {
+	endProfile, err := c.begin()
+	if err != nil {
+		return err
+	}
+	defer endProfile()
 	cfg, err := loadConfig(env, config.Everything)
 	if err != nil {
 		return err

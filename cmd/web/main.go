@@ -50,6 +50,8 @@ type commands struct {
 	Keygen          keygenCommand          `cmd:"" help:"Make a receiver's key pair, or a master key."`
 	RotateMasterKey rotateMasterKeyCommand `cmd:"" help:"Move everything sealed to the first master key, while all runs."`
 	Listen          listenCommand          `cmd:"" help:"Run a local receiver that verifies, decrypts and prints webhooks."`
+	Bench           benchCommand           `cmd:"" help:"Measure this machine: speed, latency, cost, growth."`
+	BenchSink       benchSinkCommand       `cmd:"" hidden:""`
 	Version         versionCommand         `cmd:"" help:"Print the version."`
 }
 

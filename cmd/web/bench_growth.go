@@ -1,0 +1,315 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// growth measures the same things with nothing stored and with millions of finished deliveries.
+func (b *bench) growth() error {
+	for _, rows := range append([]int{0}, b.Rows...) {
+		if err := b.grown(rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) grown(rows int) error {
+	const endpoints = 10
+	s, err := b.newSite(endpoints)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	at := fmt.Sprintf("%d stored, ", rows)
+	if rows > 0 {
+		began := time.Now()
+		if err := s.storeFinished(rows); err != nil {
+			return err
+		}
+		b.say("stored %d finished deliveries in %s", rows, time.Since(began).Round(time.Second))
+	}
+	n := b.scaled(20_000)
+	if err := s.storeDue(n); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := s.startWorker(); err != nil {
+		return err
+	}
+	done, err := s.finished(n)
+	if err != nil {
+		return err
+	}
+	b.note(at+"drain", "/s", "≥ 0.9 × empty", float64(n)/done.Sub(began).Seconds())
+	const perSecond, seconds = 50, 10
+	if err := s.forget(); err != nil {
+		return err
+	}
+	fromRequest, _, err := s.paced(b.scaled(perSecond*seconds), perSecond)
+	if err != nil {
+		return err
+	}
+	b.note(at+"request to arrival, p50", "ms", "", fromRequest.at(0.5))
+	b.note(at+"request to arrival, p99", "ms", "", fromRequest.at(0.99))
+	return b.pages(s, at)
+}
+
+// pages times the lists and pages that grow with what is stored, and counts the buffers that they read.
+func (b *bench) pages(s *site, at string) error {
+	cookie, err := s.signIn()
+	if err != nil {
+		return err
+	}
+	var endpoint, delivery, event string
+	if err := s.firstIDs(&endpoint, &delivery, &event); err != nil {
+		return err
+	}
+	for _, path := range []string{
+		"/v1/webhooks/deliveries?limit=50", "/v1/webhooks/deliveries?limit=50&status=failed", "/v1/webhooks/deliveries?limit=50&endpoint_id=" + endpoint,
+		"/v1/webhooks/deliveries?limit=50&status=failed&endpoint_id=" + endpoint, "/v1/events?limit=50", "/v1/sessions?limit=50",
+		"/", "/deliveries", "/deliveries?status=failed", "/deliveries?endpoint=" + endpoint, "/events", "/sessions", "/audit", "/endpoints", "/endpoints/" + endpoint,
+		"/deliveries/" + delivery, "/events/" + event,
+	} {
+		took, buffers, err := s.timed(path, cookie)
+		if err != nil {
+			return err
+		}
+		path = strings.NewReplacer(endpoint, "…", delivery, "…", event, "…").Replace(path)
+		b.note(at+path+", p50", "ms", "", took.at(0.5))
+		b.note(at+path+", p95", "ms", "≤ 50", took.at(0.95))
+		b.note(at+path+", buffers", "", "", buffers)
+	}
+	return nil
+}
+
+// firstIDs finds something to look at.
+func (s *site) firstIDs(endpoint, delivery, event *string) error {
+	var deliveries []struct {
+		ID       string
+		Endpoint string `json:"webhook_endpoint_id"`
+		Event    string `json:"event_id"`
+	}
+	err := s.call(http.MethodGet, "/v1/webhooks/deliveries?limit=1", nil, &deliveries)
+	if err == nil && len(deliveries) == 1 {
+		*endpoint, *delivery, *event = deliveries[0].Endpoint, deliveries[0].ID, deliveries[0].Event
+	}
+	return err
+}
+
+// signIn returns the cookie of a signed-in owner.
+func (s *site) signIn() (*http.Cookie, error) {
+	form := url.Values{"email": {s.setup.Email}, "password": {s.setup.Password}}
+	req, err := http.NewRequestWithContext(s.ctx, http.MethodPost, s.base+"/sign-in", strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, fmt.Errorf("sign in: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := s.http.Transport.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("sign in: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	for _, c := range res.Cookies() {
+		if res.StatusCode == http.StatusSeeOther && c.Value != "" {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("sign in: status %d", res.StatusCode)
+}
+
+// timed fetches a path some times, one after the other, and returns what each took and how many buffers Postgres touched
+// per request.
+func (s *site) timed(path string, cookie *http.Cookie) (samples, float64, error) {
+	const rounds = 30
+	before, err := s.buffers()
+	if err != nil {
+		return nil, 0, err
+	}
+	var took samples
+	for range rounds {
+		req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, s.base+path, nil)
+		if err != nil {
+			return nil, 0, fmt.Errorf("make request: %w", err)
+		}
+		if strings.HasPrefix(path, "/v1/") {
+			req.Header.Set("Authorization", "Bearer "+s.setup.APIKey)
+		} else {
+			req.AddCookie(cookie)
+		}
+		began := time.Now()
+		res, err := s.http.Transport.RoundTrip(req)
+		if err != nil {
+			return nil, 0, fmt.Errorf("fetch %s: %w", path, err)
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusOK {
+			return nil, 0, fmt.Errorf("fetch %s: status %d (%w)", path, res.StatusCode, err)
+		}
+		took = append(took, time.Since(began))
+	}
+	after, err := s.buffers()
+	return took, (after - before) / rounds, err
+}
+
+// buffers reads how many buffers the site's database has touched, once the sessions have reported theirs.
+func (s *site) buffers() (float64, error) {
+	const reported = 1200 * time.Millisecond // sessions report at most once a second
+	if err := pause(s.ctx, reported); err != nil {
+		return 0, err
+	}
+	var n float64
+	err := s.admin.QueryRow(s.ctx, "SELECT (blks_hit + blks_read)::float8 FROM pg_stat_database WHERE datname = $1", s.database).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("read buffers: %w", err)
+	}
+	return n, nil
+}
+
+// storeFinished inserts n deliveries of the past month that have come to an end, with their events, attempts and sessions.
+func (s *site) storeFinished(n int) error {
+	conn, err := pgx.Connect(s.ctx, s.db.Config().ConnString())
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close(s.ctx) }()
+	tables := "('events', 'webhook_deliveries', 'webhook_delivery_attempts', 'verification_sessions')"
+	rows, err := conn.Query(s.ctx, `SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i
+		WHERE i.indrelid IN (SELECT oid FROM pg_class WHERE relname IN `+tables+`) AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)`)
+	if err != nil {
+		return fmt.Errorf("list indexes: %w", err)
+	}
+	type index struct{ Name, Definition string }
+	indexes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[index])
+	if err != nil {
+		return fmt.Errorf("list indexes: %w", err)
+	}
+	statements := []string{"SET session_replication_role = replica", "SET maintenance_work_mem = '512MB'", "SET max_parallel_maintenance_workers = 2"}
+	for _, i := range indexes {
+		statements = append(statements, "DROP INDEX "+i.Name) // made again below, faster than kept up row by row
+	}
+	statements = append(statements, strings.Split(strings.ReplaceAll(benchStoreFinished, "$n", fmt.Sprint(n)), ";\n")...)
+	for _, i := range indexes {
+		statements = append(statements, i.Definition)
+	}
+	statements = append(statements, "VACUUM ANALYZE", "CHECKPOINT")
+	for _, statement := range statements {
+		if _, err := conn.Exec(s.ctx, statement); err != nil {
+			return fmt.Errorf("store finished deliveries: %w", err)
+		}
+	}
+	return nil
+}
+
+// benchStoreFinished makes ids that sort by time, as the program's do; 3 in 100 failed.
+const benchStoreFinished = `CREATE UNLOGGED TABLE bench_past AS
+	SELECT n, t, (lpad(to_hex((extract(epoch FROM t) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid AS id,
+		(SELECT id FROM organizations) AS org, (SELECT array_agg(id) FROM webhook_encryption_keys) AS keys, (SELECT array_agg(webhook_endpoint_id) FROM webhook_encryption_keys) AS endpoints, n % 100 < 3 AS failed
+	FROM (SELECT n, now() - interval '30 days' * (1 - n / ($n + 1)::float8) AS t FROM generate_series(1, $n) n) s;
+INSERT INTO verification_sessions (id, organization_id, status, share_fields, cancel_token_hash, cancel_token_master_key_id, expires_at, completed_at, created_at, updated_at)
+	SELECT id, org, 'succeeded', '{}', repeat('0', 64), 'm1', t, t, t, t FROM bench_past;
+INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, routing, created_at)
+	SELECT id, org, 'verification.session.succeeded', 'verification_session', id, '[]', t FROM bench_past;
+INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status, payload_bytes,
+		payload_scrubbed_at, payload_retention_reason, attempt_count, last_attempt_at, last_status_code, last_error_kind, last_duration_ms, created_at, updated_at)
+	SELECT id, org, id, endpoints[1 + n % cardinality(endpoints)], keys[1 + n % cardinality(keys)], 'verification.session.succeeded',
+		CASE WHEN failed THEN 'failed' ELSE 'succeeded' END, 1000, t, CASE WHEN failed THEN 'expired' ELSE 'delivered' END, 1, t,
+		CASE WHEN failed THEN 503 ELSE 200 END, CASE WHEN failed THEN 'http_status' END, 12, t, t FROM bench_past;
+INSERT INTO webhook_delivery_attempts (id, organization_id, webhook_delivery_id, run, number, counted, status, trigger, started_at, duration_ms, status_code, error_kind, created_at)
+	SELECT id, org, id, 1, 1, true, CASE WHEN failed THEN 'failed' ELSE 'succeeded' END, 'automatic', t, 12,
+		CASE WHEN failed THEN 503 ELSE 200 END, CASE WHEN failed THEN 'http_status' END, t FROM bench_past;
+DROP TABLE bench_past`
+
+// backlog starts a worker on a million due deliveries and watches Redis, the rate, and a fresh event every 200 ms.
+func (b *bench) backlog() error {
+	s, err := b.newSite(1)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	stored := b.scaled(1_000_000)
+	if err := s.storeDue(stored); err != nil {
+		return err
+	}
+	// The fresh events go to an endpoint of their own: behind a million others of one endpoint, order is the endpoint's.
+	if err := s.addEndpoint(b.sinkURL + "/hook/fresh"); err != nil {
+		return err
+	}
+	const perSecond = 5
+	seconds := b.scaled(30)
+	sessions, err := s.sessions(seconds * perSecond)
+	if err != nil {
+		return err
+	}
+	if err := s.startWorker(); err != nil {
+		return err
+	}
+	began := time.Now()
+	stop := make(chan struct{})
+	watched := make(chan backlogWatch, 1)
+	go func() { watched <- s.watchBacklog(began, stop) }()
+	times, err := s.openLoop(sessions, perSecond)
+	if err != nil {
+		return err
+	}
+	close(stop)
+	w := <-watched
+	b.note("memory of Redis, peak", "MB", "≤ 64", w.redisPeak)
+	b.note("deliveries per second", "/s", "", w.rate)
+	b.note("time to nine tenths of that rate", "s", "", w.ramp.Seconds())
+	fromRequest, _, err := s.lags(times)
+	if err == nil && len(fromRequest) < len(sessions) {
+		err = fmt.Errorf("%d of %d fresh events arrived", len(fromRequest), len(sessions))
+	}
+	b.note("fresh event meanwhile, p50", "ms", "", fromRequest.at(0.5))
+	b.note("fresh event meanwhile, p99", "ms", "", fromRequest.at(0.99))
+	return err
+}
+
+type backlogWatch struct {
+	redisPeak float64 // MB
+	rate      float64 // deliveries per second, the median
+	ramp      time.Duration
+}
+
+// watchBacklog looks twice a second until stop.
+func (s *site) watchBacklog(began time.Time, stop <-chan struct{}) backlogWatch {
+	const perSecond = 2
+	var w backlogWatch
+	var counts []int // arrivals by half second
+	var at []time.Duration
+	last := 0
+	for tick := time.NewTicker(time.Second / perSecond); ; {
+		select {
+		case <-stop:
+			tick.Stop()
+			if len(counts) == 0 {
+				return w
+			}
+			median := float64(slices.Sorted(slices.Values(counts))[len(counts)/2])
+			w.rate = perSecond * median
+			w.ramp = at[slices.IndexFunc(counts, func(n int) bool { return float64(n) >= 0.9*median })]
+			return w
+		case <-tick.C:
+		}
+		first, _, err := s.arrived()
+		if err != nil {
+			continue
+		}
+		counts, at, last = append(counts, first-last), append(at, time.Since(began)), first
+		if info, err := s.redis.InfoMap(s.ctx, "memory").Result(); err == nil {
+			var used float64
+			_, _ = fmt.Sscan(info["Memory"]["used_memory"], &used)
+			w.redisPeak = max(w.redisPeak, used/(1<<20))
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"kaylehooks/internal/webhook"
+)
+
+// benchClaims is what every person of the benchmark shares, under demoShareFields. Nobody real is in it.
+var benchClaims = map[string]any{"family_name": "LINDQVIST", "given_names": "ANNA MARIA", "date_of_birth": "1984-02-17", "age_over_18": true, "kayle_document_id": strings.Repeat("ab", 32)}
+
+// drain stores 50,000 due deliveries while no worker runs, and then times one worker.
+func (b *bench) drain() error {
+	n := b.scaled(50_000)
+	limit, err := b.limitLoop(n, false)
+	if err != nil {
+		return err
+	}
+	b.note("L1: sign, post, grouped writes", "/s", "", limit)
+	for _, endpoints := range []int{1, 100} {
+		rate, err := b.drainOnce(n, endpoints)
+		if err != nil {
+			return err
+		}
+		b.note(fmt.Sprintf("%d endpoints", endpoints), "/s", "", rate)
+		b.note(fmt.Sprintf("%d endpoints, ratio to L1", endpoints), "× L1", "≥ 0.30", rate/limit)
+	}
+	return nil
+}
+
+func (b *bench) drainOnce(n, endpoints int) (float64, error) {
+	s, err := b.newSite(endpoints)
+	if err != nil {
+		return 0, err
+	}
+	defer s.close()
+	if err := s.storeDue(n); err != nil {
+		return 0, err
+	}
+	if err := s.startWorker(); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	before, err := s.use()
+	if err != nil {
+		return 0, err
+	}
+	done, err := s.finished(n)
+	if err != nil {
+		return 0, err
+	}
+	after, err := s.use()
+	if err != nil {
+		return 0, err
+	}
+	if endpoints == 1 {
+		if err := b.noteCost(s, n, before, after); err != nil {
+			return 0, err
+		}
+	}
+	_, again, err := s.arrived()
+	b.note(fmt.Sprintf("%d endpoints, sent twice", endpoints), "", "0", float64(again))
+	return float64(n) / done.Sub(began).Seconds(), err
+}
+
+// storeDue inserts n deliveries that are due, spread over the endpoints, as a stopped worker would have left them.
+func (s *site) storeDue(n int) error {
+	key, err := webhook.ParsePublicJWK(s.jwk)
+	if err != nil {
+		return err
+	}
+	sealed, err := webhook.Seal("bench", key, benchPayload())
+	if err != nil {
+		return err
+	}
+	_, err = s.db.Exec(s.ctx, benchStoreEvents, n)
+	if err == nil {
+		_, err = s.db.Exec(s.ctx, benchStoreDue, s.endpoints, sealed)
+	}
+	if err == nil {
+		_, err = s.db.Exec(s.ctx, "VACUUM ANALYZE webhook_deliveries, events")
+	}
+	if err == nil {
+		_, err = s.db.Exec(s.ctx, "CHECKPOINT")
+	}
+	if err != nil {
+		return fmt.Errorf("store due deliveries: %w", err)
+	}
+	return nil
+}
+
+const benchStoreEvents = `INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, routing, created_at)
+	SELECT gen_random_uuid(), o.id, 'verification.session.succeeded', 'verification_session', gen_random_uuid(), '[]', now() - interval '1 minute'
+	FROM organizations o, generate_series(1, $1::int)`
+
+const benchStoreDue = `INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status,
+		payload, payload_bytes, payload_expires_at, payload_retention_reason, next_attempt_at, created_at, updated_at)
+	SELECT gen_random_uuid(), e.organization_id, e.id, k.webhook_endpoint_id, k.id, e.type, 'pending',
+		$2, length($2), now() + interval '3 days', 'pending_delivery', now() - interval '1 minute', e.created_at, e.created_at
+	FROM (SELECT *, row_number() OVER () AS n FROM events) e
+	JOIN webhook_encryption_keys k ON k.webhook_endpoint_id = ($1::uuid[])[1 + e.n % cardinality($1::uuid[])]`
+
+// sessions creates n sessions through the API and starts them.
+func (s *site) sessions(n int) ([]string, error) {
+	made := make([]string, n)
+	err := s.parallel(n, func(i int) error {
+		var created struct{ ID string }
+		if err := s.post("/v1/sessions", map[string]any{"share_fields": json.RawMessage(demoShareFields)}, &created); err != nil {
+			return err
+		}
+		made[i] = created.ID
+		return s.post("/v1/sessions/"+created.ID+"/start", nil, nil)
+	})
+	return made, err
+}
+
+// benchConnections is how many connections the load uses at once.
+const benchConnections = 32
+
+// parallel calls f for 0 to n-1 over benchConnections goroutines.
+func (s *site) parallel(n int, f func(i int) error) error {
+	var next atomic.Int64
+	var all errgroup.Group
+	for range benchConnections {
+		all.Go(func() error {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if err := f(i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return all.Wait()
+}
+
+func (s *site) succeed(session string) error {
+	return s.post("/v1/sessions/"+session+"/success", map[string]any{"claims": benchClaims, "selected_field_keys": slices.Sorted(maps.Keys(benchClaims))}, nil)
+}
+
+// endToEnd reports the success of 10,000 sessions over 32 connections to one endpoint.
+func (b *bench) endToEnd() error {
+	return b.published(b.scaled(10_000), 1, "≥ 0.20", true)
+}
+
+// fanOut reports the success of 2,000 sessions to ten endpoints each.
+func (b *bench) fanOut() error {
+	return b.published(b.scaled(2_000), 10, "≥ 0.35", false)
+}
+
+func (b *bench) published(n, endpoints int, target string, cost bool) error {
+	limit, err := b.limitLoop(b.scaled(20_000), true)
+	if err != nil {
+		return err
+	}
+	b.note("L2: encrypt, sign, post, grouped writes", "/s", "", limit)
+	s, err := b.newSite(endpoints)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.startWorker(); err != nil {
+		return err
+	}
+	sessions, err := s.sessions(n)
+	if err != nil {
+		return err
+	}
+	if _, err := s.db.Exec(s.ctx, "CHECKPOINT"); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	before, err := s.use()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := s.parallel(n, func(i int) error { return s.succeed(sessions[i]) }); err != nil {
+		return err
+	}
+	accepted := time.Since(began)
+	done, err := s.finished(n * endpoints)
+	if err != nil {
+		return err
+	}
+	after, err := s.use()
+	if err != nil {
+		return err
+	}
+	rate := float64(n*endpoints) / done.Sub(began).Seconds()
+	b.note("accepted", "events/s", "", float64(n)/accepted.Seconds())
+	b.note("delivered", "/s", "", rate)
+	b.note("ratio to L2", "× L2", target, rate/limit)
+	_, again, err := s.arrived()
+	b.note("sent twice", "", "0", float64(again))
+	if err == nil && cost {
+		err = b.noteCost(s, n*endpoints, before, after)
+	}
+	return err
+}
