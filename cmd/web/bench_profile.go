@@ -55,8 +55,10 @@ func (s *benchStack) watchStatements() error {
 		return err
 	}
 	s.admin.Reset()
-	if _, err := s.admin.Exec(s.env.ctx, "CREATE EXTENSION pg_stat_statements"); err != nil {
-		return fmt.Errorf("watch statements: %w", err)
+	for _, statement := range []string{"CREATE EXTENSION pg_stat_statements", "ALTER SYSTEM SET pg_stat_statements.track_planning = on", "SELECT pg_reload_conf()"} {
+		if _, err := s.admin.Exec(s.env.ctx, statement); err != nil {
+			return fmt.Errorf("watch statements: %w", err)
+		}
 	}
 	return nil
 }
@@ -66,7 +68,7 @@ func (s *site) saveStatements() error {
 	if s.profile == "" {
 		return nil
 	}
-	rows, err := s.admin.Query(s.ctx, `SELECT round(total_exec_time)::text || ' ms  ' || calls || ' calls  ' || rows || ' rows  ' || round(wal_bytes / 1000) || ' kB log  ' ||
+	rows, err := s.admin.Query(s.ctx, `SELECT round(total_exec_time)::text || ' ms  ' || round(total_plan_time) || ' ms planning ' || plans || ' plans  ' || calls || ' calls  ' || rows || ' rows  ' || round(wal_bytes / 1000) || ' kB log  ' ||
 		shared_blks_hit + shared_blks_read || ' buffers  ' || left(regexp_replace(query, '\s+', ' ', 'g'), 160)
 		FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid WHERE datname = $1 ORDER BY total_exec_time DESC LIMIT 40`, s.database)
 	if err != nil {

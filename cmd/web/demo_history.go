@@ -40,7 +40,6 @@ type history struct {
 	now time.Time
 	// tries counts the requests of each delivery; play answers for an endpoint.
 	tries map[string]int
-	rung  []delivery.Due
 	play  map[string]func(h *history, delivery string) egress.Result
 	open  []openSession
 }
@@ -76,18 +75,11 @@ func newHistory(ctx context.Context, a *app, engine access.Actor, end time.Time)
 	if h.db, err = postgres.Open(ctx, postgres.Options{URL: a.cfg.DatabaseURL.Reveal(), Name: "demo history", Now: h.Now}); err != nil {
 		return nil, err
 	}
-	h.deliveries = delivery.New(delivery.Config{DB: h.db, Keyring: a.keyring, AllowPrivate: true, Worker: "demo-worker", Sender: h, Ring: h.ring})
+	h.deliveries = delivery.New(delivery.Config{DB: h.db, Keyring: a.keyring, AllowPrivate: true, Worker: "demo-worker", Sender: h})
 	h.webhooks = &webhook.Service{DB: h.db, Keyring: a.keyring, AllowPrivate: true, Deliveries: h.deliveries}
 	h.sessions = &verification.Service{DB: h.db, Keyring: a.keyring, Deliveries: h.deliveries}
 	h.deliveries.Settler = h.sessions
 	return h, nil
-}
-
-// ring notes what is due at once.
-func (h *history) ring(due []delivery.Due) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.rung = append(h.rung, due...)
 }
 
 // Post implements delivery.Sender by playing the receiver behind the URL.
@@ -196,30 +188,10 @@ func (h *history) work(ctx context.Context) error {
 	until := h.Now()
 	const inFlight = 24
 	for {
-		h.mu.Lock()
-		due := h.rung
-		h.rung = nil
-		h.mu.Unlock()
-		if len(due) == 0 {
-			var err error
-			if due, err = h.deliveries.TakeDue(ctx, 2000, 2000, nil); err != nil || len(due) == 0 {
-				h.set(until)
-				return err
-			}
-		}
-		errs, slots := make(chan error, len(due)), make(chan struct{}, inFlight)
-		for _, d := range due {
-			slots <- struct{}{}
-			go func() {
-				_, err := h.deliveries.Deliver(ctx, d.DeliveryID)
-				<-slots
-				errs <- err
-			}()
-		}
-		for range due {
-			if err := <-errs; err != nil {
-				return err
-			}
+		sent, err := h.deliveries.DeliverDue(ctx, inFlight)
+		if err != nil || sent == 0 {
+			h.set(until)
+			return err
 		}
 		// What failed for the first time is due again five seconds later, within the same step.
 		h.set(h.Now().Add(delivery.RetryDelays()[0] + delivery.RingWindow))

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
@@ -39,28 +41,58 @@ type Target struct {
 // Metadata holds counts, ids and names of changed fields; never a secret and never a claim value.
 type Metadata map[string]any
 
+// Deed is what somebody did.
+type Deed struct {
+	Actor    access.Actor
+	Event    string
+	Target   Target
+	Metadata Metadata
+}
+
 // Record appends a row for what actor did. An error fails the caller's transaction: no row, no write.
 func Record(tx *postgres.Tx, actor access.Actor, event string, target Target, metadata Metadata) error {
-	if metadata == nil {
-		metadata = Metadata{}
+	return RecordAll(tx, []Deed{{actor, event, target, metadata}})
+}
+
+// RecordAll is Record for many deeds, in one statement.
+func RecordAll(tx *postgres.Tx, deeds []Deed) error {
+	rows := make([]row, len(deeds))
+	for i, d := range deeds {
+		if d.Metadata == nil {
+			d.Metadata = Metadata{}
+		}
+		rows[i] = row{
+			ID: tx.NewUUID(), OrganizationID: d.Actor.Organization.UUID, ActorType: d.Actor.Type, ActorID: d.Actor.ID, ActorName: d.Actor.Name,
+			Event: d.Event, TargetType: d.Target.Type, TargetID: d.Target.ID, Metadata: d.Metadata, RequestID: d.Actor.RequestID, CreatedAt: tx.Now,
+		}
+		if d.Actor.IP.IsValid() {
+			rows[i].ClientIP = d.Actor.IP.String()
+		}
 	}
-	raw, err := json.Marshal(metadata)
+	err := tx.ExecRows(`INSERT INTO audit_logs (id, organization_id, actor_type, actor_id, actor_name, event, target_type, target_id, metadata, client_ip, request_id, created_at)
+		SELECT id, organization_id, actor_type, actor_id, actor_name, event, target_type, target_id, metadata, client_ip, request_id, created_at
+		FROM json_to_recordset($1::json) AS v(id uuid, organization_id uuid, actor_type text, actor_id text, actor_name text, event text, target_type text,
+			target_id text, metadata jsonb, client_ip text, request_id text, created_at timestamptz)`, rows)
 	if err != nil {
-		return fmt.Errorf("encode audit metadata: %w", err)
-	}
-	entry := Entry{
-		ID: id.Audit{UUID: tx.NewUUID()}, OrganizationID: actor.Organization,
-		ActorType: actor.Type, ActorID: actor.ID, ActorName: actor.Name,
-		Event: event, TargetType: target.Type, TargetID: target.ID, Metadata: raw,
-		RequestID: actor.RequestID, CreatedAt: tx.Now,
-	}
-	if actor.IP.IsValid() {
-		entry.ClientIP = actor.IP.String()
-	}
-	if err := tx.Create(&entry).Error; err != nil {
-		return fmt.Errorf("record audit %s: %w", event, err)
+		return fmt.Errorf("record audit %s: %w", deeds[0].Event, err)
 	}
 	return nil
+}
+
+// row is an entry with native ids.
+type row struct {
+	ID             uuid.UUID        `json:"id"`
+	OrganizationID uuid.UUID        `json:"organization_id"`
+	ActorType      access.ActorType `json:"actor_type"`
+	ActorID        string           `json:"actor_id"`
+	ActorName      string           `json:"actor_name"`
+	Event          string           `json:"event"`
+	TargetType     string           `json:"target_type"`
+	TargetID       string           `json:"target_id"`
+	Metadata       Metadata         `json:"metadata"`
+	ClientIP       string           `json:"client_ip"`
+	RequestID      string           `json:"request_id"`
+	CreatedAt      time.Time        `json:"created_at"`
 }
 
 // Filter narrows a list; the zero value of a field filters nothing.

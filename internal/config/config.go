@@ -85,7 +85,7 @@ type Config struct {
 	// LogFormat is text or json.
 	LogFormat string `env:"LOG_FORMAT" envDefault:"text" oneof:"text json"`
 	// WorkerConcurrency is how many deliveries a worker has in flight at most.
-	WorkerConcurrency int `env:"WORKER_CONCURRENCY" envDefault:"64" min:"1" max:"10000"`
+	WorkerConcurrency int `env:"WORKER_CONCURRENCY" envDefault:"256" min:"1" max:"10000"`
 	// WorkerName names this process in attempts and on the queue page; without a value host name and process id.
 	WorkerName string `env:"WORKER_NAME"`
 	// DBMaxConns bounds the connections to Postgres, per process.

@@ -12,8 +12,8 @@ import (
 	"kaylehooks/internal/webhook"
 )
 
-// claim is a delivery that this worker alone may send, until its lease ends.
-type claim struct {
+// Claim is a delivery that this worker alone may send, until its lease ends.
+type Claim struct {
 	ID                id.Delivery
 	OrganizationID    id.Organization
 	WebhookEndpointID id.Endpoint
@@ -33,46 +33,89 @@ type claim struct {
 	PreviousSigningSecretExpiresAt *time.Time
 }
 
-// claimBatch moves those of the deliveries that may be sent now from pending to delivering, each under a fresh lease
-// token, in one statement (contract section 7.6 step 1). A delivery that may not be sent gives nil.
-//
-// A withdrawn delivery needs no test here: withdrawal leaves no delivery of the original event pending.
-func (s *Service) claimBatch(ctx context.Context, ids []id.Delivery) ([]*claim, error) {
-	natives, tokens := make([]uuid.UUID, len(ids)), make([]uuid.UUID, len(ids))
-	for i, d := range ids {
-		natives[i], tokens[i] = d.UUID, uuid.New()
-	}
+// wanted asks for up to n deliveries of an endpoint that are due.
+type wanted struct {
+	endpoint id.Endpoint
+	n        int
+}
+
+// Claim takes up to n deliveries of the endpoint that are due, those due longest first, and gives them to this worker. Send
+// each of them. An error is a fault of ours.
+func (s *Service) Claim(ctx context.Context, endpoint id.Endpoint, n int) ([]*Claim, error) {
+	return s.dueClaims.Do(ctx, wanted{endpoint, n})
+}
+
+// A delivery that may be sent is pending, due, and has a payload that has not expired; its endpoint is enabled. A withdrawn
+// one needs no test: withdrawal leaves no delivery of the original event pending.
+const claimable = `d.status = 'pending' AND d.next_attempt_at <= $1 AND d.payload_expires_at > $1`
+
+// claimDueRows moves the rows of the table "due" from pending to delivering under a fresh lease (contract section 7.6 step 1). Rows
+// that are claimed together share a token: it tells one claim of a row from the next, never one row from another.
+const claimDueRows = `
+	UPDATE webhook_deliveries d SET status = 'delivering', lease_token = $2, lease_expires_at = $3, next_attempt_at = NULL, worker = $4, updated_at = $1
+	FROM due, webhook_endpoints e
+	WHERE d.id = due.id AND e.id = d.webhook_endpoint_id
+	RETURNING d.id, d.organization_id, d.webhook_endpoint_id, d.event_id, d.event_type, d.payload, d.run, d.attempt_count,
+		d.next_trigger AS trigger, d.lease_token, d.lease_expires_at, d.updated_at AS claimed_at,
+		e.url, e.signing_secret, e.previous_signing_secret, e.previous_signing_secret_expires_at`
+
+// claim runs a statement that ends in claimDueRows.
+func (s *Service) claim(ctx context.Context, due string, args ...any) ([]Claim, error) {
 	tx := s.DB.Reader(ctx)
-	var rows []claim
-	err := tx.Raw(`WITH ticket AS (
-				SELECT DISTINCT ON (t.id) t.id, t.token FROM UNNEST($1::uuid[], $2::uuid[]) AS t(id, token)
-			), due AS (
-				SELECT d.id, t.token FROM webhook_deliveries d
-				JOIN ticket t ON t.id = d.id
-				JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
-				WHERE d.status = 'pending' AND d.next_attempt_at <= $3 AND d.payload IS NOT NULL AND d.payload_expires_at > $3
-					AND e.enabled AND e.deleted_at IS NULL
-				ORDER BY d.id FOR UPDATE OF d
-			)
-			UPDATE webhook_deliveries d SET status = 'delivering', lease_token = due.token, lease_expires_at = $4,
-				next_attempt_at = NULL, worker = $5, updated_at = $3
-			FROM due, webhook_endpoints e
-			WHERE d.id = due.id AND e.id = d.webhook_endpoint_id
-			RETURNING d.id, d.organization_id, d.webhook_endpoint_id, d.event_id, d.event_type, d.payload, d.run, d.attempt_count,
-				d.next_trigger AS trigger, d.lease_token, d.lease_expires_at, d.updated_at AS claimed_at,
-				e.url, e.signing_secret, e.previous_signing_secret, e.previous_signing_secret_expires_at`,
-		natives, tokens, tx.Now, tx.Now.Add(Lease), s.Worker).Scan(&rows).Error
-	if err != nil {
+	var rows []Claim
+	args = append([]any{tx.Now, uuid.New(), tx.Now.Add(Lease), s.Worker}, args...)
+	if err := tx.Raw("WITH due AS ("+due+")"+claimDueRows, args...).Scan(&rows).Error; err != nil {
 		return nil, fmt.Errorf("claim deliveries: %w", err)
 	}
-	won := make(map[id.Delivery]*claim, len(rows))
+	return rows, nil
+}
+
+// claimBatch claims those of the deliveries that may be sent now, in one statement. One that may not be sent gives nil.
+func (s *Service) claimBatch(ctx context.Context, ids []id.Delivery) ([]*Claim, error) {
+	natives := make([]uuid.UUID, len(ids))
+	for i, d := range ids {
+		natives[i] = d.UUID
+	}
+	rows, err := s.claim(ctx, `SELECT d.id FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
+		WHERE d.id = ANY($5::uuid[]) AND `+claimable+` AND e.enabled AND e.deleted_at IS NULL ORDER BY d.id FOR UPDATE OF d`, natives)
+	if err != nil {
+		return nil, err
+	}
+	won := make(map[id.Delivery]*Claim, len(rows))
 	for i := range rows {
 		won[rows[i].ID] = &rows[i]
 	}
-	out := make([]*claim, len(ids))
+	out := make([]*Claim, len(ids))
 	for i, d := range ids {
 		out[i] = won[d]
 		delete(won, d) // asked for twice in one batch: the first one has it
+	}
+	return out, nil
+}
+
+// claimDueBatch serves the wishes of many endpoints in one statement. Rows that somebody else has locked are left out.
+func (s *Service) claimDueBatch(ctx context.Context, wishes []wanted) ([][]*Claim, error) {
+	endpoints, limits := make([]uuid.UUID, len(wishes)), make([]int32, len(wishes))
+	for i, w := range wishes {
+		endpoints[i], limits[i] = w.endpoint.UUID, int32(min(w.n, groupSize))
+	}
+	rows, err := s.claim(ctx, `SELECT picked.id FROM UNNEST($5::uuid[], $6::int[]) AS w(endpoint, n)
+		JOIN webhook_endpoints e ON e.id = w.endpoint AND e.enabled AND e.deleted_at IS NULL
+		CROSS JOIN LATERAL (
+			SELECT d.id FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND `+claimable+`
+			ORDER BY d.next_attempt_at LIMIT w.n FOR UPDATE OF d SKIP LOCKED
+		) picked`, endpoints, limits)
+	if err != nil {
+		return nil, err
+	}
+	won := map[id.Endpoint][]*Claim{}
+	for i := range rows {
+		won[rows[i].WebhookEndpointID] = append(won[rows[i].WebhookEndpointID], &rows[i])
+	}
+	out := make([][]*Claim, len(wishes))
+	for i, w := range wishes {
+		out[i] = won[w.endpoint]
+		delete(won, w.endpoint) // wished for twice in one batch: the first one has them all
 	}
 	return out, nil
 }
@@ -92,7 +135,7 @@ const (
 )
 
 // recheck reads what may have changed since the claim and refreshes URL and secrets (contract section 7.6 step 3).
-func (s *Service) recheck(ctx context.Context, c *claim) (verdict, error) {
+func (s *Service) recheck(ctx context.Context, c *Claim) (verdict, error) {
 	tx := s.DB.Reader(ctx)
 	if c.LeaseExpiresAt.Sub(tx.Now) < HTTPTimeout {
 		return leaseLost, nil

@@ -21,29 +21,18 @@ func (s *Service) Park(tx *postgres.Tx, endpoint id.Endpoint) error {
 	return nil
 }
 
-// resumeRing is the most rows rung for at once when an endpoint is enabled; the feeder rings for the rest.
-const resumeRing = 500
-
 // Resume makes the parked deliveries of an endpoint that is being enabled due now, unless their payload has expired.
 func (s *Service) Resume(tx *postgres.Tx, endpoint id.Endpoint) error {
-	var rows []struct {
-		ID           id.Delivery
-		AttemptCount int
-		Run          int
-	}
-	err := tx.Raw(`WITH parked AS (
+	res := tx.Exec(`WITH parked AS (
 			SELECT id FROM webhook_deliveries WHERE webhook_endpoint_id = $1 AND status = 'pending' AND next_attempt_at IS NULL AND payload_expires_at > $2 ORDER BY id FOR UPDATE
 		)
-		UPDATE webhook_deliveries d SET next_attempt_at = $2, rung_at = NULL, updated_at = $2 FROM parked WHERE d.id = parked.id
-		RETURNING d.id, d.attempt_count, d.run`, endpoint, tx.Now).Scan(&rows).Error
-	if err != nil {
-		return fmt.Errorf("resume deliveries of %s: %w", endpoint, err)
+		UPDATE webhook_deliveries d SET next_attempt_at = $2, rung_at = NULL, updated_at = $2 FROM parked WHERE d.id = parked.id`, endpoint, tx.Now)
+	if res.Error != nil {
+		return fmt.Errorf("resume deliveries of %s: %w", endpoint, res.Error)
 	}
-	due := make([]Due, 0, min(len(rows), resumeRing))
-	for _, row := range rows[:min(len(rows), resumeRing)] {
-		due = append(due, Due{DeliveryID: row.ID, EndpointID: endpoint, Fresh: row.Run == 1 && row.AttemptCount == 0, At: tx.Now})
+	if res.RowsAffected > 0 {
+		s.ring(tx, []Due{{EndpointID: endpoint}})
 	}
-	s.ring(tx, due)
 	return nil
 }
 

@@ -174,7 +174,7 @@ func (s *Service) retryEach(tx *postgres.Tx, job *Job, next []jobRow) error {
 		d, err := s.requeue(tx, row, Bulk)
 		switch {
 		case err == nil:
-			due = append(due, dueOf(d, tx.Now))
+			due = append(due, dueOf(d))
 		case errors.Is(err, ErrInFlight):
 			skips.InFlight++
 		case errors.Is(err, ErrPayloadGone):

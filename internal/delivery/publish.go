@@ -37,30 +37,53 @@ type newDelivery struct {
 	CreatedAt        time.Time       `json:"created_at"`
 }
 
-// PublishSession creates the session's original terminal event and its deliveries inside the caller's transaction
-// (contract section 4.2 steps 3 to 5); targets empty means every endpoint. Workers are rung after the commit.
-func (s *Service) PublishSession(tx *postgres.Tx, org id.Organization, session id.Session, targets []id.Endpoint, data event.Data) (event.Event, error) {
-	e := event.Event{
-		ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: org, Type: event.TypeOf(data),
-		TriggerType: event.ByVerificationSession, TriggerID: session.UUID, CreatedAt: tx.Now,
-	}
-	recipients, err := webhook.Recipients(tx, org)
+// Publication is the terminal event of a session, before it exists. Targets empty means every endpoint.
+type Publication struct {
+	Organization id.Organization
+	Session      id.Session
+	Targets      []id.Endpoint
+	Data         event.Data
+}
+
+// PublishSessions creates the original terminal events of sessions and their deliveries inside the caller's transaction
+// (contract section 4.2 steps 3 to 5) and returns the events in the same order. Workers are rung after the commit.
+func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication) ([]event.Event, error) {
+	recipients, err := webhook.RecipientsOf(tx, organizations(publications))
 	if err != nil {
-		return event.Event{}, err
+		return nil, err
 	}
-	b := s.newBatch(tx, e, data)
-	for _, r := range recipients {
-		if reason, serve := ordinaryRoute(r, e.Type, targets); serve {
-			b.serve(r, event.Subscribed, Automatic)
-		} else {
-			b.skip(r, reason)
+	events := make([]event.Event, len(publications))
+	var rows []newDelivery
+	for i, p := range publications {
+		e := event.Event{
+			ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: p.Organization, Type: event.TypeOf(p.Data),
+			TriggerType: event.ByVerificationSession, TriggerID: p.Session.UUID, CreatedAt: tx.Now,
+		}
+		b := s.newBatch(tx, e, p.Data)
+		for _, r := range recipients[p.Organization] {
+			if reason, serve := ordinaryRoute(r, e.Type, p.Targets); serve {
+				b.serve(r, event.Subscribed, Automatic)
+			} else {
+				b.skip(r, reason)
+			}
+		}
+		e.Routing = b.routing
+		events[i], rows = e, append(rows, b.rows...)
+	}
+	if err := event.Insert(tx, events...); err != nil {
+		return nil, err
+	}
+	return events, s.insert(tx, rows)
+}
+
+func organizations(publications []Publication) []id.Organization {
+	var orgs []id.Organization
+	for _, p := range publications {
+		if !slices.Contains(orgs, p.Organization) {
+			orgs = append(orgs, p.Organization)
 		}
 	}
-	e.Routing = b.routing
-	if err := event.Insert(tx, e); err != nil {
-		return event.Event{}, err
-	}
-	return e, b.insert()
+	return orgs
 }
 
 // ordinaryRoute applies the rules of contract section 3.4 in table order.
@@ -193,29 +216,31 @@ func (b *batch) encrypt(r webhook.Recipient) (string, error) {
 
 // insert writes the deliveries, counts those born failed and rings for the others after the commit. The event must
 // exist by now.
-func (b *batch) insert() error {
-	if len(b.rows) == 0 {
+func (b *batch) insert() error { return b.s.insert(b.tx, b.rows) }
+
+func (s *Service) insert(tx *postgres.Tx, rows []newDelivery) error {
+	if len(rows) == 0 {
 		return nil
 	}
-	err := execJSON(b.tx, `INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status,
+	err := tx.ExecRows(`INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status,
 			payload, payload_bytes, payload_expires_at, payload_scrubbed_at, payload_retention_reason, next_attempt_at, next_trigger, rung_at, created_at, updated_at)
 		SELECT v.id, v.organization_id, v.event_id, v.webhook_endpoint_id, v.webhook_encryption_key_id, v.event_type, v.status,
 			v.payload, v.payload_bytes, v.payload_expires_at, v.payload_scrubbed_at, v.payload_retention_reason, v.next_attempt_at, v.next_trigger, v.rung_at, v.created_at, v.created_at
 		FROM json_to_recordset($1::json) AS v(id uuid, organization_id uuid, event_id uuid, webhook_endpoint_id uuid, webhook_encryption_key_id uuid, event_type text, status text,
 			payload text, payload_bytes integer, payload_expires_at timestamptz, payload_scrubbed_at timestamptz, payload_retention_reason text,
-			next_attempt_at timestamptz, next_trigger text, rung_at timestamptz, created_at timestamptz)`, b.rows)
+			next_attempt_at timestamptz, next_trigger text, rung_at timestamptz, created_at timestamptz)`, rows)
 	if err != nil {
 		return fmt.Errorf("insert deliveries: %w", err)
 	}
 	ended, due := tallies{}, []Due(nil)
-	for _, row := range b.rows {
+	for _, row := range rows {
 		switch {
 		case row.Status == Failed:
-			ended.addEnd(b.event.OrganizationID, id.Endpoint{UUID: row.EndpointID}, b.tx.Now, Failed, ErrorKind(row.Reason), 0)
+			ended.addEnd(id.Organization{UUID: row.OrganizationID}, id.Endpoint{UUID: row.EndpointID}, tx.Now, Failed, ErrorKind(row.Reason), 0)
 		case row.NextAttemptAt != nil:
-			due = append(due, Due{DeliveryID: id.Delivery{UUID: row.ID}, EndpointID: id.Endpoint{UUID: row.EndpointID}, Fresh: true, At: b.tx.Now})
+			due = append(due, Due{DeliveryID: id.Delivery{UUID: row.ID}, EndpointID: id.Endpoint{UUID: row.EndpointID}, Fresh: true})
 		}
 	}
-	b.s.ring(b.tx, due)
-	return ended.write(b.tx, randomSlot())
+	s.ring(tx, due)
+	return ended.write(tx, randomSlot())
 }

@@ -31,7 +31,7 @@ const (
 func (s *Service) record(ctx context.Context, r report) error {
 	var state recordState
 	err := s.persist(ctx, r.claim.LeaseExpiresAt, func() (err error) {
-		if state, err = s.results.do(ctx, r); err != nil || state != withdrawn {
+		if state, err = s.results.Do(ctx, r); err != nil || state != withdrawn {
 			return err
 		}
 		state, err = s.settle(ctx, r)
@@ -110,15 +110,15 @@ func (s *Service) recordBatch(ctx context.Context, reports []report) ([]recordSt
 		if err != nil {
 			return fmt.Errorf("lock deliveries: %w", err)
 		}
-		held := make(map[uuid.UUID]locked, len(rows))
+		held := make(map[id.Delivery]locked, len(rows))
 		for _, row := range rows {
-			held[row.LeaseToken] = row
+			held[row.ID] = row
 		}
 		w := s.newWriter(tx, s.slot)
 		for i, r := range reports {
-			row, ok := held[r.claim.LeaseToken]
+			row, ok := held[r.claim.ID]
 			switch {
-			case !ok:
+			case !ok || row.LeaseToken != r.claim.LeaseToken:
 			case row.WithdrawnAt != nil:
 				states[i] = withdrawn
 			default:
@@ -227,7 +227,7 @@ func (w *writer) write() error {
 	if len(w.changes) == 0 {
 		return nil
 	}
-	err := execJSON(w.tx, `UPDATE webhook_deliveries d SET status = v.status, attempt_count = v.attempt_count, worker_lost_count = v.worker_lost_count,
+	err := w.tx.ExecRows(`UPDATE webhook_deliveries d SET status = v.status, attempt_count = v.attempt_count, worker_lost_count = v.worker_lost_count,
 			next_attempt_at = v.next_attempt_at, payload = CASE WHEN v.drop_payload THEN NULL ELSE d.payload END, payload_expires_at = v.payload_expires_at,
 			payload_scrubbed_at = v.payload_scrubbed_at, payload_retention_reason = v.payload_retention_reason, last_attempt_at = v.last_attempt_at,
 			last_status_code = v.last_status_code, last_error_kind = v.last_error_kind, last_duration_ms = v.last_duration_ms, lease_token = NULL, lease_expires_at = NULL,
@@ -253,7 +253,7 @@ func (w *writer) insertAttempts() error {
 	if len(w.attempts) == 0 {
 		return nil
 	}
-	err := execJSON(w.tx, `INSERT INTO webhook_delivery_attempts (id, organization_id, webhook_delivery_id, run, number, counted, status, trigger, started_at, duration_ms,
+	err := w.tx.ExecRows(`INSERT INTO webhook_delivery_attempts (id, organization_id, webhook_delivery_id, run, number, counted, status, trigger, started_at, duration_ms,
 			status_code, error_kind, dns_ms, connect_ms, tls_ms, first_byte_ms, remote_address, worker, response_headers, response_body, response_body_truncated, created_at)
 		SELECT v.id, v.organization_id, v.webhook_delivery_id, v.run, v.number, v.counted, v.status, v.trigger, v.started_at, v.duration_ms,
 			v.status_code, v.error_kind, v.dns_ms, v.connect_ms, v.tls_ms, v.first_byte_ms, v.remote_address, v.worker, v.response_headers, v.response_body, v.response_body_truncated, v.created_at

@@ -48,7 +48,7 @@ func (s *Service) RetryIn(tx *postgres.Tx, actor access.Actor, delivery id.Deliv
 	if err != nil {
 		return Delivery{}, err
 	}
-	s.ring(tx, []Due{dueOf(d, tx.Now)})
+	s.ring(tx, []Due{dueOf(d)})
 	target := audit.Target{Type: "webhook_delivery", ID: d.ID.String()}
 	return d, audit.Record(tx, actor, "webhook_delivery.retried", target, audit.Metadata{"run": d.Run})
 }
@@ -83,7 +83,7 @@ func (s *Service) ReplayIn(tx *postgres.Tx, actor access.Actor, ev id.Event) (ev
 		d, err := s.requeue(tx, row, Replay)
 		switch {
 		case err == nil:
-			due = append(due, dueOf(d, tx.Now))
+			due = append(due, dueOf(d))
 		case errors.Is(err, ErrPayloadGone):
 			gone++
 		case !isRefusal(err):
@@ -107,8 +107,8 @@ func isRefusal(err error) bool {
 	return expected
 }
 
-func dueOf(d Delivery, at time.Time) Due {
-	return Due{DeliveryID: d.ID, EndpointID: d.WebhookEndpointID, Fresh: false, At: at}
+func dueOf(d Delivery) Due {
+	return Due{DeliveryID: d.ID, EndpointID: d.WebhookEndpointID}
 }
 
 // lockForRequeue locks the organization's deliveries that match the condition, in ascending id order, and holds their

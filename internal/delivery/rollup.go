@@ -101,7 +101,7 @@ func (t tallies) write(tx *postgres.Tx, slot int) error {
 			slices.Compare(a.WebhookEndpointID[:], b.WebhookEndpointID[:]), a.Hour.Compare(b.Hour),
 			cmp.Compare(a.ErrorKind, b.ErrorKind), cmp.Compare(a.StatusCode, b.StatusCode))
 	})
-	return execJSON(tx, `INSERT INTO delivery_rollups AS r (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
+	return tx.ExecRows(`INSERT INTO delivery_rollups AS r (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
 		SELECT v.organization_id, v.webhook_endpoint_id, v.hour, v.error_kind, v.status_code, v.slot, v.attempts, v.first_attempts, v.succeeded, v.failed, v.latency
 		FROM json_to_recordset($1::json) AS v(organization_id uuid, webhook_endpoint_id uuid, hour timestamptz, error_kind text, status_code smallint, slot smallint,
 			attempts integer, first_attempts integer, succeeded integer, failed integer, latency integer[])

@@ -20,14 +20,18 @@ type Sent struct {
 	ErrorKind ErrorKind
 }
 
-// Deliver claims the delivery, sends it and records the result: one attempt at most. It returns an error only for a
-// fault of ours that another try may not meet; a delivery that cannot be claimed, and any answer of the receiver, is not
-// an error.
+// Deliver claims the delivery if it is due, and sends it. A delivery that cannot be claimed is not an error.
 func (s *Service) Deliver(ctx context.Context, delivery id.Delivery) (Sent, error) {
-	c, err := s.claims.do(ctx, delivery)
+	c, err := s.claims.Do(ctx, delivery)
 	if err != nil || c == nil {
 		return Sent{}, err
 	}
+	return s.Send(ctx, c)
+}
+
+// Send sends what was claimed and records the result: one attempt at most. It returns an error only for a fault of ours that
+// another try may not meet; any answer of the receiver is not an error.
+func (s *Service) Send(ctx context.Context, c *Claim) (Sent, error) {
 	// From here the row is ours until the lease ends. A worker that is told to stop still finishes what it began.
 	ctx = context.WithoutCancel(ctx)
 	r, send, err := s.prepare(ctx, c)
@@ -40,14 +44,14 @@ func (s *Service) Deliver(ctx context.Context, delivery id.Delivery) (Sent, erro
 
 // report is the result of one claim on its way into the database.
 type report struct {
-	claim   *claim
+	claim   *Claim
 	outcome outcome
 	// attempt is the row to write; its counting and numbering are decided with the row locked.
 	attempt Attempt
 }
 
 // prepare checks the claim, sends and returns the report to record; false means there is nothing to record.
-func (s *Service) prepare(ctx context.Context, c *claim) (report, bool, error) {
+func (s *Service) prepare(ctx context.Context, c *Claim) (report, bool, error) {
 	v, err := s.recheck(ctx, c)
 	if err != nil {
 		return report{}, false, err
@@ -90,7 +94,7 @@ func (s *Service) prepare(ctx context.Context, c *claim) (report, bool, error) {
 	return s.newReport(c, result), true, nil
 }
 
-func (s *Service) newReport(c *claim, res egress.Result) report {
+func (s *Service) newReport(c *Claim, res egress.Result) report {
 	kind := ErrorKind(res.ErrorKind)
 	a := Attempt{
 		ID: id.Attempt{UUID: id.NewUUID(res.StartedAt)}, OrganizationID: c.OrganizationID, WebhookDeliveryID: c.ID,

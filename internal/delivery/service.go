@@ -2,12 +2,9 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
-	"time"
 
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/id"
@@ -28,14 +25,12 @@ type Sender interface {
 	Post(ctx context.Context, req egress.Request) egress.Result
 }
 
-// Due names a delivery that waits for a worker.
+// Due names a delivery that waits for a worker, or, without DeliveryID, an endpoint that has deliveries waiting.
 type Due struct {
 	DeliveryID id.Delivery
 	EndpointID id.Endpoint
 	// Fresh is set before the first attempt.
 	Fresh bool
-	// At is when the row was marked as rung; it tells one ring from the next.
-	At time.Time
 }
 
 // Config is what a Service needs.
@@ -61,9 +56,10 @@ type Service struct {
 	// Settler is set once the verification room exists.
 	Settler Settler
 
-	slot    int
-	claims  *group[id.Delivery, *claim]
-	results *group[report, recordState]
+	slot      int
+	claims    *postgres.Group[id.Delivery, *Claim]
+	dueClaims *postgres.Group[wanted, []*Claim]
+	results   *postgres.Group[report, recordState]
 }
 
 // groupSize is the most claims or results in one statement.
@@ -77,8 +73,9 @@ func New(c Config) *Service {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(c.Worker))
 	s := &Service{Config: c, slot: int(h.Sum32() % rollupSlots)}
-	s.claims = &group[id.Delivery, *claim]{max: groupSize, flush: s.claimBatch}
-	s.results = &group[report, recordState]{max: groupSize, flush: s.recordBatch}
+	s.claims = postgres.NewGroup(groupSize, s.claimBatch)
+	s.dueClaims = postgres.NewGroup(groupSize, s.claimDueBatch)
+	s.results = postgres.NewGroup(groupSize, s.recordBatch)
 	return s
 }
 
@@ -92,12 +89,3 @@ func (s *Service) ring(tx *postgres.Tx, due []Due) {
 
 // randomSlot is the roll-up slot of operations outside the worker's result batches.
 func randomSlot() int { return rand.IntN(rollupSlots) } //nolint:gosec // spreads load, guards nothing
-
-// execJSON runs a statement over rows handed in as one JSON parameter, so that its text never varies with their number.
-func execJSON(tx *postgres.Tx, statement string, rows any) error {
-	b, err := json.Marshal(rows)
-	if err != nil {
-		return fmt.Errorf("encode rows: %w", err)
-	}
-	return tx.Exec(statement, string(b)).Error
-}

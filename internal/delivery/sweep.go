@@ -3,47 +3,74 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 )
 
-// TakeDue returns deliveries that are due and have not been rung for lately, and marks them as rung. Each endpoint gives
-// at most perEndpoint of them, so that one endpoint's flood cannot hide another's rows; the endpoints in except give none.
-// Safe in many processes at once.
-func (s *Service) TakeDue(ctx context.Context, limit, perEndpoint int, except []id.Endpoint) ([]Due, error) {
+// DueEndpoints returns up to limit endpoints, apart from those in except, that have deliveries which are due and for which nobody
+// has been rung lately. It changes nothing.
+func (s *Service) DueEndpoints(ctx context.Context, limit int, except []id.Endpoint) ([]id.Endpoint, error) {
+	return s.dueEndpoints(ctx, limit, except, RingWindow)
+}
+
+func (s *Service) dueEndpoints(ctx context.Context, limit int, except []id.Endpoint, trust time.Duration) ([]id.Endpoint, error) {
 	tx := s.DB.Reader(ctx)
 	skip := make([]uuid.UUID, len(except))
 	for i, e := range except {
 		skip[i] = e.UUID
 	}
-	var rows []struct {
-		ID           id.Delivery
-		EndpointID   id.Endpoint
-		AttemptCount int
-		Run          int
-	}
-	err := tx.Raw(`WITH due AS (
-			SELECT picked.id FROM webhook_endpoints e CROSS JOIN LATERAL (
-				SELECT d.id, d.next_attempt_at FROM webhook_deliveries d
-				WHERE d.webhook_endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= $1 AND (d.rung_at IS NULL OR d.rung_at <= $2)
-				ORDER BY d.next_attempt_at LIMIT $3 FOR UPDATE OF d SKIP LOCKED
-			) picked
-			WHERE e.enabled AND e.deleted_at IS NULL AND e.id <> ALL($5::uuid[]) LIMIT $4
-		)
-		UPDATE webhook_deliveries d SET rung_at = $1 FROM due WHERE d.id = due.id
-		RETURNING d.id, d.webhook_endpoint_id AS endpoint_id, d.attempt_count, d.run`, tx.Now, tx.Now.Add(-RingWindow), perEndpoint, limit, skip).Scan(&rows).Error
+	var rows []struct{ ID id.Endpoint }
+	err := tx.Raw(`SELECT e.id FROM webhook_endpoints e
+		WHERE e.enabled AND e.deleted_at IS NULL AND e.id <> ALL($4::uuid[]) AND EXISTS (
+			SELECT FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND `+claimable+` AND (d.rung_at IS NULL OR d.rung_at <= $2)
+		) LIMIT $3`, tx.Now, tx.Now.Add(-trust), limit, skip).Scan(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("take due deliveries: %w", err)
+		return nil, fmt.Errorf("find endpoints with due deliveries: %w", err)
 	}
-	due := make([]Due, len(rows))
+	due := make([]id.Endpoint, len(rows))
 	for i, row := range rows {
-		due[i] = Due{DeliveryID: row.ID, EndpointID: row.EndpointID, Fresh: row.Run == 1 && row.AttemptCount == 0, At: tx.Now}
+		due[i] = row.ID
 	}
 	return due, nil
+}
+
+// DeliverDue makes one attempt of every delivery that is due, up to parallel at once for each endpoint, and returns how many
+// there were. It is for processes without a queue.
+func (s *Service) DeliverDue(ctx context.Context, parallel int) (int, error) {
+	endpoints, err := s.dueEndpoints(ctx, math.MaxInt32, nil, 0)
+	if err != nil {
+		return 0, err
+	}
+	sent := 0
+	for _, e := range endpoints {
+		for {
+			claims, err := s.Claim(ctx, e, parallel)
+			if err != nil {
+				return sent, err
+			}
+			var all errgroup.Group
+			for _, c := range claims {
+				all.Go(func() error {
+					_, err := s.Send(ctx, c)
+					return err
+				})
+			}
+			sent += len(claims)
+			if err := all.Wait(); err != nil || len(claims) < parallel {
+				if err != nil {
+					return sent, err
+				}
+				break
+			}
+		}
+	}
+	return sent, nil
 }
 
 // SweepLeases takes up to limit deliveries back from workers whose lease ran out (contract section 7.6) and returns how
@@ -87,7 +114,7 @@ func (s *Service) SweepLeases(ctx context.Context, limit int) (int, error) {
 			}
 			o := outcome{kind: WorkerLost, startedAt: claimedAt, endedAt: tx.Now}
 			if row.Row.WithdrawnAt != nil {
-				c := &claim{ID: row.Row.ID, OrganizationID: row.Row.OrganizationID, EventID: row.EventID, LeaseToken: row.Row.LeaseToken}
+				c := &Claim{ID: row.Row.ID, OrganizationID: row.Row.OrganizationID, EventID: row.EventID, LeaseToken: row.Row.LeaseToken}
 				marked = append(marked, report{claim: c, outcome: o, attempt: a})
 				continue
 			}

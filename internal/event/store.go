@@ -18,12 +18,34 @@ import (
 // ErrNotFound reports an event that is absent or another organization's.
 var ErrNotFound = fault.Missing("event")
 
-// Insert adds the event. The unique indexes refuse a second original for a session and a second replacement for an event.
-func Insert(tx *postgres.Tx, e Event) error {
-	if err := tx.Create(&e).Error; err != nil {
-		return fmt.Errorf("insert event: %w", err)
+// Insert adds the events. The unique indexes refuse a second original for a session and a second replacement for an event.
+func Insert(tx *postgres.Tx, events ...Event) error {
+	rows := make([]row, len(events))
+	for i, e := range events {
+		rows[i] = row{ID: e.ID.UUID, OrganizationID: e.OrganizationID.UUID, Type: e.Type, TriggerType: e.TriggerType, TriggerID: e.TriggerID, Routing: e.Routing, CreatedAt: e.CreatedAt}
+		if e.ReplacesEventID != nil {
+			rows[i].ReplacesEventID = &e.ReplacesEventID.UUID
+		}
+	}
+	err := tx.ExecRows(`INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, replaces_event_id, routing, created_at)
+		SELECT id, organization_id, type, trigger_type, trigger_id, replaces_event_id, COALESCE(routing, '[]'), created_at
+		FROM json_to_recordset($1::json) AS v(id uuid, organization_id uuid, type text, trigger_type text, trigger_id uuid, replaces_event_id uuid, routing jsonb, created_at timestamptz)`, rows)
+	if err != nil {
+		return fmt.Errorf("insert events: %w", err)
 	}
 	return nil
+}
+
+// row is an event with native ids.
+type row struct {
+	ID              uuid.UUID   `json:"id"`
+	OrganizationID  uuid.UUID   `json:"organization_id"`
+	Type            Type        `json:"type"`
+	TriggerType     TriggerType `json:"trigger_type"`
+	TriggerID       uuid.UUID   `json:"trigger_id"`
+	ReplacesEventID *uuid.UUID  `json:"replaces_event_id"`
+	Routing         Routing     `json:"routing"`
+	CreatedAt       time.Time   `json:"created_at"`
 }
 
 // SetRouting replaces the routing record, when a withdrawal is settled.

@@ -29,6 +29,8 @@ func Lanes() []string { return []string{LaneFresh, LaneRetry, LaneSlow} }
 
 const (
 	taskType = "deliver"
+	// taskSize is how many deliveries one task names at most. A task names one unless rings came while Redis was busy.
+	taskSize = 64
 	// highWater is how many tasks may wait in Redis; beyond it nobody rings, and the feeder catches up later.
 	highWater = 5_000
 	// bellBuffer is how many rings wait in memory for Redis; beyond it they are dropped, which costs RingWindow at most.
@@ -61,15 +63,14 @@ type Bell struct {
 type ring struct {
 	due  delivery.Due
 	lane string
+	// id keeps a second task of the same id away while the first one waits or is served; empty keeps none away.
+	id string
 }
 
 // NewBell returns a bell on the Redis client, which stays the caller's. Close ends it.
 func NewBell(client redis.UniversalClient, now func() time.Time, log *slog.Logger) *Bell {
 	b := &Bell{redis: client, client: asynq.NewClientFromRedisClient(client), log: log, now: now, rings: make(chan ring, bellBuffer), lane: laneOf}
-	const ringers = 4
-	for range ringers {
-		b.done.Go(b.run)
-	}
+	b.done.Go(b.run)
 	return b
 }
 
@@ -89,33 +90,63 @@ func laneOf(due delivery.Due) string {
 // Ring wakes the workers for the deliveries.
 func (b *Bell) Ring(due []delivery.Due) {
 	for _, d := range due {
-		b.ringIn(d, b.lane(d))
+		b.ring(ring{due: d, lane: b.lane(d)})
 	}
 }
 
-func (b *Bell) ringIn(due delivery.Due, lane string) {
+func (b *Bell) ring(r ring) {
 	select {
-	case b.rings <- ring{due, lane}:
+	case b.rings <- r:
 	default: // the feeder will find it
 	}
 }
 
+// run sends one ring at once when it is alone; those that come meanwhile go together.
 func (b *Bell) run() {
-	for r := range b.rings {
+	for first := range b.rings {
+		together := map[string][]ring{first.lane: {first}}
+	collect:
+		for range taskSize - 1 {
+			select {
+			case r, ok := <-b.rings:
+				if !ok {
+					break collect
+				}
+				together[r.lane] = append(together[r.lane], r)
+			default:
+				break collect
+			}
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		err := b.enqueue(ctx, r)
+		for lane, rings := range together {
+			b.report(b.send(ctx, lane, rings))
+		}
 		cancel()
-		b.report(err)
 	}
 }
 
-func (b *Bell) enqueue(ctx context.Context, r ring) error {
+// send makes one task of the rings, and one of its own for each that has an id.
+func (b *Bell) send(ctx context.Context, lane string, rings []ring) error {
 	if depth, err := b.Depth(ctx); err != nil || depth >= highWater {
 		return err
 	}
-	_, err := b.client.EnqueueContext(ctx, asynq.NewTask(taskType, payloadOf(r.due)),
-		asynq.Queue(r.lane), asynq.TaskID(fmt.Sprintf("%s:%d", r.due.DeliveryID, r.due.At.UnixMicro())),
-		asynq.MaxRetry(noArchive), asynq.Timeout(taskTimeout))
+	var joined []delivery.Due
+	for _, r := range rings {
+		if r.id == "" {
+			joined = append(joined, r.due)
+		} else if err := b.enqueue(ctx, lane, payloadOf([]delivery.Due{r.due}), asynq.TaskID(r.id)); err != nil {
+			return err
+		}
+	}
+	if len(joined) == 0 {
+		return nil
+	}
+	return b.enqueue(ctx, lane, payloadOf(joined))
+}
+
+func (b *Bell) enqueue(ctx context.Context, lane string, payload []byte, options ...asynq.Option) error {
+	options = append(options, asynq.Queue(lane), asynq.MaxRetry(noArchive), asynq.Timeout(taskTimeout))
+	_, err := b.client.EnqueueContext(ctx, asynq.NewTask(taskType, payload), options...)
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("ring: %w", err)
 	}
@@ -155,20 +186,34 @@ func (b *Bell) Depth(ctx context.Context) (int64, error) {
 	return depth, nil
 }
 
-// A payload is "<delivery> <endpoint>": ids only, since asynq shows and copies payloads freely.
-func payloadOf(due delivery.Due) []byte {
-	return []byte(due.DeliveryID.String() + " " + due.EndpointID.String())
+// A payload has a line "<endpoint> <delivery>" for each delivery, or "<endpoint>" for whatever is due there: ids only, since asynq
+// shows and copies payloads freely.
+func payloadOf(dues []delivery.Due) []byte {
+	lines := make([]string, len(dues))
+	for i, due := range dues {
+		lines[i] = due.EndpointID.String()
+		if due.DeliveryID != (id.Delivery{}) {
+			lines[i] += " " + due.DeliveryID.String()
+		}
+	}
+	return []byte(strings.Join(lines, "\n"))
 }
 
-func parsePayload(b []byte) (delivery.Due, error) {
-	deliveryText, endpointText, _ := strings.Cut(string(b), " ")
-	d, err := id.Parse[id.DeliveryKind](deliveryText)
-	if err != nil {
-		return delivery.Due{}, fmt.Errorf("task payload: %w", err)
+func parsePayload(b []byte) ([]delivery.Due, error) {
+	var dues []delivery.Due
+	for line := range strings.SplitSeq(string(b), "\n") {
+		endpoint, one, found := strings.Cut(line, " ")
+		e, err := id.Parse[id.EndpointKind](endpoint)
+		if err != nil {
+			return nil, fmt.Errorf("task payload: %w", err)
+		}
+		due := delivery.Due{EndpointID: e}
+		if found {
+			if due.DeliveryID, err = id.Parse[id.DeliveryKind](one); err != nil {
+				return nil, fmt.Errorf("task payload: %w", err)
+			}
+		}
+		dues = append(dues, due)
 	}
-	e, err := id.Parse[id.EndpointKind](endpointText)
-	if err != nil {
-		return delivery.Due{}, fmt.Errorf("task payload: %w", err)
-	}
-	return delivery.Due{DeliveryID: d, EndpointID: e}, nil
+	return dues, nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
@@ -19,27 +20,27 @@ import (
 
 func TestPayload_RoundTrip(t *testing.T) {
 	t.Parallel()
-	due := newDue(newEndpoint())
-	got, err := parsePayload(payloadOf(due))
-	if err != nil || got != due {
-		t.Errorf("got %v, %v, want %v", got, err, due)
+	dues := []delivery.Due{newDue(newEndpoint()), {EndpointID: newEndpoint()}, newDue(newEndpoint())}
+	got, err := parsePayload(payloadOf(dues))
+	if diff := cmp.Diff(dues, got); diff != "" || err != nil {
+		t.Error(diff, err)
 	}
 }
 
 func FuzzParsePayload(f *testing.F) {
-	good := string(payloadOf(newDue(newEndpoint())))
-	for _, seed := range []string{"", " ", good, good + " ", strings.ToUpper(good), strings.Replace(good, " ", "  ", 1), good[:20], "whd_ whe_", "{}"} {
+	good := string(payloadOf([]delivery.Due{newDue(newEndpoint())}))
+	for _, seed := range []string{"", " ", good, good + " ", strings.ToUpper(good), strings.Replace(good, " ", "  ", 1), good[:20], good[:30], good + "\n" + good, good + "\n", "whe_ whd_", "{}"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		due, err := parsePayload(payload)
+		dues, err := parsePayload(payload)
 		if err != nil {
-			if due != (delivery.Due{}) {
-				t.Errorf("%q gave both %v and %v", payload, due, err)
+			if dues != nil {
+				t.Errorf("%q gave both %v and %v", payload, dues, err)
 			}
 			return
 		}
-		if got := payloadOf(due); string(got) != string(payload) {
+		if got := payloadOf(dues); string(got) != string(payload) {
 			t.Errorf("%q was read as %q", payload, got)
 		}
 	})
@@ -130,9 +131,8 @@ func TestBell_SlowEndpointsHaveALaneOfTheirOwn(t *testing.T) {
 	bell := NewBell(client, time.Now, slog.New(slog.DiscardHandler))
 	w := NewWorker(Config{Redis: client, Bell: bell, Concurrency: 8})
 	slow := newEndpoint()
-	tried := newDue(slow)
-	w.gate.enter(tried)
-	w.gate.leave(tried, delivery.Sent{Claimed: true, Duration: time.Minute})
+	w.gate.enter(slow)
+	w.gate.leave(slow, delivery.Sent{Claimed: true, Duration: time.Minute})
 	fresh, again := newDue(newEndpoint()), newDue(newEndpoint())
 	fresh.Fresh = true
 	bell.Ring([]delivery.Due{newDue(slow), fresh, again})
@@ -141,5 +141,28 @@ func TestBell_SlowEndpointsHaveALaneOfTheirOwn(t *testing.T) {
 		if n := client.LLen(t.Context(), "asynq:{"+lane+"}:pending").Val(); n != 1 {
 			t.Errorf("%d tasks in lane %s, want 1", n, lane)
 		}
+	}
+}
+
+func TestBell_RingsThatComeWhileRedisIsBusyShareATask(t *testing.T) {
+	t.Parallel()
+	client := redisClient(t, devtest.Redis(t))
+	bell := &Bell{redis: client, client: asynq.NewClientFromRedisClient(client), log: slog.New(slog.DiscardHandler), now: time.Now, rings: make(chan ring, bellBuffer), lane: laneOf}
+	const n = 2*taskSize + 1
+	e := newEndpoint()
+	for range n {
+		bell.Ring([]delivery.Due{{DeliveryID: newDue(e).DeliveryID, EndpointID: e, Fresh: true}})
+	}
+	// Each worker's feeder finds the same endpoint.
+	for range 3 {
+		bell.ring(ring{due: delivery.Due{EndpointID: e}, lane: LaneRetry, id: "the same second"})
+	}
+	bell.done.Go(bell.run)
+	bell.Close()
+	if got := client.LLen(t.Context(), "asynq:{fresh}:pending").Val(); got != 3 {
+		t.Errorf("%d deliveries made %d tasks, want 3", n, got)
+	}
+	if got := client.LLen(t.Context(), "asynq:{retry}:pending").Val(); got != 1 {
+		t.Errorf("%d tasks for an endpoint in one second, want 1", got)
 	}
 }

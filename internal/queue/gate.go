@@ -1,7 +1,7 @@
 package queue
 
 import (
-	"slices"
+	"context"
 	"sync"
 	"time"
 
@@ -10,17 +10,13 @@ import (
 )
 
 const (
-	// maxWaiting is how many rings a full endpoint keeps in memory. More are forgotten, and cost RingWindow each.
-	maxWaiting = 4_096
-	// enoughWaiting is where the feeder stops to bring more, so that rows of a hanging endpoint are not rung in vain.
-	enoughWaiting = 256
 	// slowAfter makes an endpoint slow, quickBelow quick again. Between the two it stays what it is.
 	slowAfter  = 3 * time.Second
 	quickBelow = time.Second
 )
 
-// gate bounds how many requests to one endpoint are in flight in this worker, and knows which endpoints are slow. A ring
-// for a full endpoint waits here, not in a handler, so that it takes nothing from the others.
+// gate bounds how many requests to one endpoint are in flight in this worker, and knows which endpoints are slow. Who finds an
+// endpoint full goes away: whoever leaves next sees to it that the endpoint is drained.
 type gate struct {
 	limit int
 
@@ -29,10 +25,12 @@ type gate struct {
 }
 
 type door struct {
-	inside  map[id.Delivery]bool // in flight
-	slow    bool
-	waiting []delivery.Due
-	waits   map[id.Delivery]bool // those of waiting
+	inside   int  // in flight
+	slow     bool // answers slowly or not at all
+	missed   bool // a ring found the endpoint full
+	asked    bool // a drain was rung for and has not begun
+	draining bool
+	room     chan struct{} // tells the drain that there is room again
 }
 
 func newGate(limit int) *gate {
@@ -42,42 +40,30 @@ func newGate(limit int) *gate {
 func (g *gate) door(e id.Endpoint) *door {
 	d := g.endpoints[e]
 	if d == nil {
-		d = &door{inside: map[id.Delivery]bool{}, waits: map[id.Delivery]bool{}}
+		d = &door{room: make(chan struct{}, 1)}
 		g.endpoints[e] = d
 	}
 	return d
 }
 
-// enter reports whether the delivery may be sent now. Otherwise it waits for a leave, or, if too many wait already or it
-// is here twice, is forgotten: the feeder brings it again. One that waits is let in like any other when there is room:
-// the ring that was to call it may be lost, or served by another worker.
-func (g *gate) enter(due delivery.Due) bool {
+// enter reports whether one more request may be sent now.
+func (g *gate) enter(e id.Endpoint) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	d := g.door(due.EndpointID)
-	switch {
-	case d.inside[due.DeliveryID]:
+	d := g.door(e)
+	if d.inside >= g.limit {
+		d.missed = true
 		return false
-	case len(d.inside) < g.limit:
-		if d.waits[due.DeliveryID] {
-			delete(d.waits, due.DeliveryID)
-			d.waiting = slices.DeleteFunc(d.waiting, func(w delivery.Due) bool { return w.DeliveryID == due.DeliveryID })
-		}
-		d.inside[due.DeliveryID] = true
-		return true
-	case !d.waits[due.DeliveryID] && len(d.waiting) < maxWaiting:
-		d.waits[due.DeliveryID] = true
-		d.waiting = append(d.waiting, due)
 	}
-	return false
+	d.inside++
+	return true
 }
 
-// leave notes how the attempt went and returns the ring that may go next, if one waits.
-func (g *gate) leave(due delivery.Due, sent delivery.Sent) (delivery.Due, bool) {
+// leave notes how a request went. It reports whether a drain of the endpoint must be rung for.
+func (g *gate) leave(e id.Endpoint, sent delivery.Sent) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	d := g.door(due.EndpointID)
-	delete(d.inside, due.DeliveryID)
+	d := g.door(e)
 	if sent.Claimed {
 		switch {
 		case sent.Duration >= slowAfter:
@@ -86,35 +72,89 @@ func (g *gate) leave(due delivery.Due, sent delivery.Sent) (delivery.Due, bool) 
 			d.slow = false
 		}
 	}
-	if len(d.waiting) > 0 {
-		return d.call(), true
-	}
-	if len(d.inside) == 0 && !d.slow {
-		delete(g.endpoints, due.EndpointID)
-	}
-	return delivery.Due{}, false
+	g.vacate(d, 1)
+	return g.settle(e, d)
 }
 
-// call takes the ring that waited longest.
-func (d *door) call() delivery.Due {
-	next := d.waiting[0]
-	d.waiting = d.waiting[1:]
-	delete(d.waits, next.DeliveryID)
-	return next
-}
-
-// stranded takes the rings that wait although there is room: what leave called went through Redis, where it may have been
-// lost or served by another worker, and nobody is left inside to call the next.
-func (g *gate) stranded() []delivery.Due {
+// beginDrain reports whether the caller may drain the endpoint: one drain at a time does.
+func (g *gate) beginDrain(e id.Endpoint) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var called []delivery.Due
-	for _, d := range g.endpoints {
-		for room := g.limit - len(d.inside); room > 0 && len(d.waiting) > 0; room-- {
-			called = append(called, d.call())
+	d := g.door(e)
+	d.asked = false
+	if d.draining {
+		return false
+	}
+	d.draining, d.missed = true, false
+	return true
+}
+
+// endDrain reports whether another drain must be rung for.
+func (g *gate) endDrain(e id.Endpoint) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := g.door(e)
+	d.draining = false
+	return g.settle(e, d)
+}
+
+// reserve waits for room and takes all of it; 0 when ctx ended first. Each place ends with leave or giveBack.
+func (g *gate) reserve(ctx context.Context, e id.Endpoint) int {
+	for {
+		g.mu.Lock()
+		d := g.door(e)
+		n := g.limit - d.inside
+		if n > 0 {
+			d.inside += n
+		}
+		g.mu.Unlock()
+		if n > 0 {
+			return n
+		}
+		select {
+		case <-d.room:
+		case <-ctx.Done():
+			return 0
 		}
 	}
-	return called
+}
+
+// giveBack returns places that were reserved and not needed.
+func (g *gate) giveBack(e id.Endpoint, n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.vacate(g.door(e), n)
+}
+
+func (g *gate) vacate(d *door, n int) {
+	d.inside -= n
+	select {
+	case d.room <- struct{}{}:
+	default:
+	}
+}
+
+// settle asks for a drain if a ring was missed and nobody drains, and forgets an endpoint of which there is nothing to remember.
+func (g *gate) settle(e id.Endpoint, d *door) (ring bool) {
+	if d.missed && !d.draining {
+		d.missed = false
+		ring = !d.asked
+		d.asked = true
+	}
+	if *d == (door{room: d.room}) {
+		delete(g.endpoints, e)
+	}
+	return ring
+}
+
+// ask reports whether a drain of the endpoint must be rung for, and is not under way already.
+func (g *gate) ask(e id.Endpoint) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := g.door(e)
+	ring := !d.asked && !d.draining
+	d.asked = d.asked || ring
+	return ring
 }
 
 // isSlow reports whether the endpoint belongs into the slow lane.
@@ -125,15 +165,15 @@ func (g *gate) isSlow(e id.Endpoint) bool {
 	return d != nil && d.slow
 }
 
-// full returns the endpoints that have rings enough.
-func (g *gate) full() []id.Endpoint {
+// drained returns the endpoints that are being drained.
+func (g *gate) drained() []id.Endpoint {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var full []id.Endpoint
+	var drained []id.Endpoint
 	for e, d := range g.endpoints {
-		if len(d.waiting) >= enoughWaiting {
-			full = append(full, e)
+		if d.draining {
+			drained = append(drained, e)
 		}
 	}
-	return full
+	return drained
 }

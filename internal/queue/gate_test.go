@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,89 +20,78 @@ func newEndpoint() id.Endpoint { return id.Endpoint{UUID: id.NewUUID(time.Now())
 
 var sentQuickly = delivery.Sent{Claimed: true, Duration: time.Millisecond}
 
-func TestGate_AnEndpointGetsItsLimitAndTheRestWaitInOrder(t *testing.T) {
+func TestGate_AnEndpointGetsItsLimit(t *testing.T) {
 	t.Parallel()
 	g, e, other := newGate(2), newEndpoint(), newEndpoint()
-	a, b, c, d := newDue(e), newDue(e), newDue(e), newDue(e)
-	if !g.enter(a) || !g.enter(b) || g.enter(c) || g.enter(d) {
-		t.Fatal("want two inside and two waiting")
+	if !g.enter(e) || !g.enter(e) || g.enter(e) {
+		t.Fatal("want two inside and no more")
 	}
-	if !g.enter(newDue(other)) {
+	if !g.enter(other) {
 		t.Error("a full endpoint closed the door of another")
 	}
-	if next, ok := g.leave(a, sentQuickly); !ok || next != c {
-		t.Errorf("called %v, want the one that waited longest", next)
+	if g.leave(other, sentQuickly) {
+		t.Error("a drain is asked for although nobody was turned away")
 	}
-	if !g.enter(c) {
-		t.Error("who was called may not enter")
+	if !g.leave(e, sentQuickly) {
+		t.Error("somebody was turned away, and nobody is asked to see to it")
 	}
-	if next, ok := g.leave(b, sentQuickly); !ok || next != d {
-		t.Errorf("called %v, want the last one", next)
-	}
-	if next, ok := g.leave(c, sentQuickly); ok {
-		t.Errorf("called %v although nobody waits", next)
+	if g.leave(e, sentQuickly) {
+		t.Error("asked twice")
 	}
 }
 
-func TestGate_ADeliveryIsInFlightOnceOnly(t *testing.T) {
-	t.Parallel()
-	g, e := newGate(2), newEndpoint()
-	a, b, c := newDue(e), newDue(e), newDue(e)
-	if !g.enter(a) || g.enter(a) {
-		t.Error("one delivery entered twice")
-	}
-	g.enter(b)
-	for range 2 {
-		if g.enter(c) {
-			t.Error("the endpoint is full")
-		}
-	}
-	g.leave(a, sentQuickly)
-	if next, ok := g.leave(b, sentQuickly); ok {
-		t.Errorf("%v was called, which had waited twice", next)
-	}
-}
-
-// The ring that calls a waiting delivery goes through Redis: it may be lost, or served by another worker. The others that
-// wait must not depend on it.
-func TestGate_WaitingDeliveriesAreNotShutOutWhenACallIsLost(t *testing.T) {
+func TestGate_WhoIsTurnedAwayDuringADrainIsLeftToIt(t *testing.T) {
 	t.Parallel()
 	g, e := newGate(1), newEndpoint()
-	a, b, c, d := newDue(e), newDue(e), newDue(e), newDue(e)
-	g.enter(a)
-	g.enter(b)
-	g.enter(c)
-	g.enter(d)
-	if next, ok := g.leave(a, sentQuickly); !ok || next != b {
-		t.Fatalf("called %v", next)
+	if !g.beginDrain(e) || g.beginDrain(e) {
+		t.Fatal("want one drain at a time")
 	}
-	// b's ring never arrives; the feeder rings for c.
-	if !g.enter(c) {
-		t.Fatal("a delivery that waits is refused although nobody is inside")
+	if diff := cmp.Diff([]id.Endpoint{e}, g.drained()); diff != "" {
+		t.Error(diff)
 	}
-	if next, ok := g.leave(c, sentQuickly); !ok || next != d {
-		t.Errorf("called %v, want the one that waits still", next)
+	if n := g.reserve(t.Context(), e); n != 1 {
+		t.Fatalf("reserved %d places, want all there is", n)
+	}
+	if g.enter(e) {
+		t.Error("the endpoint is full")
+	}
+	if g.leave(e, sentQuickly) {
+		t.Error("a drain is asked for while one is under way")
+	}
+	if !g.endDrain(e) {
+		t.Error("the drain may have looked before the ring came, so another is needed")
+	}
+	if !g.beginDrain(e) || g.endDrain(e) {
+		t.Error("want one more drain, and no third")
 	}
 }
 
-func TestGate_WhoWaitsThoughThereIsRoomIsCalledAgain(t *testing.T) {
+func TestGate_ADrainWaitsForRoomAndGivesBackWhatItDoesNotNeed(t *testing.T) {
 	t.Parallel()
-	g, e := newGate(2), newEndpoint()
-	dues := []delivery.Due{newDue(e), newDue(e), newDue(e), newDue(e), newDue(e), newDue(e)}
-	for _, due := range dues {
-		g.enter(due)
-	}
-	if got := g.stranded(); len(got) != 0 {
-		t.Errorf("called %v although the endpoint is full", got)
-	}
-	g.leave(dues[0], sentQuickly) // calls dues[2], whose ring another worker serves
-	if diff := cmp.Diff(dues[3:4], g.stranded()); diff != "" {
-		t.Error(diff)
-	}
-	g.leave(dues[1], sentQuickly)
-	if diff := cmp.Diff(dues[5:], g.stranded()); diff != "" {
-		t.Error(diff)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		g, e := newGate(3), newEndpoint()
+		g.enter(e)
+		if n := g.reserve(t.Context(), e); n != 2 {
+			t.Fatalf("reserved %d of 2 places", n)
+		}
+		got := make(chan int, 1)
+		go func() { got <- g.reserve(t.Context(), e) }()
+		synctest.Wait()
+		select {
+		case n := <-got:
+			t.Fatalf("reserved %d places of a full endpoint", n)
+		default:
+		}
+		g.giveBack(e, 2)
+		if n := <-got; n != 2 {
+			t.Errorf("reserved %d of 2 places", n)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if n := g.reserve(ctx, e); n != 0 {
+			t.Errorf("reserved %d places although told to stop", n)
+		}
+	})
 }
 
 func TestGate_RemembersSlowEndpointsUntilTheyAreQuickAgain(t *testing.T) {
@@ -116,11 +107,10 @@ func TestGate_RemembersSlowEndpointsUntilTheyAreQuickAgain(t *testing.T) {
 		{delivery.Sent{Claimed: false}, true},                      // nothing was sent, so nothing is known
 		{delivery.Sent{Claimed: true, Duration: quickBelow - 1}, false},
 	} {
-		due := newDue(e)
-		if !g.enter(due) {
+		if !g.enter(e) {
 			t.Fatal("the door is closed")
 		}
-		g.leave(due, step.sent)
+		g.leave(e, step.sent)
 		if got := g.isSlow(e); got != step.want {
 			t.Errorf("step %d: slow %t, want %t", i, got, step.want)
 		}
@@ -130,39 +120,18 @@ func TestGate_RemembersSlowEndpointsUntilTheyAreQuickAgain(t *testing.T) {
 	}
 }
 
-func TestGate_TellsTheFeederWhoHasEnough(t *testing.T) {
+func TestGate_AsksOnceForTheSlowLane(t *testing.T) {
 	t.Parallel()
 	g, e := newGate(1), newEndpoint()
-	inside := newDue(e)
-	g.enter(inside)
-	for range enoughWaiting {
-		if len(g.full()) != 0 {
-			t.Fatal("full too early")
-		}
-		g.enter(newDue(e))
+	if !g.ask(e) || g.ask(e) {
+		t.Error("want one ring until a drain begins")
 	}
-	if diff := cmp.Diff([]id.Endpoint{e}, g.full()); diff != "" {
-		t.Fatal(diff)
+	g.beginDrain(e)
+	if g.ask(e) {
+		t.Error("a drain is under way")
 	}
-	g.leave(inside, sentQuickly)
-	if len(g.full()) != 0 {
-		t.Error("full although one less waits")
-	}
-}
-
-func TestGate_KeepsABurstButNotWithoutLimit(t *testing.T) {
-	t.Parallel()
-	g, e := newGate(1), newEndpoint()
-	inside := newDue(e)
-	g.enter(inside)
-	for range maxWaiting + 1 {
-		g.enter(newDue(e))
-	}
-	called := 0
-	for next, ok := g.leave(inside, sentQuickly); ok; next, ok = g.leave(next, sentQuickly) {
-		called++
-	}
-	if called != maxWaiting {
-		t.Errorf("%d called, want %d", called, maxWaiting)
+	g.endDrain(e)
+	if !g.ask(e) {
+		t.Error("the next ring is not asked for")
 	}
 }

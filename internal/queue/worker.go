@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -10,8 +11,10 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/logging"
 	"kaylehooks/internal/postgres"
 )
@@ -42,8 +45,10 @@ type Config struct {
 type Worker struct {
 	Config
 	gate    *gate
+	slots   map[string]chan struct{} // by lane: a request in flight holds one
 	servers []*asynq.Server
 	skewed  atomic.Bool
+	running context.Context // ends when the worker is told to stop
 	stop    context.CancelFunc
 	loops   sync.WaitGroup
 }
@@ -51,9 +56,10 @@ type Worker struct {
 const (
 	// feedEvery is the longest pause between two looks for due rows (DUE_SWEEP allows 1 s).
 	feedEvery = 500 * time.Millisecond
-	// feedBatch is how many due rows are taken at once, and feedPerEndpoint how many of one endpoint.
-	feedBatch       = 1_000
-	feedPerEndpoint = 250
+	// feedBatch is how many endpoints are rung for at once.
+	feedBatch = 1_000
+	// drainTurn is how long an endpoint is drained before others that wait for a handler get theirs.
+	drainTurn = 5 * time.Second
 	// maxSkew is how far host clocks may differ (CLOCK_SKEW_MAX).
 	maxSkew   = 5 * time.Second
 	skewEvery = 10 * time.Second
@@ -65,7 +71,10 @@ const (
 
 // NewWorker returns a worker; Start sets it going. An endpoint gets at most an eighth of a lane.
 func NewWorker(c Config) *Worker {
-	w := &Worker{Config: c, gate: newGate(max(1, c.Concurrency/8))}
+	w := &Worker{Config: c, gate: newGate(max(1, c.Concurrency/8)), slots: map[string]chan struct{}{}}
+	for _, lane := range Lanes() {
+		w.slots[lane] = make(chan struct{}, c.Concurrency)
+	}
 	c.Bell.lane = func(due delivery.Due) string {
 		if w.gate.isSlow(due.EndpointID) {
 			return LaneSlow
@@ -80,10 +89,11 @@ func (w *Worker) Start(ctx context.Context) error {
 	if err := w.checkClock(ctx); err != nil {
 		return err
 	}
+	w.running, w.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for _, lane := range Lanes() {
 		server := asynq.NewServerFromRedisClient(w.Redis, asynq.Config{
 			Concurrency: w.Concurrency, Queues: map[string]int{lane: 1},
-			TaskCheckInterval: 20 * time.Millisecond, DelayedTaskCheckInterval: time.Second,
+			TaskCheckInterval: checkEvery(lane), DelayedTaskCheckInterval: time.Second,
 			ShutdownTimeout: shutdownPatience, Logger: asynqLog{w.Log}, LogLevel: asynq.WarnLevel,
 			RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return retryPause },
 			BaseContext:    func() context.Context { return context.WithoutCancel(ctx) },
@@ -95,13 +105,21 @@ func (w *Worker) Start(ctx context.Context) error {
 		}
 		w.servers = append(w.servers, server)
 	}
-	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
+	ctx = w.running
 	w.loops.Go(func() { w.feed(ctx) })
 	w.loops.Go(func() { every(ctx, skewEvery, func() { w.reportClock(w.checkClock(ctx)) }) })
 	for _, sweep := range w.Sweeps {
 		w.loops.Go(func() { every(ctx, sweep.Every, func() { w.sweep(ctx, sweep) }) })
 	}
 	return nil
+}
+
+// checkEvery is how often asynq looks into an empty queue. A first attempt should not wait; looking costs Redis little.
+func checkEvery(lane string) time.Duration {
+	if lane == LaneFresh {
+		return 2 * time.Millisecond
+	}
+	return 20 * time.Millisecond
 }
 
 // Stop lets the requests in flight end and returns when nothing runs any more.
@@ -117,54 +135,121 @@ func (w *Worker) Stop() {
 	all.Wait()
 }
 
-// handle is one ring: at most one attempt.
+// handle serves one task.
 func (w *Worker) handle(ctx context.Context, lane string, task *asynq.Task) error {
-	due, err := parsePayload(task.Payload())
+	dues, err := parsePayload(task.Payload())
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, asynq.RevokeTask) // not ours to repair, and never to be seen again
 	}
 	if w.skewed.Load() {
 		return nil // another worker, or this one once its clock is right, gets it from the feeder
 	}
-	due.At = w.DB.Now()
-	if lane != LaneSlow && w.gate.isSlow(due.EndpointID) {
-		w.Bell.ringIn(due, LaneSlow)
-		return nil
-	}
-	if !w.gate.enter(due) {
-		return nil
-	}
 	taskID, _ := asynq.GetTaskID(ctx)
-	ctx = logging.With(logging.With(ctx, "task_id", taskID), "delivery_id", due.DeliveryID.String())
-	sent, err := w.Deliveries.Deliver(ctx, due.DeliveryID)
-	if next, ok := w.gate.leave(due, sent); ok {
-		// Through Redis again rather than at once, so that a busy endpoint does not keep this handler from the others.
-		next.At = w.DB.Now()
-		w.Bell.ringIn(next, lane)
+	ctx = logging.With(ctx, "task_id", taskID)
+	errs := make([]error, len(dues))
+	var all sync.WaitGroup
+	for i, due := range dues {
+		switch {
+		case lane != LaneSlow && w.gate.isSlow(due.EndpointID):
+			if w.gate.ask(due.EndpointID) {
+				w.ringDrain(due.EndpointID)
+			}
+		case due.DeliveryID == id.Delivery{}:
+			all.Go(func() { errs[i] = w.drain(ctx, lane, due.EndpointID) })
+		default:
+			w.slots[lane] <- struct{}{}
+			if !w.gate.enter(due.EndpointID) {
+				<-w.slots[lane]
+				continue
+			}
+			all.Go(func() {
+				var sent delivery.Sent
+				sent, errs[i] = w.Deliveries.Deliver(ctx, due.DeliveryID)
+				w.leave(lane, due.EndpointID, sent)
+			})
+		}
 	}
-	return err
+	all.Wait()
+	return errors.Join(errs...)
 }
 
-// feed rings for every row that is due and has no ring under way, whatever the reason.
-func (w *Worker) feed(ctx context.Context) {
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-pause.C:
+func (w *Worker) leave(lane string, e id.Endpoint, sent delivery.Sent) {
+	<-w.slots[lane]
+	if w.gate.leave(e, sent) {
+		w.ringDrain(e)
+	}
+}
+
+// ringDrain goes through Redis, so that a busy endpoint waits in line behind the others.
+func (w *Worker) ringDrain(e id.Endpoint) { w.Bell.Ring([]delivery.Due{{EndpointID: e}}) }
+
+// drain sends what is due at an endpoint until nothing is, or until others deserve a turn.
+func (w *Worker) drain(ctx context.Context, lane string, e id.Endpoint) error {
+	if !w.gate.beginDrain(e) {
+		return nil
+	}
+	var sending errgroup.Group
+	again, err := w.drainUntil(ctx, w.DB.Now().Add(drainTurn), lane, e, &sending)
+	if w.gate.endDrain(e) || again {
+		w.ringDrain(e)
+	}
+	return errors.Join(err, sending.Wait())
+}
+
+// drainUntil reports whether there may be more.
+func (w *Worker) drainUntil(ctx context.Context, end time.Time, lane string, e id.Endpoint, sending *errgroup.Group) (again bool, err error) {
+	for w.running.Err() == nil {
+		if !w.DB.Now().Before(end) || lane != LaneSlow && w.gate.isSlow(e) {
+			return true, nil
 		}
-		took, err := w.feedOnce(ctx)
-		if err != nil && ctx.Err() == nil {
-			w.Log.Error("feed", "error", err)
+		n := w.gate.reserve(w.running, e)
+		if n == 0 {
+			break
 		}
-		if took > 0 {
-			pause.Reset(feedEvery / 10)
-		} else {
-			pause.Reset(feedEvery)
+		got := w.takeSlots(lane, n)
+		w.gate.giveBack(e, n-got)
+		claims, err := w.Deliveries.Claim(ctx, e, got)
+		for range got - len(claims) {
+			<-w.slots[lane]
+		}
+		w.gate.giveBack(e, got-len(claims))
+		for _, c := range claims {
+			sending.Go(func() error {
+				sent, err := w.Deliveries.Send(ctx, c)
+				w.leave(lane, e, sent)
+				return err
+			})
+		}
+		if err != nil || len(claims) < got {
+			return false, err
 		}
 	}
+	return false, nil
+}
+
+// takeSlots takes up to n slots of the lane, waiting for the first.
+func (w *Worker) takeSlots(lane string, n int) int {
+	for got := range n {
+		if got == 0 {
+			w.slots[lane] <- struct{}{}
+			continue
+		}
+		select {
+		case w.slots[lane] <- struct{}{}:
+		default:
+			return got
+		}
+	}
+	return n
+}
+
+// feed rings for every endpoint where a delivery is due that has no ring under way, whatever the reason.
+func (w *Worker) feed(ctx context.Context) {
+	every(ctx, feedEvery, func() {
+		if _, err := w.feedOnce(ctx); err != nil && ctx.Err() == nil {
+			w.Log.Error("feed", "error", err)
+		}
+	})
 }
 
 func (w *Worker) feedOnce(ctx context.Context) (int, error) {
@@ -174,17 +259,16 @@ func (w *Worker) feedOnce(ctx context.Context) (int, error) {
 	if depth, err := w.Bell.Depth(ctx); err != nil || depth >= highWater/2 {
 		return 0, err
 	}
-	stranded := w.gate.stranded()
-	for i := range stranded {
-		stranded[i].At = w.DB.Now()
-	}
-	w.Bell.Ring(stranded)
-	due, err := w.Deliveries.TakeDue(ctx, feedBatch, feedPerEndpoint, w.gate.full())
+	endpoints, err := w.Deliveries.DueEndpoints(ctx, feedBatch, w.gate.drained())
 	if err != nil {
 		return 0, err
 	}
-	w.Bell.Ring(due)
-	return len(due) + len(stranded), nil
+	for _, e := range endpoints {
+		due := delivery.Due{EndpointID: e}
+		// Every worker's feeder finds the same endpoints; one task a second is enough for all of them.
+		w.Bell.ring(ring{due: due, lane: w.Bell.lane(due), id: fmt.Sprintf("%s:%d", e, w.DB.Now().Unix())})
+	}
+	return len(endpoints), nil
 }
 
 func (w *Worker) sweep(ctx context.Context, s Sweep) {

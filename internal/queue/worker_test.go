@@ -22,7 +22,13 @@ func TestWorker_AnEmptiedRedisLosesNoDelivery(t *testing.T) {
 	const n = 40
 	r.publish(w.Deliveries, e, n)
 	// Every delivery has been rung for, so the feeder trusts the rings; then they are gone.
-	until(t, "every delivery has its task", func() bool { return r.redis.LLen(t.Context(), "asynq:{fresh}:pending").Val() == n })
+	until(t, "every delivery is named by a task", func() bool {
+		named := 0
+		for _, task := range r.redis.LRange(t.Context(), "asynq:{fresh}:pending", 0, -1).Val() {
+			named += strings.Count(r.redis.HGet(t.Context(), "asynq:{fresh}:t:"+task, "msg").Val(), "whd_")
+		}
+		return named == n
+	})
 	if err := r.redis.FlushDB(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -29,6 +30,9 @@ type Service struct {
 	Keyring    *seal.Keyring
 	Deliveries *delivery.Service
 	Log        *slog.Logger
+
+	prepare   sync.Once
+	successes *postgres.Group[success, reported]
 }
 
 // NewSession is the input of Create.

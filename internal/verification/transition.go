@@ -2,12 +2,15 @@ package verification
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/google/uuid"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
+	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
@@ -28,7 +31,7 @@ func (s *Service) transition(ctx context.Context, actor access.Actor, scope acce
 			return err
 		}
 		if found.Status.Active() && !found.ExpiresAt.After(tx.Now) {
-			if err := s.finish(tx, access.ForSystem(found.OrganizationID), &found, Expired, event.ExpiredData{}, nil); err != nil {
+			if err := s.finish(tx, ending{actor: access.ForSystem(found.OrganizationID), session: &found, status: Expired, data: event.ExpiredData{}}); err != nil {
 				return err
 			}
 		}
@@ -48,30 +51,55 @@ func (s *Service) transition(ctx context.Context, actor access.Actor, scope acce
 	return found, err
 }
 
-// finish moves an active session to its terminal status with its one event, deliveries and audit row (contract section
-// 4.2). The session must be locked.
-func (s *Service) finish(tx *postgres.Tx, actor access.Actor, session *Session, status Status, data event.Data, failure *FailureCode) error {
-	res := tx.Exec(`UPDATE verification_sessions SET status = $1, failure_code = $2, nfc_tries_used = $3, liveness_tries_used = $4, completed_at = $5, updated_at = $5
-		WHERE id = $6 AND status IN ('created', 'in_progress')`, status, failure, session.NFCTriesUsed, session.LivenessTriesUsed, tx.Now, session.ID)
-	if res.Error != nil {
-		return fmt.Errorf("end session %s: %w", session.ID, res.Error)
+// ending is how an active, locked session ends.
+type ending struct {
+	actor   access.Actor
+	session *Session
+	status  Status
+	data    event.Data
+	failure *FailureCode
+}
+
+// finish moves active sessions to their terminal status, each with its one event, deliveries and audit row (contract section
+// 4.2), and updates the structs. The sessions must be locked.
+func (s *Service) finish(tx *postgres.Tx, endings ...ending) error {
+	type change struct {
+		ID                uuid.UUID    `json:"id"`
+		Status            Status       `json:"status"`
+		FailureCode       *FailureCode `json:"failure_code"`
+		NFCTriesUsed      int          `json:"nfc_tries_used"`
+		LivenessTriesUsed int          `json:"liveness_tries_used"`
+		At                time.Time    `json:"at"`
 	}
-	if res.RowsAffected != 1 {
-		return ErrNotActive
+	changes, publications := make([]change, len(endings)), make([]delivery.Publication, len(endings))
+	for i, e := range endings {
+		changes[i] = change{e.session.ID.UUID, e.status, e.failure, e.session.NFCTriesUsed, e.session.LivenessTriesUsed, tx.Now}
+		publications[i] = delivery.Publication{Organization: e.session.OrganizationID, Session: e.session.ID, Targets: e.session.Targets(), Data: e.data}
 	}
-	session.Status, session.FailureCode, session.CompletedAt, session.UpdatedAt = status, failure, &tx.Now, tx.Now
-	e, err := s.Deliveries.PublishSession(tx, session.OrganizationID, session.ID, session.Targets(), data)
+	err := tx.ExecRows(`UPDATE verification_sessions s SET status = v.status, failure_code = v.failure_code, nfc_tries_used = v.nfc_tries_used,
+			liveness_tries_used = v.liveness_tries_used, completed_at = v.at, updated_at = v.at
+		FROM json_to_recordset($1::json) AS v(id uuid, status text, failure_code text, nfc_tries_used smallint, liveness_tries_used smallint, at timestamptz)
+		WHERE s.id = v.id AND s.status IN ('created', 'in_progress')`, changes)
+	if err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	events, err := s.Deliveries.PublishSessions(tx, publications)
 	if err != nil {
 		return err
 	}
-	meta := audit.Metadata{"event_id": e.ID}
-	if failure != nil {
-		meta["failure_code"] = *failure
+	deeds := make([]audit.Deed, len(endings))
+	for i, e := range endings {
+		e.session.Status, e.session.FailureCode, e.session.CompletedAt, e.session.UpdatedAt = e.status, e.failure, &tx.Now, tx.Now
+		meta := audit.Metadata{"event_id": events[i].ID}
+		if e.failure != nil {
+			meta["failure_code"] = *e.failure
+		}
+		if cancelled, ok := e.data.(event.CancelledData); ok {
+			meta["reason"] = cancelled.Reason
+		}
+		deeds[i] = audit.Deed{Actor: e.actor, Event: "session." + string(e.status), Target: target(e.session.ID), Metadata: meta}
 	}
-	if cancelled, ok := data.(event.CancelledData); ok {
-		meta["reason"] = cancelled.Reason
-	}
-	return audit.Record(tx, actor, "session."+string(status), target(session.ID), meta)
+	return audit.RecordAll(tx, deeds)
 }
 
 // begin moves a created session to in_progress.
@@ -120,7 +148,7 @@ func (s *Service) ReportFailure(ctx context.Context, actor access.Actor, session
 		}
 		if terminal {
 			data := event.FailedData{FailureCode: string(code), NFCTriesUsed: found.NFCTriesUsed, LivenessTriesUsed: found.LivenessTriesUsed}
-			return s.finish(tx, actor, found, Failed, data, &code)
+			return s.finish(tx, ending{actor, found, Failed, data, &code})
 		}
 		found.UpdatedAt = tx.Now
 		err = tx.Exec("UPDATE verification_sessions SET nfc_tries_used = $1, liveness_tries_used = $2, updated_at = $3 WHERE id = $4",
@@ -132,24 +160,11 @@ func (s *Service) ReportFailure(ctx context.Context, actor access.Actor, session
 	})
 }
 
-// ReportSuccess ends the session with the claims the person agreed to share. They exist in memory until they are
-// encrypted to each endpoint's key. It needs checks:write; ErrNotFound, ErrExpired, ErrNotActive, fields of contract
-// section 4.7.
-func (s *Service) ReportSuccess(ctx context.Context, actor access.Actor, session id.Session, claims map[string]json.RawMessage, selected []string) (Session, error) {
-	return s.transition(ctx, actor, access.ChecksWrite, session, func(tx *postgres.Tx, found *Session) error {
-		data, err := checkClaims(found.ShareFields, claims, selected)
-		if err != nil {
-			return err
-		}
-		return s.finish(tx, actor, found, Succeeded, data, nil)
-	})
-}
-
 // Cancel ends an open session on behalf of actor. It is idempotent: a session that already ended is left as it is. It
 // needs sessions:write; ErrNotFound.
 func (s *Service) Cancel(ctx context.Context, actor access.Actor, session id.Session) error {
 	_, err := s.transition(ctx, actor, access.SessionsWrite, session, func(tx *postgres.Tx, found *Session) error {
-		return s.finish(tx, actor, found, Cancelled, cancelData(*found), nil)
+		return s.finish(tx, ending{actor: actor, session: found, status: Cancelled, data: cancelData(*found)})
 	})
 	if errors.Is(err, ErrExpired) || errors.Is(err, ErrNotActive) {
 		return nil
@@ -186,7 +201,7 @@ func (s *Service) ExpireOverdue(ctx context.Context, limit int) (int, error) {
 			if err != nil || !found.Status.Active() {
 				return err
 			}
-			return s.finish(tx, access.ForSystem(found.OrganizationID), &found, Expired, event.ExpiredData{}, nil)
+			return s.finish(tx, ending{actor: access.ForSystem(found.OrganizationID), session: &found, status: Expired, data: event.ExpiredData{}})
 		})
 		if err != nil {
 			failed = fmt.Errorf("expire session %s: %w", session.ID, err)

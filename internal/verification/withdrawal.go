@@ -32,7 +32,7 @@ func (s *Service) Redeem(ctx context.Context, subject access.Actor, session id.S
 			return err
 		}
 		if found.Status.Active() && !found.ExpiresAt.After(tx.Now) {
-			if err := s.finish(tx, access.ForSystem(found.OrganizationID), &found, Expired, event.ExpiredData{}, nil); err != nil {
+			if err := s.finish(tx, ending{actor: access.ForSystem(found.OrganizationID), session: &found, status: Expired, data: event.ExpiredData{}}); err != nil {
 				return err
 			}
 		}
@@ -61,7 +61,7 @@ func (s *Service) redeem(tx *postgres.Tx, actor access.Actor, session Session) e
 	before, fates := session.Status, delivery.Fates{}
 	switch session.Status {
 	case Created, InProgress:
-		if err := s.finish(tx, actor, &session, Cancelled, cancelData(session), nil); err != nil {
+		if err := s.finish(tx, ending{actor: actor, session: &session, status: Cancelled, data: cancelData(session)}); err != nil {
 			return err
 		}
 	case Succeeded, Failed:

@@ -12,6 +12,8 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/google/uuid"
+
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/fault"
@@ -254,23 +256,34 @@ type Recipient struct {
 // Recipients returns every live endpoint of the organization in ascending id order. It holds off changes to them until
 // the transaction ends (contract section 4.2 step 3).
 func Recipients(tx *postgres.Tx, org id.Organization) ([]Recipient, error) {
-	if err := tx.ShareOrganizations(org); err != nil {
+	all, err := RecipientsOf(tx, []id.Organization{org})
+	return all[org], err
+}
+
+// RecipientsOf is Recipients of many organizations.
+func RecipientsOf(tx *postgres.Tx, orgs []id.Organization) (map[id.Organization][]Recipient, error) {
+	if err := tx.ShareOrganizations(orgs...); err != nil {
 		return nil, fmt.Errorf("lock endpoints: %w", err)
 	}
+	natives := make([]uuid.UUID, len(orgs))
+	for i, o := range orgs {
+		natives[i] = o.UUID
+	}
 	var endpoints []Endpoint
-	if err := tx.Where("organization_id = ? AND deleted_at IS NULL", org).Order("id").Find(&endpoints).Error; err != nil {
+	if err := tx.Raw("SELECT * FROM webhook_endpoints WHERE organization_id = ANY($1::uuid[]) AND deleted_at IS NULL ORDER BY id", natives).Scan(&endpoints).Error; err != nil {
 		return nil, fmt.Errorf("load endpoints: %w", err)
 	}
-	active, err := ActiveKeys(tx, org)
-	if err != nil {
-		return nil, err
+	var keys []Key
+	if err := tx.Raw("SELECT * FROM webhook_encryption_keys WHERE organization_id = ANY($1::uuid[]) AND is_active", natives).Scan(&keys).Error; err != nil {
+		return nil, fmt.Errorf("load active keys: %w", err)
 	}
-	recipients := make([]Recipient, len(endpoints))
-	for i, e := range endpoints {
-		recipients[i].Endpoint = e
-		if k, ok := active[e.ID]; ok {
-			recipients[i].Key = &k
-		}
+	active := make(map[id.Endpoint]*Key, len(keys))
+	for i := range keys {
+		active[keys[i].WebhookEndpointID] = &keys[i]
+	}
+	recipients := map[id.Organization][]Recipient{}
+	for _, e := range endpoints {
+		recipients[e.OrganizationID] = append(recipients[e.OrganizationID], Recipient{Endpoint: e, Key: active[e.ID]})
 	}
 	return recipients, nil
 }

@@ -1,4 +1,4 @@
-package delivery
+package postgres
 
 import (
 	"context"
@@ -13,7 +13,7 @@ func TestGroup_CallsThatArriveMeanwhileLeaveTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches [][]int
 		gate := make(chan struct{})
-		g := &group[int, int]{max: 3, flush: func(_ context.Context, batch []int) ([]int, error) {
+		g := NewGroup(3, func(_ context.Context, batch []int) ([]int, error) {
 			<-gate
 			batches = append(batches, batch)
 			out := make([]int, len(batch))
@@ -21,11 +21,11 @@ func TestGroup_CallsThatArriveMeanwhileLeaveTogether(t *testing.T) {
 				out[i] = 10 * n
 			}
 			return out, nil
-		}}
+		})
 		var calls sync.WaitGroup
 		for n := 1; n <= 5; n++ {
 			calls.Go(func() {
-				if got, err := g.do(t.Context(), n); got != 10*n || err != nil {
+				if got, err := g.Do(t.Context(), n); got != 10*n || err != nil {
 					t.Errorf("%d gave %d, %v", n, got, err)
 				}
 			})
@@ -48,7 +48,7 @@ func TestGroup_OneBadCallFailsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := errors.New("bad")
 		gate := make(chan struct{})
-		g := &group[int, int]{max: 10, flush: func(_ context.Context, batch []int) ([]int, error) {
+		g := NewGroup(10, func(_ context.Context, batch []int) ([]int, error) {
 			<-gate
 			for _, n := range batch {
 				if n == 3 {
@@ -56,11 +56,11 @@ func TestGroup_OneBadCallFailsAlone(t *testing.T) {
 				}
 			}
 			return batch, nil
-		}}
+		})
 		var calls sync.WaitGroup
 		for n := 1; n <= 4; n++ {
 			calls.Go(func() {
-				if _, err := g.do(t.Context(), n); (n == 3) != errors.Is(err, bad) {
+				if _, err := g.Do(t.Context(), n); (n == 3) != errors.Is(err, bad) {
 					t.Errorf("%d gave %v", n, err)
 				}
 			})
@@ -75,14 +75,14 @@ func TestGroup_ACallerMayGiveUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		g := &group[int, int]{max: 1, flush: func(_ context.Context, batch []int) ([]int, error) { <-gate; return batch, nil }}
+		g := NewGroup(1, func(_ context.Context, batch []int) ([]int, error) { <-gate; return batch, nil })
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := g.do(ctx, 1); !errors.Is(err, context.Canceled) {
+		if _, err := g.Do(ctx, 1); !errors.Is(err, context.Canceled) {
 			t.Errorf("gave %v", err)
 		}
 		close(gate)
-		if got, err := g.do(t.Context(), 2); got != 2 || err != nil {
+		if got, err := g.Do(t.Context(), 2); got != 2 || err != nil {
 			t.Errorf("the next call gave %d, %v", got, err)
 		}
 	})

@@ -1,4 +1,4 @@
-package delivery
+package postgres
 
 import (
 	"context"
@@ -6,15 +6,21 @@ import (
 	"time"
 )
 
-// group joins concurrent calls into batches: a call that finds nothing under way leaves at once, calls that arrive
-// meanwhile leave together as the next batch. One commit then serves many handlers under load and none waits when idle.
-type group[In, Out any] struct {
+// Group joins concurrent calls into batches: a call that finds nothing under way leaves at once, calls that arrive
+// meanwhile leave together as the next batch. One commit then serves many callers under load and none waits when idle.
+type Group[In, Out any] struct {
 	max   int
 	flush func(ctx context.Context, batch []In) ([]Out, error)
 
 	mu      sync.Mutex
 	waiting []call[In, Out]
 	busy    bool
+}
+
+// NewGroup returns a group whose batches have up to most calls. flush answers each of them, in order; its error is everybody's, unless
+// a call succeeds alone: then it is tried that way.
+func NewGroup[In, Out any](most int, flush func(ctx context.Context, batch []In) ([]Out, error)) *Group[In, Out] {
+	return &Group[In, Out]{max: most, flush: flush}
 }
 
 type call[In, Out any] struct {
@@ -30,8 +36,8 @@ type result[Out any] struct {
 // flushTimeout bounds one batch; it is no single caller's context, since others wait for it too.
 const flushTimeout = 20 * time.Second
 
-// do hands in to the next batch and waits for its result, or for ctx.
-func (g *group[In, Out]) do(ctx context.Context, in In) (Out, error) {
+// Do hands in to the next batch and waits for its result, or for ctx.
+func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	c := call[In, Out]{in: in, done: make(chan result[Out], 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, c)
@@ -49,7 +55,7 @@ func (g *group[In, Out]) do(ctx context.Context, in In) (Out, error) {
 	}
 }
 
-func (g *group[In, Out]) run() {
+func (g *Group[In, Out]) run() {
 	for {
 		g.mu.Lock()
 		n := min(len(g.waiting), g.max)
@@ -66,7 +72,7 @@ func (g *group[In, Out]) run() {
 }
 
 // serve flushes a batch. If it fails as a whole each call is tried alone, so that one bad row fails itself only.
-func (g *group[In, Out]) serve(batch []call[In, Out]) {
+func (g *Group[In, Out]) serve(batch []call[In, Out]) {
 	in := make([]In, len(batch))
 	for i, c := range batch {
 		in[i] = c.in
