@@ -33,7 +33,7 @@ func TestLoad_Defaults(t *testing.T) {
 	want := config.Config{
 		ListenAddr: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", VerificationBaseURL: "http://127.0.0.1:8080/verify",
 		RetentionDays: 30, RateKeyPerSecond: 50, RateKeyBurst: 100, RateIPPerMinute: 10, RateIPBurst: 10,
-		LogLevel: "info", LogFormat: "text", WorkerConcurrency: 64, WorkerName: "w1", DBMaxConns: 10,
+		LogLevel: "info", LogFormat: "text", WorkerConcurrency: 256, WorkerName: "w1", DBMaxConns: 10,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
