@@ -329,10 +329,22 @@ func (e *echo) raw(w http.ResponseWriter, text, behind string) {
 	if behind == "" {
 		return
 	}
-	time.Sleep(200 * time.Millisecond) // part of the misbehaviour: the connection has to be idle by then
+	// The bytes must come while the connection is idle: whatever is asked on it until then is answered the same way.
+	const idle = 300 * time.Millisecond
+	for requests := bufio.NewReader(conn); ; {
+		_ = conn.SetReadDeadline(time.Now().Add(idle))
+		r, err := http.ReadRequest(requests)
+		if err != nil {
+			break
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(conn, text)
+	}
 	_, _ = io.WriteString(conn, behind)
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
-	_, _ = io.Copy(io.Discard, conn)
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		e.t.Errorf("%s: the sender does not hang up: %v", e.how, err)
+	}
 	e.once.Do(func() { close(e.noticed) })
 }
 

@@ -71,6 +71,7 @@ func newDoor(c Config) *door {
 	d.keyRoutes()
 	d.eventRoutes()
 	d.deliveryRoutes()
+	d.jobRoutes()
 	d.sessionRoutes()
 	d.verifyRoutes()
 	d.analyticsRoutes()

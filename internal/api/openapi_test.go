@@ -48,13 +48,13 @@ var contractRoutes = map[access.Scope][]string{
 	access.WebhooksRead: {
 		"GET /v1/events", "GET /v1/events/{event_id}", "GET /v1/webhooks/deliveries", "GET /v1/webhooks/deliveries/{delivery_id}",
 		"GET /v1/webhooks/deliveries/{delivery_id}/attempts", "GET /v1/webhooks/endpoints", "GET /v1/webhooks/endpoints/{endpoint_id}",
-		"GET /v1/webhooks/endpoints/{endpoint_id}/keys", "GET /v1/webhooks/events", "GET /v1/webhooks/events/{event_id}", "GET /v1/webhooks/keys/{key_id}",
+		"GET /v1/webhooks/endpoints/{endpoint_id}/keys", "GET /v1/webhooks/events", "GET /v1/webhooks/events/{event_id}", "GET /v1/webhooks/jobs/{job_id}", "GET /v1/webhooks/keys/{key_id}",
 	},
 	access.WebhooksWrite: {
 		"DELETE /v1/webhooks/endpoints/{endpoint_id}", "PATCH /v1/webhooks/endpoints/{endpoint_id}", "POST /v1/events/{event_id}/replay",
-		"POST /v1/webhooks/deliveries/{delivery_id}/retry", "POST /v1/webhooks/endpoints", "POST /v1/webhooks/endpoints/{endpoint_id}/keys",
+		"POST /v1/webhooks/deliveries/retry", "POST /v1/webhooks/deliveries/{delivery_id}/retry", "POST /v1/webhooks/endpoints", "POST /v1/webhooks/endpoints/{endpoint_id}/keys",
 		"POST /v1/webhooks/endpoints/{endpoint_id}/signing-secret/end-overlap", "POST /v1/webhooks/endpoints/{endpoint_id}/signing-secret/rotate",
-		"POST /v1/webhooks/endpoints/{endpoint_id}/test", "POST /v1/webhooks/events/{event_id}/replay",
+		"POST /v1/webhooks/endpoints/{endpoint_id}/test", "POST /v1/webhooks/events/{event_id}/replay", "POST /v1/webhooks/jobs/{job_id}/cancel",
 		"POST /v1/webhooks/keys/{key_id}/deactivate", "POST /v1/webhooks/keys/{key_id}/reactivate",
 	},
 	access.WebhooksSecrets: {"POST /v1/webhooks/endpoints/{endpoint_id}/signing-secret/reveal"},
@@ -148,18 +148,19 @@ func TestTenants_NoRouteReachesAnotherOrganization(t *testing.T) {
 	eventID, deliveryID, endpointID := h.newEvent()
 	keyID := h.do("GET", "/v1/webhooks/endpoints/"+endpointID+"/keys", nil).ids()[0]
 	sessionID, _ := h.newSession()
-	ids := map[string]string{"{endpoint_id}": endpointID, "{key_id}": keyID, "{event_id}": eventID, "{delivery_id}": deliveryID, "{id}": sessionID}
+	ids := map[string]string{"{endpoint_id}": endpointID, "{key_id}": keyID, "{event_id}": eventID, "{delivery_id}": deliveryID, "{id}": sessionID, "{job_id}": h.newJob()}
 	bodies := map[string]any{
 		"PATCH /v1/webhooks/endpoints/{endpoint_id}":     `{"enabled":false}`,
 		"POST /v1/webhooks/endpoints/{endpoint_id}/keys": keyBody("k2"),
 		"POST /v1/sessions/{id}/check-failures":          `{"failure_code":"liveness_failed"}`,
 		"POST /v1/sessions/{id}/success":                 `{"claims":{},"selected_field_keys":[]}`,
+		"POST /v1/webhooks/deliveries/retry":             `{"status":"failed"}`,
 	}
 	_, stranger := fixture.Organization(t, h.db)
 	other := h.as(h.issue(stranger, access.Scopes()...))
 	state := func() string {
 		return fixture.Scalar[string](h, h.db, `SELECT concat((SELECT json_agg(e) FROM webhook_endpoints e), (SELECT json_agg(k) FROM webhook_encryption_keys k),
-			(SELECT json_agg(e) FROM events e), (SELECT json_agg(d) FROM webhook_deliveries d), (SELECT json_agg(s) FROM verification_sessions s), (SELECT count(*) FROM audit_logs))`)
+			(SELECT json_agg(e) FROM events e), (SELECT json_agg(d) FROM webhook_deliveries d), (SELECT json_agg(s) FROM verification_sessions s), (SELECT json_agg(j) FROM jobs j), (SELECT count(*) FROM audit_logs))`)
 	}
 	before := state()
 	for _, op := range h.operations() {

@@ -240,7 +240,7 @@ func responseOf(panel *pages.AttemptPanel, d delivery.Delivery, a delivery.Attem
 	case codeOf(a) == 0:
 		panel.NotCaptured = "No answer came."
 	case d.EventType == event.SessionSucceeded:
-		panel.NotCaptured = "Body and content type are never captured for succeeded events: a receiver may repeat the personal data that it decrypted."
+		panel.NotCaptured = "Only the status is kept of the answer to a succeeded event: a receiver may repeat the personal data that it decrypted."
 	case d.Reason() == delivery.PrivacyRequest || d.WithdrawnAt != nil:
 		panel.NotCaptured = "What was captured of the answer was erased on withdrawal."
 	default:

@@ -114,7 +114,7 @@ func (s *Service) newReport(c *Claim, res egress.Result) report {
 	}
 	capture(&a, res)
 	return report{claim: c, attempt: a, outcome: outcome{
-		kind: kind, statusCode: res.StatusCode, startedAt: a.StartedAt, endedAt: res.StartedAt.Add(res.Duration).UTC().Truncate(time.Microsecond), retryAfter: res.Header["retry-after"],
+		kind: kind, statusCode: res.StatusCode, startedAt: a.StartedAt, endedAt: res.StartedAt.Add(res.Duration).UTC().Truncate(time.Microsecond), retryAfter: res.RetryAfter,
 	}}
 }
 

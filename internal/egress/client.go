@@ -100,7 +100,8 @@ type Request struct {
 	URL    string // in normalised form; it is sent exactly as it is
 	Header http.Header
 	Body   []byte
-	// Confidential keeps what a receiver may echo out of the Result: body and content type.
+	// Confidential keeps what a receiver may echo out of the Result: body and headers. Even a length, a number of seconds or a
+	// date can be what was decrypted, such as a document number or a date of birth.
 	Confidential bool
 }
 
@@ -113,7 +114,7 @@ type Result struct {
 	Timing        Timing
 	RemoteAddress string            // "ip:port" connected to, or ""
 	Header        map[string]string // at most content-type, content-length, retry-after and date; see captureHeader
-	RetryAfterRaw string            // Header["retry-after"]: digits or an HTTP date, or ""
+	RetryAfter    string            // the header of that name: digits or an HTTP date, or ""; to act on, not to keep
 	Body          []byte            // at most 4,096 bytes
 	BodyTruncated bool              // there was more, or the rest did not arrive
 }
@@ -144,11 +145,11 @@ func (c *Client) Post(ctx context.Context, req Request) Result {
 	if err == nil {
 		result.StatusCode = response.StatusCode
 		result.ErrorKind = kindOfStatus(response.StatusCode)
-		result.Header = captureHeader(response, req.Confidential)
-		result.RetryAfterRaw = result.Header["retry-after"]
+		result.Header = captureHeader(response)
+		result.RetryAfter = result.Header["retry-after"]
 		result.Body, result.BodyTruncated = readBody(response)
 		if req.Confidential {
-			result.Body, result.BodyTruncated = nil, false
+			result.Header, result.Body, result.BodyTruncated = map[string]string{}, nil, false
 		}
 	}
 	phase, snapshot := rec.finish(&result)

@@ -12,7 +12,7 @@ const headerCaptureMax = 100
 
 // captureHeader returns the few response headers that are kept, each parsed and written anew, so that a receiver can
 // put nothing else into them. What does not parse is left out.
-func captureHeader(response *http.Response, confidential bool) map[string]string {
+func captureHeader(response *http.Response) map[string]string {
 	out := map[string]string{}
 	put := func(name, value string) {
 		if value != "" && len(value) <= headerCaptureMax {
@@ -20,7 +20,7 @@ func captureHeader(response *http.Response, confidential bool) map[string]string
 		}
 	}
 	h := response.Header
-	if mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil && !confidential {
+	if mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil {
 		put("content-type", mediaType)
 	}
 	if h.Get("Content-Length") != "" && response.ContentLength >= 0 {

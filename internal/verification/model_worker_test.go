@@ -171,9 +171,9 @@ func (a answer) result(started, now time.Time, confidential bool) egress.Result 
 	}
 	r.Header = map[string]string{}
 	if a.retryAfter > 0 {
-		r.Header["retry-after"] = strconv.Itoa(int(a.retryAfter.Seconds()))
+		r.RetryAfter = strconv.Itoa(int(a.retryAfter.Seconds()))
 		if a.asDate {
-			r.Header["retry-after"] = now.Add(a.retryAfter).UTC().Format(http.TimeFormat)
+			r.RetryAfter = now.Add(a.retryAfter).UTC().Format(http.TimeFormat)
 		}
 	}
 	if !confidential {
