@@ -43,9 +43,9 @@ var faults = []fault{
 	}},
 	{name: "a receiver cannot be reached", full: true, strike: func(b *blast) {
 		b.sinks[0].server.CloseClientConnections()
-		b.sinks[0].behaveLike(hangUp)
+		b.sinks[0].behaveLike(hangUp, false)
 		b.last(2 * time.Second)
-		b.sinks[0].behaveLike(nil)
+		b.sinks[0].behaveLike(nil, true)
 	}},
 }
 
@@ -120,7 +120,7 @@ func TestFaults_AHostileReceiverHurtsNobody(t *testing.T) {
 			b := newBlast(t)
 			bad := b.sinks[0]
 			if h.answer != nil {
-				bad.behaveLike(h.answer)
+				bad.behaveLike(h.answer, h.kind == "")
 			} else {
 				b.pointAt(bad, untrusted(t))
 			}
@@ -138,7 +138,7 @@ func TestFaults_AHostileReceiverHurtsNobody(t *testing.T) {
 			if n := b.count("webhook_endpoint_id = $1 AND attempt_count > 0 AND last_error_kind IS DISTINCT FROM nullif($2, '')", bad.id, h.kind); n > 0 {
 				t.Errorf("%d attempts have another outcome than %q", n, h.kind)
 			}
-			bad.behaveLike(nil)
+			bad.behaveLike(nil, true)
 			b.pointAt(bad, bad.server.URL)
 			ended := time.Now()
 			b.retryAll(bad)

@@ -52,6 +52,9 @@ func (s *scripted) Post(_ context.Context, r egress.Request) egress.Result {
 	defer s.mu.Unlock()
 	s.last = r
 	out := s.next
+	if r.Confidential { // the promise of [egress.Client], which this stands in for
+		out.Header, out.Body = nil, nil
+	}
 	out.StartedAt = s.clock.Now()
 	return out
 }

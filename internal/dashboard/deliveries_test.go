@@ -143,12 +143,13 @@ func TestDelivery_BodiesOfSucceededEventsAreNotCaptured(t *testing.T) {
 	w := newWorld(t)
 	e, _ := w.endpoint("risk", false)
 	_, found := w.of(w.succeed())
+	w.sender.answers(http.StatusOK, "hello MARKERNAME")
 	w.work()
 	d := found[e.ID]
 	attempts, _, err := w.handler.Deliveries.Attempts(t.Context(), w.owner, d.ID, delivery.AttemptsPage{Limit: 10})
 	w.check(err)
 	w.as(w.member).get("/deliveries/"+d.ID.String()+"?attempt="+attempts[0].ID.String()).is(http.StatusOK).
-		shows("Delivered on the first attempt", "are never captured for succeeded events").hides("MARKERNAME")
+		shows("Delivered on the first attempt", "Only the status is kept of the answer to a succeeded event").hides("MARKERNAME")
 }
 
 func TestRetryDelivery(t *testing.T) {
