@@ -61,7 +61,7 @@ func TestIdempotency_SameRequestGetsTheFirstResponse(t *testing.T) {
 		"/v1/webhooks/events/" + event + "/replay":       nil,
 		"/v1/events/" + event + "/replay":                nil,
 		"/v1/webhooks/deliveries/" + delivery + "/retry": nil,
-		"/v1/webhooks/deliveries/retry":                   `{"status":"failed"}`,
+		"/v1/webhooks/deliveries/retry":                  `{"status":"failed"}`,
 	} {
 		key := "same " + path
 		first := h.do("POST", path, body, "Idempotency-Key", key)

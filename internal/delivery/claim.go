@@ -97,7 +97,7 @@ func (s *Service) claimBatch(ctx context.Context, ids []id.Delivery) ([]*Claim, 
 func (s *Service) claimDueBatch(ctx context.Context, wishes []wanted) ([][]*Claim, error) {
 	endpoints, limits := make([]uuid.UUID, len(wishes)), make([]int32, len(wishes))
 	for i, w := range wishes {
-		endpoints[i], limits[i] = w.endpoint.UUID, int32(min(w.n, groupSize))
+		endpoints[i], limits[i] = w.endpoint.UUID, int32(min(w.n, groupSize)) //nolint:gosec // bounded by groupSize
 	}
 	rows, err := s.claim(ctx, `SELECT picked.id FROM UNNEST($5::uuid[], $6::int[]) AS w(endpoint, n)
 		JOIN webhook_endpoints e ON e.id = w.endpoint AND e.enabled AND e.deleted_at IS NULL

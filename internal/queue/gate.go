@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -98,8 +97,8 @@ func (g *gate) endDrain(e id.Endpoint) bool {
 	return g.settle(e, d)
 }
 
-// reserve waits for room and takes all of it; 0 when ctx ended first. Each place ends with leave or giveBack.
-func (g *gate) reserve(ctx context.Context, e id.Endpoint) int {
+// reserve waits for room and takes all of it; 0 when the worker stopped first. Each place ends with leave or giveBack.
+func (g *gate) reserve(stopped <-chan struct{}, e id.Endpoint) int {
 	for {
 		g.mu.Lock()
 		d := g.door(e)
@@ -113,7 +112,7 @@ func (g *gate) reserve(ctx context.Context, e id.Endpoint) int {
 		}
 		select {
 		case <-d.room:
-		case <-ctx.Done():
+		case <-stopped:
 			return 0
 		}
 	}

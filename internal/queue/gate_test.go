@@ -23,8 +23,10 @@ var sentQuickly = delivery.Sent{Claimed: true, Duration: time.Millisecond}
 func TestGate_AnEndpointGetsItsLimit(t *testing.T) {
 	t.Parallel()
 	g, e, other := newGate(2), newEndpoint(), newEndpoint()
-	if !g.enter(e) || !g.enter(e) || g.enter(e) {
-		t.Fatal("want two inside and no more")
+	for i, want := range []bool{true, true, false} {
+		if got := g.enter(e); got != want {
+			t.Fatalf("entering for the %d. time: %t, want %t", i+1, got, want)
+		}
 	}
 	if !g.enter(other) {
 		t.Error("a full endpoint closed the door of another")
@@ -49,7 +51,7 @@ func TestGate_WhoIsTurnedAwayDuringADrainIsLeftToIt(t *testing.T) {
 	if diff := cmp.Diff([]id.Endpoint{e}, g.drained()); diff != "" {
 		t.Error(diff)
 	}
-	if n := g.reserve(t.Context(), e); n != 1 {
+	if n := g.reserve(t.Context().Done(), e); n != 1 {
 		t.Fatalf("reserved %d places, want all there is", n)
 	}
 	if g.enter(e) {
@@ -71,11 +73,11 @@ func TestGate_ADrainWaitsForRoomAndGivesBackWhatItDoesNotNeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, e := newGate(3), newEndpoint()
 		g.enter(e)
-		if n := g.reserve(t.Context(), e); n != 2 {
+		if n := g.reserve(t.Context().Done(), e); n != 2 {
 			t.Fatalf("reserved %d of 2 places", n)
 		}
 		got := make(chan int, 1)
-		go func() { got <- g.reserve(t.Context(), e) }()
+		go func() { got <- g.reserve(t.Context().Done(), e) }()
 		synctest.Wait()
 		select {
 		case n := <-got:
@@ -88,7 +90,7 @@ func TestGate_ADrainWaitsForRoomAndGivesBackWhatItDoesNotNeed(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if n := g.reserve(ctx, e); n != 0 {
+		if n := g.reserve(ctx.Done(), e); n != 0 {
 			t.Errorf("reserved %d places although told to stop", n)
 		}
 	})

@@ -89,7 +89,8 @@ func (w *Worker) Start(ctx context.Context) error {
 	if err := w.checkClock(ctx); err != nil {
 		return err
 	}
-	w.running, w.stop = context.WithCancel(context.WithoutCancel(ctx))
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	w.running, w.stop = running, stop
 	for _, lane := range Lanes() {
 		server := asynq.NewServerFromRedisClient(w.Redis, asynq.Config{
 			Concurrency: w.Concurrency, Queues: map[string]int{lane: 1},
@@ -105,7 +106,7 @@ func (w *Worker) Start(ctx context.Context) error {
 		}
 		w.servers = append(w.servers, server)
 	}
-	ctx = w.running
+	ctx = running
 	w.loops.Go(func() { w.feed(ctx) })
 	w.loops.Go(func() { every(ctx, skewEvery, func() { w.reportClock(w.checkClock(ctx)) }) })
 	for _, sweep := range w.Sweeps {
@@ -202,7 +203,7 @@ func (w *Worker) drainUntil(ctx context.Context, end time.Time, lane string, e i
 		if !w.DB.Now().Before(end) || lane != LaneSlow && w.gate.isSlow(e) {
 			return true, nil
 		}
-		n := w.gate.reserve(w.running, e)
+		n := w.gate.reserve(w.running.Done(), e)
 		if n == 0 {
 			break
 		}

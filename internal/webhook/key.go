@@ -10,9 +10,8 @@ import (
 	"math/big"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
