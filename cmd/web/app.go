@@ -171,7 +171,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name strin
 	a.limiter = ratelimit.New(a.redis, a.db.Now, log)
 	a.bell = queue.NewBell(a.redis, a.db.Now, log)
 	a.orgs = &org.Service{DB: a.db, Passwords: org.NewPasswords(org.StandardParams())}
-	a.keys = &apikey.Service{DB: a.db, Keyring: a.keyring}
+	a.keys = apikey.New(a.db, a.keyring)
 	a.logins = &login.Service{DB: a.db, Org: a.orgs}
 	a.deliveries = delivery.New(delivery.Config{
 		DB: a.db, Keyring: a.keyring, Log: log, AllowPrivate: cfg.AllowPrivateEndpoints, Worker: cfg.WorkerName, Ring: a.bell.Ring,

@@ -240,7 +240,7 @@ func (c setupCommand) Run(env environment) error {
 		in.Password = strings.TrimRight(string(b), "\r\n")
 	}
 	orgs := &org.Service{DB: db, Passwords: org.NewPasswords(org.StandardParams())}
-	result, err := setup(env.ctx, orgs, &apikey.Service{DB: db, Keyring: keyring}, in)
+	result, err := setup(env.ctx, orgs, apikey.New(db, keyring), in)
 	if err != nil {
 		return err
 	}

@@ -151,7 +151,7 @@ func (r *rotation) organization(ctx context.Context, db *postgres.DB, keyring *s
 // apiKeysOf returns the ids of the organization's API keys, to which its stored responses belong.
 func apiKeysOf(ctx context.Context, db *postgres.DB, keyring *seal.Keyring, org id.Organization) ([]id.APIKey, error) {
 	const page = 100
-	service := apikey.Service{DB: db, Keyring: keyring}
+	service := apikey.New(db, keyring)
 	var ids []id.APIKey
 	var after *postgres.Position
 	for {

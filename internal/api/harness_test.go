@@ -76,7 +76,7 @@ func newHarness(t *testing.T, change ...func(*Config)) *harness {
 	sessions := &verification.Service{DB: db, Keyring: keyring, Deliveries: deliveries, Log: logger}
 	deliveries.Settler = sessions
 	config := Config{
-		DB: db, Keyring: keyring, APIKeys: &apikey.Service{DB: db, Keyring: keyring},
+		DB: db, Keyring: keyring, APIKeys: apikey.New(db, keyring),
 		Webhooks:   &webhook.Service{DB: db, Keyring: keyring, Deliveries: deliveries},
 		Deliveries: deliveries, Sessions: sessions,
 		Limiter: ratelimit.New(nil, clock.Now, logger), Log: logger,

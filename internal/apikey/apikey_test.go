@@ -22,7 +22,7 @@ func newService(t *testing.T) (*apikey.Service, *postgres.DB, *fixture.Clock) {
 	t.Helper()
 	clock := fixture.NewClock()
 	db := fixture.DBAt(t, clock)
-	return &apikey.Service{DB: db, Keyring: fixture.Keyring()}, db, clock
+	return apikey.New(db, fixture.Keyring()), db, clock
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -184,7 +184,7 @@ func TestAuthenticate_RehashesUnderTheFirstMasterKey(t *testing.T) {
 	s.Keyring = fixture.KeyringOf("old")
 	_, secret := issue(t, s, owner, readOnly)
 	issue(t, s, owner, readOnly)
-	rotated := &apikey.Service{DB: db, Keyring: fixture.KeyringOf("new", "old")}
+	rotated := apikey.New(db, fixture.KeyringOf("new", "old"))
 	for range 2 {
 		if _, err := rotated.Authenticate(t.Context(), secret); err != nil {
 			t.Fatal(err)
@@ -195,7 +195,7 @@ func TestAuthenticate_RehashesUnderTheFirstMasterKey(t *testing.T) {
 		t.Error(diff, err)
 	}
 	// Once the old key is dropped, only what was used survives.
-	if _, err := (&apikey.Service{DB: db, Keyring: fixture.KeyringOf("new")}).Authenticate(t.Context(), secret); err != nil {
+	if _, err := apikey.New(db, fixture.KeyringOf("new")).Authenticate(t.Context(), secret); err != nil {
 		t.Error(err)
 	}
 	_, err = s.Authenticate(t.Context(), secret)

@@ -14,11 +14,24 @@ import (
 	"kaylehooks/internal/seal"
 )
 
-// Service carries out the operations of this package. All fields are required. Every operation but Authenticate needs
-// api_keys:manage.
+// Service carries out the operations of this package. Every operation but Authenticate needs api_keys:manage.
 type Service struct {
 	DB      *postgres.DB
 	Keyring *seal.Keyring
+
+	lookups *postgres.Group[[]seal.Hash, *hashed]
+}
+
+// lookupBatch is the most requests whose keys are looked up in one statement.
+const lookupBatch = 64
+
+// New returns a Service.
+func New(db *postgres.DB, keyring *seal.Keyring) *Service {
+	s := &Service{DB: db, Keyring: keyring}
+	s.lookups = postgres.NewGroup(lookupBatch, func(ctx context.Context, batch [][]seal.Hash) ([]*hashed, error) {
+		return findByHashes(s.DB.Reader(ctx), batch)
+	})
+	return s
 }
 
 // Issue creates a key and returns it; it is never shown again. The actor cannot grant more than it may do.
@@ -75,11 +88,11 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (access.Actor
 	}
 	tx := s.DB.Reader(ctx)
 	hashes := s.Keyring.Hashes(seal.APIKey, secret)
-	row, found, err := findByHash(tx, hashes)
+	row, err := s.lookups.Do(ctx, hashes)
 	if err != nil {
 		return access.Actor{}, fmt.Errorf("look API key up: %w", err)
 	}
-	if !found || !s.Keyring.Matches(seal.APIKey, row.MasterKeyID, row.KeyHash, secret) || !row.Key.Usable(tx.Now) {
+	if row == nil || !s.Keyring.Matches(seal.APIKey, row.MasterKeyID, row.KeyHash, secret) || !row.Key.Usable(tx.Now) {
 		return access.Actor{}, ErrUnauthorized
 	}
 	used := row.Key.LastUsedAt == nil || tx.Now.Sub(*row.Key.LastUsedAt) >= usedGranularity

@@ -69,20 +69,37 @@ func lock(tx *postgres.Tx, org id.Organization, key id.APIKey) error {
 	return row.Error
 }
 
-// findByHash looks a key up under the hashes of all master keys at once.
-func findByHash(tx *postgres.Tx, hashes []seal.Hash) (hashed, bool, error) {
-	hex := make([]string, len(hashes))
-	for i, h := range hashes {
-		hex[i] = h.Hex
+// findByHashes looks keys up, each under the hashes of all master keys. One that does not exist is nil.
+func findByHashes(tx *postgres.Tx, batch [][]seal.Hash) ([]*hashed, error) {
+	var hex []string
+	for _, hashes := range batch {
+		for _, h := range hashes {
+			hex = append(hex, h.Hex)
+		}
 	}
-	var h hashed
-	found := tx.Raw("SELECT "+columns+", '' AS created_by_name, k.key_hash, k.master_key_id FROM api_keys k WHERE k.key_hash = ANY($1::text[]) LIMIT 1", hex).Scan(&h)
-	return h, found.RowsAffected > 0, found.Error
+	var rows []hashed
+	if err := tx.Raw("SELECT "+columns+", '' AS created_by_name, k.key_hash, k.master_key_id FROM api_keys k WHERE k.key_hash = ANY($1::text[])", hex).Scan(&rows).Error; err != nil {
+		return nil, err
+	}
+	byHash := make(map[string]*hashed, len(rows))
+	for i := range rows {
+		byHash[rows[i].KeyHash] = &rows[i]
+	}
+	found := make([]*hashed, len(batch))
+	for i, hashes := range batch {
+		for _, h := range hashes {
+			if row := byHash[h.Hex]; row != nil {
+				found[i] = row
+				break
+			}
+		}
+	}
+	return found, nil
 }
 
 // touch marks the key as used and moves its hash to the first master key. A key that changed meanwhile is left alone: the
 // next request does the same again.
-func touch(tx *postgres.Tx, h hashed, first seal.Hash, used bool) error {
+func touch(tx *postgres.Tx, h *hashed, first seal.Hash, used bool) error {
 	usedAt := h.Key.LastUsedAt
 	if used {
 		usedAt = &tx.Now

@@ -55,7 +55,7 @@ func newSite(t *testing.T) *site {
 	deliveries := delivery.New(delivery.Config{DB: s.db, Keyring: keyring, Log: log, Worker: "test"})
 	s.handler = New(Config{
 		DB: s.db, Keyring: keyring, Org: orgs, Login: &login.Service{DB: s.db, Org: orgs, FailureFloor: -1},
-		APIKeys: &apikey.Service{DB: s.db, Keyring: keyring}, Deliveries: deliveries,
+		APIKeys: apikey.New(s.db, keyring), Deliveries: deliveries,
 		Webhooks: &webhook.Service{DB: s.db, Keyring: keyring, Deliveries: deliveries},
 		Sessions: &verification.Service{DB: s.db, Keyring: keyring, Deliveries: deliveries},
 		Limiter:  ratelimit.New(nil, s.clock.Now, log), Log: log, Version: "test",

@@ -12,7 +12,7 @@ import (
 	"kaylehooks/internal/webhook"
 )
 
-// Sent is what a worker learns from one call of Deliver.
+// Sent is what a worker learns of an exchange with a receiver.
 type Sent struct {
 	// Claimed is false when there was nothing to do: someone else has the row, or it is not due.
 	Claimed   bool
@@ -20,26 +20,29 @@ type Sent struct {
 	ErrorKind ErrorKind
 }
 
-// Deliver claims the delivery if it is due, and sends it. A delivery that cannot be claimed is not an error.
-func (s *Service) Deliver(ctx context.Context, delivery id.Delivery) (Sent, error) {
+// Deliver claims the delivery if it is due, and sends it as Send does. A delivery that cannot be claimed is not an error.
+func (s *Service) Deliver(ctx context.Context, delivery id.Delivery, answered func(Sent)) error {
 	c, err := s.claims.Do(ctx, delivery)
 	if err != nil || c == nil {
-		return Sent{}, err
+		answered(Sent{})
+		return err
 	}
-	return s.Send(ctx, c)
+	return s.Send(ctx, c, answered)
 }
 
-// Send sends what was claimed and records the result: one attempt at most. It returns an error only for a fault of ours that
-// another try may not meet; any answer of the receiver is not an error.
-func (s *Service) Send(ctx context.Context, c *Claim) (Sent, error) {
+// Send sends what was claimed and records the result: one attempt at most. It calls answered once, as soon as nothing is in flight at
+// the receiver any more, and returns when the result is recorded. It returns an error only for a fault of ours that another try may
+// not meet; any answer of the receiver is not an error.
+func (s *Service) Send(ctx context.Context, c *Claim, answered func(Sent)) error {
 	// From here the row is ours until the lease ends. A worker that is told to stop still finishes what it began.
 	ctx = context.WithoutCancel(ctx)
 	r, send, err := s.prepare(ctx, c)
 	if err != nil || !send {
-		return Sent{Claimed: true}, err
+		answered(Sent{Claimed: true})
+		return err
 	}
-	sent := Sent{Claimed: true, Duration: r.outcome.endedAt.Sub(r.outcome.startedAt), ErrorKind: r.outcome.kind}
-	return sent, s.record(ctx, r)
+	answered(Sent{Claimed: true, Duration: r.outcome.endedAt.Sub(r.outcome.startedAt), ErrorKind: r.outcome.kind})
+	return s.record(ctx, r)
 }
 
 // report is the result of one claim on its way into the database.

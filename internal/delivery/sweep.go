@@ -56,10 +56,7 @@ func (s *Service) DeliverDue(ctx context.Context, parallel int) (int, error) {
 			}
 			var all errgroup.Group
 			for _, c := range claims {
-				all.Go(func() error {
-					_, err := s.Send(ctx, c)
-					return err
-				})
+				all.Go(func() error { return s.Send(ctx, c, func(Sent) {}) })
 			}
 			sent += len(claims)
 			if err := all.Wait(); err != nil || len(claims) < parallel {

@@ -194,6 +194,17 @@ func (tx *Tx) ExecRows(statement string, rows any) error {
 	return tx.Exec(statement, string(b)).Error
 }
 
+// QueryRows is ExecRows for a statement that returns rows.
+func QueryRows[T any](tx *Tx, statement string, rows any) ([]T, error) {
+	b, err := json.Marshal(rows)
+	if err != nil {
+		return nil, fmt.Errorf("encode rows: %w", err)
+	}
+	var out []T
+	err = tx.Raw(statement, string(b)).Scan(&out).Error
+	return out, err
+}
+
 // Lock classes for advisory locks. The organization class guards the endpoints of an organization: publishing and
 // recording share it, changing an endpoint or a key takes it alone (contract section 4.2 step 3).
 const (

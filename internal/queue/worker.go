@@ -45,7 +45,7 @@ type Config struct {
 type Worker struct {
 	Config
 	gate    *gate
-	slots   map[string]chan struct{} // by lane: a request in flight holds one
+	slots   map[string]chan struct{} // by lane: a claim holds one until its result is recorded
 	servers []*asynq.Server
 	skewed  atomic.Bool
 	running context.Context // ends when the worker is told to stop
@@ -164,9 +164,8 @@ func (w *Worker) handle(ctx context.Context, lane string, task *asynq.Task) erro
 				continue
 			}
 			all.Go(func() {
-				var sent delivery.Sent
-				sent, errs[i] = w.Deliveries.Deliver(ctx, due.DeliveryID)
-				w.leave(lane, due.EndpointID, sent)
+				defer func() { <-w.slots[lane] }()
+				errs[i] = w.Deliveries.Deliver(ctx, due.DeliveryID, func(sent delivery.Sent) { w.leave(due.EndpointID, sent) })
 			})
 		}
 	}
@@ -174,8 +173,8 @@ func (w *Worker) handle(ctx context.Context, lane string, task *asynq.Task) erro
 	return errors.Join(errs...)
 }
 
-func (w *Worker) leave(lane string, e id.Endpoint, sent delivery.Sent) {
-	<-w.slots[lane]
+// leave makes room at the endpoint. The slot of the lane is kept until the result is recorded, which bounds what waits for that.
+func (w *Worker) leave(e id.Endpoint, sent delivery.Sent) {
 	if w.gate.leave(e, sent) {
 		w.ringDrain(e)
 	}
@@ -216,9 +215,8 @@ func (w *Worker) drainUntil(ctx context.Context, end time.Time, lane string, e i
 		w.gate.giveBack(e, got-len(claims))
 		for _, c := range claims {
 			sending.Go(func() error {
-				sent, err := w.Deliveries.Send(ctx, c)
-				w.leave(lane, e, sent)
-				return err
+				defer func() { <-w.slots[lane] }()
+				return w.Deliveries.Send(ctx, c, func(sent delivery.Sent) { w.leave(e, sent) })
 			})
 		}
 		if err != nil || len(claims) < got {

@@ -333,7 +333,9 @@ func (h *history) burst(a, first answer, drained bool) op {
 		errs := make([]error, len(due))
 		var all sync.WaitGroup
 		for i, d := range due {
-			all.Go(func() { _, errs[i] = h.deliveries.Deliver(h.shard.t.Context(), id.Delivery{UUID: d.ID}) })
+			all.Go(func() {
+				errs[i] = h.deliveries.Deliver(h.shard.t.Context(), id.Delivery{UUID: d.ID}, func(delivery.Sent) {})
+			})
 		}
 		all.Wait()
 		return errors.Join(errs...)

@@ -104,7 +104,8 @@ func (w *worker) claim(ctx context.Context, d uuid.UUID) stop {
 	w.reads, w.aloft = 0, true
 	w.free.Store(false)
 	go func() {
-		sent, err := w.service.Deliver(ctx, id.Delivery{UUID: d})
+		var sent delivery.Sent
+		err := w.service.Deliver(ctx, id.Delivery{UUID: d}, func(s delivery.Sent) { sent = s })
 		w.stops <- stop{at: landed, claimed: sent.Claimed, err: err}
 	}()
 	return w.wait()

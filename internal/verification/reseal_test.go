@@ -45,7 +45,7 @@ func TestRotation_NoDeliveryFailsWhileItRuns(t *testing.T) {
 		return due
 	}
 	deliver := func(w *delivery.Service, due delivery.Due) {
-		if _, err := w.Deliver(t.Context(), due.DeliveryID); err != nil {
+		if err := w.Deliver(t.Context(), due.DeliveryID, func(delivery.Sent) {}); err != nil {
 			t.Error(err)
 		}
 	}
