@@ -99,6 +99,12 @@ ci: test lint verify ## all that CI checks
 images: build ## take the pictures of docs/images from the running program
 	$(GO) run ./scripts/images -web bin/web -out docs/images
 
+.PHONY: bench
+bench: ## measure throughput, latency, cost and growth on this machine, for an hour or so, into bench.json
+	@scripts/bootstrap
+	@$(MAKE) --no-print-directory build
+	bin/web bench
+
 .PHONY: clean
 clean: ## remove what was built, but not the development data in .data/
 	rm -rf bin

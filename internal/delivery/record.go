@@ -29,8 +29,12 @@ const (
 // so that a short outage of the database loses no result.
 func (s *Service) record(ctx context.Context, r report) error {
 	var state recordState
+	results := s.results
+	if r.outcome.kind == "" {
+		results = s.successes
+	}
 	err := s.persist(ctx, r.claim.LeaseExpiresAt, func() (err error) {
-		if state, err = s.results.Do(ctx, r); err != nil || state != withdrawn {
+		if state, err = results.Do(ctx, r); err != nil || state != withdrawn {
 			return err
 		}
 		state, err = s.settle(ctx, r)
@@ -89,24 +93,14 @@ func (s *Service) recordBatch(ctx context.Context, reports []report) ([]recordSt
 	var states []recordState
 	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
 		states = make([]recordState, len(reports))
-		w := s.newWriter(tx, s.slot)
-		if err := w.succeed(reports, states); err != nil {
-			return err
-		}
 		// A failing result reads whether its endpoint is enabled; nobody may change that before we have written.
 		var failing []id.Organization
-		var ids []uuid.UUID
+		ids := make([]uuid.UUID, len(reports))
 		for i, r := range reports {
-			if states[i] == recorded {
-				continue
-			}
-			ids = append(ids, r.claim.ID.UUID)
+			ids[i] = r.claim.ID.UUID
 			if r.outcome.kind != "" {
 				failing = append(failing, r.claim.OrganizationID)
 			}
-		}
-		if len(ids) == 0 {
-			return w.write()
 		}
 		if len(failing) > 0 {
 			if err := tx.ShareOrganizations(failing...); err != nil {
@@ -123,10 +117,11 @@ func (s *Service) recordBatch(ctx context.Context, reports []report) ([]recordSt
 		for _, row := range rows {
 			held[row.ID] = row
 		}
+		w := s.newWriter(tx, s.slot)
 		for i, r := range reports {
 			row, ok := held[r.claim.ID]
 			switch {
-			case states[i] == recorded || !ok || row.LeaseToken != r.claim.LeaseToken:
+			case !ok || row.LeaseToken != r.claim.LeaseToken:
 			case row.WithdrawnAt != nil:
 				states[i] = withdrawn
 			default:

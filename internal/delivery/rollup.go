@@ -91,6 +91,10 @@ func (t tallies) write(tx *postgres.Tx, slot int) error {
 	if len(t) == 0 {
 		return nil
 	}
+	return tx.ExecRows(addTallies, t.rows(slot))
+}
+
+func (t tallies) rows(slot int) []*tally {
 	rows := make([]*tally, 0, len(t))
 	for _, row := range t {
 		row.Slot = slot
@@ -101,12 +105,14 @@ func (t tallies) write(tx *postgres.Tx, slot int) error {
 			slices.Compare(a.WebhookEndpointID[:], b.WebhookEndpointID[:]), a.Hour.Compare(b.Hour),
 			cmp.Compare(a.ErrorKind, b.ErrorKind), cmp.Compare(a.StatusCode, b.StatusCode))
 	})
-	return tx.ExecRows(`INSERT INTO delivery_rollups AS r (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
+	return rows
+}
+
+const addTallies = `INSERT INTO delivery_rollups AS r (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
 		SELECT v.organization_id, v.webhook_endpoint_id, v.hour, v.error_kind, v.status_code, v.slot, v.attempts, v.first_attempts, v.succeeded, v.failed, v.latency
 		FROM json_to_recordset($1::json) AS v(organization_id uuid, webhook_endpoint_id uuid, hour timestamptz, error_kind text, status_code smallint, slot smallint,
 			attempts integer, first_attempts integer, succeeded integer, failed integer, latency integer[])
 		ON CONFLICT (organization_id, hour, webhook_endpoint_id, error_kind, status_code, slot) DO UPDATE SET
 			attempts = r.attempts + excluded.attempts, first_attempts = r.first_attempts + excluded.first_attempts,
 			succeeded = r.succeeded + excluded.succeeded, failed = r.failed + excluded.failed,
-			latency = ARRAY(SELECT a + b FROM UNNEST(r.latency, excluded.latency) WITH ORDINALITY AS l(a, b, i) ORDER BY i)`, rows)
-}
+			latency = ARRAY(SELECT a + b FROM UNNEST(r.latency, excluded.latency) WITH ORDINALITY AS l(a, b, i) ORDER BY i)`

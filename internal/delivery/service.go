@@ -60,6 +60,7 @@ type Service struct {
 	claims    *postgres.Group[id.Delivery, *Claim]
 	dueClaims *postgres.Group[wanted, []*Claim]
 	results   *postgres.Group[report, recordState]
+	successes *postgres.Group[report, recordState]
 }
 
 // groupSize is the most claims or results in one statement.
@@ -76,6 +77,7 @@ func New(c Config) *Service {
 	s.claims = postgres.NewGroup(groupSize, s.claimBatch)
 	s.dueClaims = postgres.NewGroup(groupSize, s.claimDueBatch)
 	s.results = postgres.NewGroup(groupSize, s.recordBatch)
+	s.successes = postgres.NewGroup(groupSize, s.recordSuccesses)
 	return s
 }
 

@@ -3,7 +3,6 @@ package delivery
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,11 +58,6 @@ func (w *writer) addWithdrawn(row locked, o outcome, a Attempt) {
 
 func (w *writer) put(row locked, c change, o outcome, a Attempt) {
 	w.changes = append(w.changes, changedRow{row.ID.UUID, w.tx.Now, c})
-	w.note(row, c, o, a)
-}
-
-// note keeps the attempt and the tallies of a change.
-func (w *writer) note(row locked, c change, o outcome, a Attempt) {
 	if !o.unsent {
 		a.Counted, a.Run, a.Number, a.CreatedAt = c.counted, row.Standing.Run, row.Standing.AttemptCount+1, w.tx.Now
 		if a.ResponseHeaders == nil {
@@ -79,59 +73,6 @@ func (w *writer) note(row locked, c change, o outcome, a Attempt) {
 		}
 		w.tallies.addEnd(row.OrganizationID, row.WebhookEndpointID, w.tx.Now, c.Status, kind, o.statusCode)
 	}
-}
-
-// successRow is a delivery that a 2xx ends, if the lease is still ours.
-type successRow struct {
-	Report         int       `json:"report"` // its place among the reports
-	ID             uuid.UUID `json:"id"`
-	LeaseToken     uuid.UUID `json:"lease_token"`
-	AttemptCount   int       `json:"attempt_count"`
-	ScrubbedAt     time.Time `json:"payload_scrubbed_at"`
-	LastAttemptAt  time.Time `json:"last_attempt_at"`
-	LastStatusCode int       `json:"last_status_code"`
-	LastDurationMS int64     `json:"last_duration_ms"`
-	UpdatedAt      time.Time `json:"updated_at"`
-}
-
-// succeed ends those deliveries that a 2xx ends whatever their row says, in one statement and without reading them first: under our
-// lease, nobody else changes what the claim read. Rows whose lease is lost or which were withdrawn meanwhile are left alone. It sets
-// the states of those it recorded.
-func (w *writer) succeed(reports []report, states []recordState) error {
-	var rows []successRow
-	decided := make([]change, len(reports))
-	for i, r := range reports {
-		if r.outcome.kind != "" || r.outcome.unsent {
-			continue
-		}
-		c := decide(standing{AttemptCount: r.claim.AttemptCount}, r.outcome, w.tx.Now, 0)
-		decided[i] = c
-		rows = append(rows, successRow{
-			i, r.claim.ID.UUID, r.claim.LeaseToken, c.AttemptCount, *c.ScrubbedAt, *c.LastAttemptAt, *c.LastStatusCode, *c.LastDurationMS, w.tx.Now,
-		})
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	slices.SortFunc(rows, func(a, b successRow) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	done, err := postgres.QueryRows[int](w.tx, `UPDATE webhook_deliveries d SET status = 'succeeded', attempt_count = v.attempt_count, worker_lost_count = 0,
-			payload = NULL, payload_expires_at = NULL, payload_scrubbed_at = v.payload_scrubbed_at, payload_retention_reason = 'delivered', last_attempt_at = v.last_attempt_at,
-			last_status_code = v.last_status_code, last_error_kind = NULL, last_duration_ms = v.last_duration_ms, lease_token = NULL, lease_expires_at = NULL,
-			next_trigger = 'automatic', rung_at = NULL, updated_at = v.updated_at
-		FROM json_to_recordset($1::json) AS v(report integer, id uuid, lease_token uuid, attempt_count smallint, payload_scrubbed_at timestamptz, last_attempt_at timestamptz,
-			last_status_code smallint, last_duration_ms integer, updated_at timestamptz)
-		WHERE d.id = v.id AND d.lease_token = v.lease_token AND d.withdrawn_at IS NULL
-		RETURNING v.report`, rows)
-	if err != nil {
-		return fmt.Errorf("update succeeded deliveries: %w", err)
-	}
-	for _, i := range done {
-		states[i] = recorded
-		c := reports[i].claim
-		row := locked{ID: c.ID, OrganizationID: c.OrganizationID, WebhookEndpointID: c.WebhookEndpointID, Standing: standing{Run: c.Run, AttemptCount: c.AttemptCount}}
-		w.note(row, decided[i], reports[i].outcome, reports[i].attempt)
-	}
-	return nil
 }
 
 // write leaves the rows as decided. The lease is cleared and the next attempt is automatic again in every case.
@@ -172,15 +113,16 @@ func (w *writer) insertAttempts() error {
 	if len(w.attempts) == 0 {
 		return nil
 	}
-	err := w.tx.ExecRows(`INSERT INTO webhook_delivery_attempts (id, organization_id, webhook_delivery_id, run, number, counted, status, trigger, started_at, duration_ms,
+	if err := w.tx.ExecRows(insertAttempts, w.attempts); err != nil {
+		return fmt.Errorf("insert attempts: %w", err)
+	}
+	return nil
+}
+
+const insertAttempts = `INSERT INTO webhook_delivery_attempts (id, organization_id, webhook_delivery_id, run, number, counted, status, trigger, started_at, duration_ms,
 			status_code, error_kind, dns_ms, connect_ms, tls_ms, first_byte_ms, remote_address, worker, response_headers, response_body, response_body_truncated, created_at)
 		SELECT v.id, v.organization_id, v.webhook_delivery_id, v.run, v.number, v.counted, v.status, v.trigger, v.started_at, v.duration_ms,
 			v.status_code, v.error_kind, v.dns_ms, v.connect_ms, v.tls_ms, v.first_byte_ms, v.remote_address, v.worker, v.response_headers, v.response_body, v.response_body_truncated, v.created_at
 		FROM json_to_recordset($1::json) AS v(id uuid, organization_id uuid, webhook_delivery_id uuid, run integer, number smallint, counted boolean, status text, trigger text,
 			started_at timestamptz, duration_ms integer, status_code smallint, error_kind text, dns_ms integer, connect_ms integer, tls_ms integer, first_byte_ms integer,
-			remote_address text, worker text, response_headers jsonb, response_body text, response_body_truncated boolean, created_at timestamptz)`, w.attempts)
-	if err != nil {
-		return fmt.Errorf("insert attempts: %w", err)
-	}
-	return nil
-}
+			remote_address text, worker text, response_headers jsonb, response_body text, response_body_truncated boolean, created_at timestamptz)`

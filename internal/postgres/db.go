@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +55,7 @@ type Tx struct {
 	Now time.Time
 
 	afterCommit []func()
+	pending     *pending
 	uuids       int
 }
 
@@ -156,8 +156,12 @@ func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
 	for try := 1; ; try++ {
 		var tx *Tx
 		err := db.gorm.WithContext(ctx).Transaction(func(g *gorm.DB) error {
-			tx = &Tx{DB: g, Now: db.Now()}
-			return f(tx)
+			waiting := newPending(g)
+			tx = &Tx{DB: waiting.session(), Now: db.Now(), pending: waiting}
+			if err := f(tx); err != nil {
+				return err
+			}
+			return waiting.flush()
 		})
 		if err == nil {
 			for _, f := range tx.afterCommit {
@@ -182,27 +186,6 @@ const uuidStep = 250 * time.Nanosecond
 func (tx *Tx) NewUUID() uuid.UUID {
 	tx.uuids++
 	return id.NewUUID(tx.Now.Add(time.Duration(tx.uuids) * uuidStep))
-}
-
-// ExecRows runs a statement over rows handed in as one JSON parameter, for json_to_recordset($1::json), so that its text never varies
-// with their number.
-func (tx *Tx) ExecRows(statement string, rows any) error {
-	b, err := json.Marshal(rows)
-	if err != nil {
-		return fmt.Errorf("encode rows: %w", err)
-	}
-	return tx.Exec(statement, string(b)).Error
-}
-
-// QueryRows is ExecRows for a statement that returns rows.
-func QueryRows[T any](tx *Tx, statement string, rows any) ([]T, error) {
-	b, err := json.Marshal(rows)
-	if err != nil {
-		return nil, fmt.Errorf("encode rows: %w", err)
-	}
-	var out []T
-	err = tx.Raw(statement, string(b)).Scan(&out).Error
-	return out, err
 }
 
 // Lock classes for advisory locks. The organization class guards the endpoints of an organization: publishing and
@@ -273,6 +256,12 @@ func IsUnavailable(err error) bool {
 	var network net.Error
 	return errors.As(err, &connect) || errors.As(err, &network) ||
 		errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}
+
+// IsDivisionByZero reports whether a statement gave itself up: the way of those that are all or nothing.
+func IsDivisionByZero(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "22012"
 }
 
 func isTransient(err error) bool {

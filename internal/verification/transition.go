@@ -76,16 +76,16 @@ func (s *Service) finish(tx *postgres.Tx, endings ...ending) error {
 		changes[i] = change{e.session.ID.UUID, e.status, e.failure, e.session.NFCTriesUsed, e.session.LivenessTriesUsed, tx.Now}
 		publications[i] = delivery.Publication{Organization: e.session.OrganizationID, Session: e.session.ID, Targets: e.session.Targets(), Data: e.data}
 	}
-	err := tx.ExecRows(`UPDATE verification_sessions s SET status = v.status, failure_code = v.failure_code, nfc_tries_used = v.nfc_tries_used,
+	events, err := s.Deliveries.PublishSessions(tx, publications)
+	if err != nil {
+		return err
+	}
+	err = tx.ExecRows(`UPDATE verification_sessions s SET status = v.status, failure_code = v.failure_code, nfc_tries_used = v.nfc_tries_used,
 			liveness_tries_used = v.liveness_tries_used, completed_at = v.at, updated_at = v.at
 		FROM json_to_recordset($1::json) AS v(id uuid, status text, failure_code text, nfc_tries_used smallint, liveness_tries_used smallint, at timestamptz)
 		WHERE s.id = v.id AND s.status IN ('created', 'in_progress')`, changes)
 	if err != nil {
 		return fmt.Errorf("end sessions: %w", err)
-	}
-	events, err := s.Deliveries.PublishSessions(tx, publications)
-	if err != nil {
-		return err
 	}
 	deeds := make([]audit.Deed, len(endings))
 	for i, e := range endings {
