@@ -66,7 +66,7 @@ func TestSend_LooksAgainBeforeSending(t *testing.T) {
 				t.Fatalf("claimed %d deliveries, want 1", len(claims))
 			}
 			c.meanwhile(h, s, token, r)
-			_, err = h.deliveries.Send(t.Context(), claims[0])
+			err = h.deliveries.Send(t.Context(), claims[0], func(delivery.Sent) {})
 			h.check(err)
 			got := after{State: h.of(s, r)["session.succeeded"].State(), Requests: len(r.seen())}
 			attempts, _, err := h.deliveries.Attempts(t.Context(), h.owner, claims[0].ID, delivery.AttemptsPage{Limit: 10})
@@ -136,7 +136,7 @@ func TestSend_ALateResultChangesNothing(t *testing.T) {
 			h.succeed(s)
 			claims, err := h.deliveries.Claim(t.Context(), r.ID, 1)
 			h.check(err)
-			_, err = h.deliveries.Send(t.Context(), claims[0])
+			err = h.deliveries.Send(t.Context(), claims[0], func(delivery.Sent) {})
 			h.check(err)
 			if diff := cmp.Diff(before, rows()); diff != "" || before == "" {
 				t.Errorf("the late result changed rows (-before +after)\n%s", diff)
