@@ -89,29 +89,31 @@ func (s *Service) recordBatch(ctx context.Context, reports []report) ([]recordSt
 	var states []recordState
 	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
 		states = make([]recordState, len(reports))
-		w := s.newWriter(tx, s.slot)
-		if err := w.succeed(reports, states); err != nil {
-			return err
-		}
-		// A failing result reads whether its endpoint is enabled; nobody may change that before we have written.
+		// A failing result reads whether its endpoint is enabled; nobody may change that before we have written. Endpoints are
+		// locked before deliveries (contract section 4.2).
 		var failing []id.Organization
-		var ids []uuid.UUID
-		for i, r := range reports {
-			if states[i] == recorded {
-				continue
-			}
-			ids = append(ids, r.claim.ID.UUID)
+		for _, r := range reports {
 			if r.outcome.kind != "" {
 				failing = append(failing, r.claim.OrganizationID)
 			}
-		}
-		if len(ids) == 0 {
-			return w.write()
 		}
 		if len(failing) > 0 {
 			if err := tx.ShareOrganizations(failing...); err != nil {
 				return fmt.Errorf("lock endpoints: %w", err)
 			}
+		}
+		w := s.newWriter(tx, s.slot)
+		if err := w.succeed(reports, states); err != nil {
+			return err
+		}
+		var ids []uuid.UUID
+		for i, r := range reports {
+			if states[i] != recorded {
+				ids = append(ids, r.claim.ID.UUID)
+			}
+		}
+		if len(ids) == 0 {
+			return w.write()
 		}
 		var rows []locked
 		err := tx.Raw(`SELECT `+lockedColumns+` FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
