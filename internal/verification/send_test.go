@@ -2,6 +2,7 @@ package verification_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,9 +101,13 @@ func (u *hurried) SettleWithdrawn(tx *postgres.Tx, org id.Organization, session 
 // INV-8: the worker comes back after its lease was taken from it.
 func TestSend_ALateResultChangesNothing(t *testing.T) {
 	t.Parallel()
-	for _, late := range []string{"to record", "to find the withdrawal", "to settle the withdrawal"} {
+	for _, late := range []string{"to record a success", "to record a failure", "to find the withdrawal", "to settle the withdrawal"} {
 		t.Run(late, func(t *testing.T) {
 			t.Parallel()
+			withdraw, status := strings.HasSuffix(late, "withdrawal"), http.StatusOK
+			if late == "to record a failure" {
+				status = http.StatusInternalServerError
+			}
 			h := newHarness(t)
 			r := h.endpoint()
 			s, token := h.open(verification.NewSession{})
@@ -123,7 +128,7 @@ func TestSend_ALateResultChangesNothing(t *testing.T) {
 				before = rows()
 			}
 			r.answer = func(w http.ResponseWriter, _ received) {
-				if late != "to record" {
+				if withdraw {
 					h.check(h.redeem(s, token))
 				}
 				if late == "to settle the withdrawal" {
@@ -131,7 +136,7 @@ func TestSend_ALateResultChangesNothing(t *testing.T) {
 				} else {
 					loseLease()
 				}
-				w.WriteHeader(http.StatusOK)
+				w.WriteHeader(status)
 			}
 			h.succeed(s)
 			claims, err := h.deliveries.Claim(t.Context(), r.ID, 1)
