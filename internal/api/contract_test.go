@@ -111,7 +111,7 @@ func (h *harness) provoke(op operation, status int) {
 		h.do(op.method, r.path, r.body, "Content-Type", "text/plain")
 	case 429:
 		limited := *h
-		strict := newHarness(h.T, func(c *Config) { c.RateKeyPerSecond, c.RateKeyBurst, c.RateIPPerMinute, c.RateIPBurst = 1, 1, 1, 1 })
+		strict := newHarness(h.TB, func(c *Config) { c.RateKeyPerSecond, c.RateKeyBurst, c.RateIPPerMinute, c.RateIPBurst = 1, 1, 1, 1 })
 		limited.door, limited.key, limited.db, limited.owner = strict.door, strict.key, strict.db, strict.owner
 		for range 2 {
 			limited.do(op.method, fill(op.path, unknown), r.body)

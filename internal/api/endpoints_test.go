@@ -95,7 +95,7 @@ func TestCreateEndpoint_RefusesWhatBreaksARule(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := *h
-			h.T = t
+			h.TB = t
 			got := h.do("POST", "/v1/webhooks/endpoints", tc.body).refused(400, tc.code, tc.fields...)
 			if tc.code == "WEBHOOK_URL_REJECTED" && got.err["hint"] != "loopback_not_allowed" {
 				t.Errorf("hint %v", got.err["hint"])

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) { fixture.Main(m) }
 
 // harness is a door with its rooms on a fresh database, and a client that checks every answer against the document.
 type harness struct {
-	*testing.T
+	testing.TB
 	clock *fixture.Clock
 	db    *postgres.DB
 	door  *door
@@ -65,7 +65,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func newHarness(t *testing.T, change ...func(*Config)) *harness {
+func newHarness(t testing.TB, change ...func(*Config)) *harness {
 	t.Helper()
 	clock := fixture.NewClock()
 	db := fixture.DBAt(t, clock)
@@ -86,7 +86,7 @@ func newHarness(t *testing.T, change ...func(*Config)) *harness {
 	for _, f := range change {
 		f(&config)
 	}
-	h := &harness{T: t, clock: clock, db: db, door: newDoor(config), log: log}
+	h := &harness{TB: t, clock: clock, db: db, door: newDoor(config), log: log}
 	h.doc = h.document()
 	_, h.owner = fixture.Organization(t, db)
 	h.key = h.issue(h.owner, access.Scopes()...)

@@ -64,7 +64,7 @@ func TestCreateKey_RefusesWhatBreaksARule(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := *h
-			h.T = t
+			h.TB = t
 			got := h.do("POST", path, tc.body).refused(400, "BAD_REQUEST", tc.fields...)
 			if strings.Contains(got.raw, "c2VjcmV0") {
 				t.Errorf("the answer repeats a private member: %s", got.raw)

@@ -68,7 +68,7 @@ func TestOuter_EveryRefusalHasTheEnvelope(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := *h
-			h.T = t
+			h.TB = t
 			got := h.do(tc.method, tc.path, tc.body, tc.headers...).refused(tc.status, tc.code)
 			if (tc.status == 405) != (got.header.Get("Allow") != "") {
 				t.Errorf("Allow is %q", got.header.Get("Allow"))

@@ -28,11 +28,13 @@ const held = `SELECT 1 FROM webhook_deliveries d WHERE d.event_id = %s AND (d.st
 // of each went; rows that others hold are left for the next time.
 func PurgeEvents(tx *postgres.Tx, before time.Time, limit int) (events, deliveries int64, err error) {
 	// Nothing that passes can come back: a payload that is gone stays so, and what has ended without one cannot be retried.
-	// Hence the deliveries are not looked at again under their locks.
+	// Hence the deliveries are not looked at again under their locks. An event that a withdrawal superseded after r was read is
+	// left: Postgres looks at e again once it has the lock, but not at r.
 	var candidates []purgeable
 	err = tx.Raw(`SELECT e.id, r.id AS replacement, (SELECT count(*) FROM webhook_deliveries d WHERE d.event_id IN (e.id, r.id)) AS deliveries
 		FROM events e LEFT JOIN events r ON r.replaces_event_id = e.id
 		WHERE e.created_at < $1 AND e.replaces_event_id IS NULL AND (r.id IS NULL OR r.created_at < $1)
+			AND (e.superseded_by_event_id IS NULL) = (r.id IS NULL)
 			AND NOT EXISTS (`+fmt.Sprintf(held, "e.id")+`) AND NOT EXISTS (`+fmt.Sprintf(held, "r.id")+`)
 		ORDER BY e.created_at, e.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED`, before, limit).Scan(&candidates).Error
 	if err != nil {

@@ -93,7 +93,8 @@ func (s *Service) recordBatch(ctx context.Context, reports []report) ([]recordSt
 	var states []recordState
 	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
 		states = make([]recordState, len(reports))
-		// A failing result reads whether its endpoint is enabled; nobody may change that before we have written.
+		// A failing result reads whether its endpoint is enabled; nobody may change that before we have written. Endpoints are
+		// locked before deliveries (contract section 4.2).
 		var failing []id.Organization
 		ids := make([]uuid.UUID, len(reports))
 		for i, r := range reports {

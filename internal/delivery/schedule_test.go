@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -37,6 +38,17 @@ func TestNextAttempt_KnowsTheContractsVectors(t *testing.T) {
 
 func TestWindow_IsTheSumOfTheDelays(t *testing.T) {
 	t.Parallel()
+	var sums []string
+	var sum time.Duration
+	for _, delay := range RetryDelays() {
+		sum += delay
+		sums = append(sums, sum.String())
+	}
+	// The row "nominal sum" of contract section 7.7.
+	want := []string{"5s", "5m5s", "35m5s", "2h35m5s", "7h35m5s", "17h35m5s", "27h35m5s"}
+	if !slices.Equal(sums, want) {
+		t.Errorf("attempts 2 to 8 come %v after the first, want %v", sums, want)
+	}
 	if Window() != 99_305*time.Second {
 		t.Errorf("window %s", Window())
 	}

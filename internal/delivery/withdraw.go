@@ -43,12 +43,21 @@ func (f Fates) Count(want Fate) int {
 	return n
 }
 
-// Withdraw scrubs what has not been received of an original event and marks what is in flight. The session must be
-// locked; the organization's endpoints are held from here on.
-func (s *Service) Withdraw(tx *postgres.Tx, original event.Event) (Fates, error) {
-	if err := tx.ShareOrganizations(original.OrganizationID); err != nil {
-		return nil, fmt.Errorf("lock endpoints: %w", err)
+// Withdraw scrubs what has not been received of the session's original event and marks what is in flight. The session must
+// be locked; the organization's endpoints and the event are held from here on. event.ErrNotFound if the event was purged.
+func (s *Service) Withdraw(tx *postgres.Tx, org id.Organization, session id.Session) (event.Event, Fates, error) {
+	if err := tx.ShareOrganizations(org); err != nil {
+		return event.Event{}, nil, fmt.Errorf("lock endpoints: %w", err)
 	}
+	original, err := event.LockOriginal(tx, session)
+	if err != nil {
+		return event.Event{}, nil, err
+	}
+	fates, err := withdrawDeliveries(tx, original)
+	return original, fates, err
+}
+
+func withdrawDeliveries(tx *postgres.Tx, original event.Event) (Fates, error) {
 	var rows []Delivery
 	err := tx.Raw("SELECT "+columns+" FROM webhook_deliveries d WHERE d.event_id = $1 ORDER BY d.id FOR UPDATE", original.ID).Scan(&rows).Error
 	if err != nil {

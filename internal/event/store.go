@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/fault"
@@ -72,6 +73,12 @@ func Supersede(tx *postgres.Tx, original, replacement id.Event) error {
 // Original returns the session's original terminal event, or ErrNotFound while the session is active.
 func Original(tx *postgres.Tx, session id.Session) (Event, error) {
 	return take(tx.Where("trigger_id = ? AND trigger_type = ? AND replaces_event_id IS NULL", session, ByVerificationSession))
+}
+
+// LockOriginal is Original, and keeps the event from being purged or replaced by others until the transaction ends. It waits for a
+// purge under way, and is ErrNotFound if that took the event.
+func LockOriginal(tx *postgres.Tx, session id.Session) (Event, error) {
+	return take(tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Where("trigger_id = ? AND trigger_type = ? AND replaces_event_id IS NULL", session, ByVerificationSession))
 }
 
 // ReplacementOf returns the event that replaced original, or ErrNotFound.

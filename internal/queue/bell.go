@@ -204,14 +204,15 @@ func parsePayload(b []byte) ([]delivery.Due, error) {
 	for line := range strings.SplitSeq(string(b), "\n") {
 		endpoint, one, found := strings.Cut(line, " ")
 		e, err := id.Parse[id.EndpointKind](endpoint)
+		due := delivery.Due{EndpointID: e}
+		if err == nil && found {
+			due.DeliveryID, err = id.Parse[id.DeliveryKind](one)
+		}
+		if err == nil && (e.IsZero() || found && due.DeliveryID.IsZero()) {
+			err = id.ErrMalformed // the ids of nothing; no delivery id means all that is due
+		}
 		if err != nil {
 			return nil, fmt.Errorf("task payload: %w", err)
-		}
-		due := delivery.Due{EndpointID: e}
-		if found {
-			if due.DeliveryID, err = id.Parse[id.DeliveryKind](one); err != nil {
-				return nil, fmt.Errorf("task payload: %w", err)
-			}
 		}
 		dues = append(dues, due)
 	}

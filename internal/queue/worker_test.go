@@ -7,9 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
+
+	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/devstack"
 	"kaylehooks/internal/devstack/devtest"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 )
 
@@ -50,26 +54,15 @@ func TestWorker_WhatWasNeverRungIsFound(t *testing.T) {
 	until(t, "every due delivery is attempted", func() bool { return r.count("status = 'succeeded'") == n })
 }
 
-// withClock opens the rig's database on a clock that can be put wrong.
-func (r *rig) withClock(url string, off *atomic.Int64) {
-	r.t.Helper()
-	db, err := postgres.Open(r.t.Context(), postgres.Options{URL: url, Name: "test", Now: func() time.Time { return time.Now().Add(time.Duration(off.Load())) }})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(db.Close)
-	r.db = db
-}
-
 func TestWorker_AWrongClockClaimsAndSweepsNothingAndSaysWhy(t *testing.T) {
 	t.Parallel()
-	url := devtest.Database(t)
-	right := &rig{t: t}
-	right.withClock(url, new(atomic.Int64))
-	_, right.owner = fixture.Organization(t, right.db)
 	off := new(atomic.Int64)
-	r := &rig{t: t, owner: right.owner, redis: redisClient(t, devtest.Redis(t))}
-	r.withClock(url, off)
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: devtest.Database(t), Name: "test", Now: func() time.Time { return time.Now().Add(time.Duration(off.Load())) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	r := newRigOn(t, db)
 
 	off.Store(int64(90 * time.Second))
 	if err := r.worker("wrong", 8).Start(t.Context()); err == nil || !strings.Contains(err.Error(), "clock is") || !strings.Contains(err.Error(), "NTP") {
@@ -85,28 +78,44 @@ func TestWorker_AWrongClockClaimsAndSweepsNothingAndSaysWhy(t *testing.T) {
 	if err := w.checkClock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	off.Store(int64(-90 * time.Second))
-	err := w.checkClock(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "-1m30") {
+	e := r.endpoint(quick(t).URL)
+	r.publish(r.deliveries, e, 1)
+	fixture.Exec(t, r.db, "UPDATE webhook_deliveries SET rung_at = NULL") // as if its process died before it rang
+	off.Store(int64(90*time.Minute + 30*time.Second))                     // what is due stays due by this clock
+	err = w.checkClock(t.Context())
+	if err == nil || !strings.Contains(err.Error(), " 1h30m") {
 		t.Errorf("the check says %v, which does not say how far the clock is off", err)
 	}
 	w.reportClock(err)
-	w.sweep(t.Context(), w.Sweeps[0])
-	if sweeps.Load() != 0 {
-		t.Error("a sweep ran by a wrong clock")
-	}
-	if n, err := w.feedOnce(t.Context()); n != 0 || err != nil {
-		t.Errorf("the feeder took %d rows by a wrong clock (%v)", n, err)
+	if got := w.work(t, e); got != (worked{}) || sweeps.Load() != 0 {
+		t.Errorf("by a wrong clock the worker fed %d endpoints, sent %d deliveries and swept %d times", got.fed, got.sent, sweeps.Load())
 	}
 
 	off.Store(0)
 	if err := w.checkClock(t.Context()); err != nil {
 		t.Fatalf("the clock is right again: %v", err)
 	}
-	w.sweep(t.Context(), w.Sweeps[0])
-	if sweeps.Load() != 1 {
-		t.Error("a worker whose clock is right again does not work")
+	if got := w.work(t, e); got != (worked{1, 1}) || sweeps.Load() != 1 {
+		t.Errorf("once its clock is right again, the worker fed %d endpoints, sent %d deliveries and swept %d times, want 1 each", got.fed, got.sent, sweeps.Load())
 	}
+}
+
+// worked is what a worker did: how many endpoints it found due, and how many deliveries it sent.
+type worked struct{ fed, sent int }
+
+// work does each of a worker's duties once: it sweeps, feeds, and serves a task to drain the endpoint.
+func (w *Worker) work(t *testing.T, e id.Endpoint) worked {
+	t.Helper()
+	w.running = t.Context()
+	w.sweep(t.Context(), w.Sweeps[0])
+	fed, err := w.feedOnce(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.handle(t.Context(), LaneFresh, asynq.NewTask("drain", payloadOf([]delivery.Due{{EndpointID: e}}))); err != nil {
+		t.Fatal(err)
+	}
+	return worked{fed, fixture.Scalar[int](t, w.DB, "SELECT count(*) FROM webhook_deliveries WHERE status = 'succeeded'")}
 }
 
 func TestWorker_OneFailingSweepStopsNoOther(t *testing.T) {

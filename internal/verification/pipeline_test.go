@@ -12,6 +12,7 @@ import (
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/verification"
 	"kaylehooks/internal/webhook"
 )
@@ -109,13 +110,20 @@ func TestPipeline_FollowsTheWholeSchedule(t *testing.T) {
 func TestPipeline_EndpointWithoutKeyFailsClosed(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	with, without := h.endpoint(), h.keylessEndpoint()
+	with, without, former := h.endpoint(), h.keylessEndpoint(), h.endpoint()
+	keys, err := h.webhooks.ListKeys(t.Context(), h.owner, former.ID, nil, postgres.Page{Limit: 1})
+	h.check(err)
+	_, err = h.webhooks.DeactivateKey(t.Context(), h.owner, keys.Rows[0].ID)
+	h.check(err)
 	s, _ := h.open(verification.NewSession{})
 	h.check(h.sessions.Cancel(t.Context(), h.engine, s.ID))
 	h.deliver()
 	d := h.of(s, without)["session.cancelled"]
-	if d.Status != delivery.Failed || d.Reason() != delivery.NoActiveKey || d.State() != delivery.StateBlocked || len(without.seen()) != 0 {
-		t.Errorf("delivery without key: %+v, %d requests", d, len(without.seen()))
+	for name, r := range map[string]*receiver{"without": without, "with an inactive": former} {
+		d := h.of(s, r)["session.cancelled"]
+		if d.Status != delivery.Failed || d.Reason() != delivery.NoActiveKey || d.State() != delivery.StateBlocked || len(r.seen()) != 0 {
+			t.Errorf("delivery %s key: %+v, %d requests", name, d, len(r.seen()))
+		}
 	}
 	if h.of(s, with)["session.cancelled"].Status != delivery.Succeeded {
 		t.Error("the neighbour was affected")
@@ -126,7 +134,7 @@ func TestPipeline_EndpointWithoutKeyFailsClosed(t *testing.T) {
 	for _, route := range e.Routing {
 		reasons[route.Reason]++
 	}
-	if diff := cmp.Diff(map[event.Reason]int{event.Subscribed: 1, event.NoActiveKey: 1}, reasons); diff != "" {
+	if diff := cmp.Diff(map[event.Reason]int{event.Subscribed: 1, event.NoActiveKey: 2}, reasons); diff != "" {
 		t.Errorf("routing: %s", diff)
 	}
 	if _, err := h.deliveries.Retry(t.Context(), h.owner, d.ID); err == nil {

@@ -28,7 +28,11 @@ func (s *Service) Redeem(ctx context.Context, subject access.Actor, session id.S
 		if !s.Keyring.Matches(seal.CancelToken, found.CancelTokenMasterKeyID, found.CancelTokenHash, seal.CancelTokenMessage(token)) {
 			return ErrCancelTokenInvalid
 		}
-		if found, err = lock(tx, found.OrganizationID, session); err != nil {
+		found, err = lock(tx, found.OrganizationID, session)
+		if errors.Is(err, ErrNotFound) {
+			return ErrPublicNotFound // purged in between
+		}
+		if err != nil {
 			return err
 		}
 		if found.Status.Active() && !found.ExpiresAt.After(tx.Now) {
@@ -65,16 +69,14 @@ func (s *Service) redeem(tx *postgres.Tx, actor access.Actor, session Session) e
 			return err
 		}
 	case Succeeded, Failed:
-		original, err := event.Original(tx, session.ID)
+		original, withdrawn, err := s.Deliveries.Withdraw(tx, session.OrganizationID, session.ID)
 		if errors.Is(err, event.ErrNotFound) {
 			break // purged with its deliveries: nothing is held any more
 		}
 		if err != nil {
 			return err
 		}
-		if fates, err = s.Deliveries.Withdraw(tx, original); err != nil {
-			return err
-		}
+		fates = withdrawn
 		if err := s.replace(tx, actor, session, original, fates); err != nil {
 			return err
 		}
