@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +69,7 @@ func (b *bench) grown(rows int) error {
 
 // pages times the lists and pages that grow with what is stored, and counts the buffers that they read.
 func (b *bench) pages(s *site, at string) error {
-	cookie, err := s.signIn()
+	cookies, err := s.signIn()
 	if err != nil {
 		return err
 	}
@@ -79,7 +83,7 @@ func (b *bench) pages(s *site, at string) error {
 		"/", "/deliveries", "/deliveries?status=failed", "/deliveries?endpoint=" + endpoint, "/events", "/sessions", "/audit", "/endpoints", "/endpoints/" + endpoint,
 		"/deliveries/" + delivery, "/events/" + event,
 	} {
-		took, buffers, err := s.timed(path, cookie)
+		took, buffers, err := s.timed(path, cookies)
 		if err != nil {
 			return err
 		}
@@ -105,55 +109,69 @@ func (s *site) firstIDs(endpoint, delivery, event *string) error {
 	return err
 }
 
-// signIn returns the cookie of a signed-in owner.
-func (s *site) signIn() (*http.Cookie, error) {
-	form := url.Values{"email": {s.setup.Email}, "password": {s.setup.Password}}
-	req, err := http.NewRequestWithContext(s.ctx, http.MethodPost, s.base+"/sign-in", strings.NewReader(form.Encode()))
+// csrfField is the hidden field of a form.
+var csrfField = regexp.MustCompile(`name="csrf_token" value="([^"]+)"`)
+
+// signIn returns the cookies of a signed-in owner.
+func (s *site) signIn() (http.CookieJar, error) {
+	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	res, err := s.http.Transport.RoundTrip(req)
+	client := &http.Client{Transport: s.http.Transport, Jar: jar}
+	page, err := s.fetch(client, http.MethodGet, "/sign-in", nil)
 	if err != nil {
-		return nil, fmt.Errorf("sign in: %w", err)
+		return nil, err
+	}
+	token := csrfField.FindSubmatch(page)
+	if token == nil {
+		return nil, errors.New("sign in: the page has no form")
+	}
+	_, err = s.fetch(client, http.MethodPost, "/sign-in", url.Values{"email": {s.setup.Email}, "password": {s.setup.Password}, "csrf_token": {html.UnescapeString(string(token[1]))}})
+	return jar, err
+}
+
+// fetch returns the page at path, following redirects; form is what to post.
+func (s *site) fetch(client *http.Client, method, path string, form url.Values) ([]byte, error) {
+	req, err := http.NewRequestWithContext(s.ctx, method, s.base+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if strings.HasPrefix(path, "/v1/") {
+		req.Header.Set("Authorization", "Bearer "+s.setup.APIKey)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", path, err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	for _, c := range res.Cookies() {
-		if res.StatusCode == http.StatusSeeOther && c.Value != "" {
-			return c, nil
-		}
+	page, err := io.ReadAll(res.Body)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("fetch %s: %w", path, err)
+	case res.StatusCode != http.StatusOK || method == http.MethodGet && res.Request.URL.RequestURI() != path:
+		return nil, fmt.Errorf("fetch %s: status %d at %s", path, res.StatusCode, res.Request.URL.Path)
 	}
-	return nil, fmt.Errorf("sign in: status %d", res.StatusCode)
+	return page, nil
 }
 
 // timed fetches a path some times, one after the other, and returns what each took and how many buffers Postgres touched
 // per request.
-func (s *site) timed(path string, cookie *http.Cookie) (samples, float64, error) {
+func (s *site) timed(path string, cookies http.CookieJar) (samples, float64, error) {
 	const rounds = 30
+	client := &http.Client{Transport: s.http.Transport, Jar: cookies}
 	before, err := s.buffers()
 	if err != nil {
 		return nil, 0, err
 	}
 	var took samples
 	for range rounds {
-		req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, s.base+path, nil)
-		if err != nil {
-			return nil, 0, fmt.Errorf("make request: %w", err)
-		}
-		if strings.HasPrefix(path, "/v1/") {
-			req.Header.Set("Authorization", "Bearer "+s.setup.APIKey)
-		} else {
-			req.AddCookie(cookie)
-		}
 		began := time.Now()
-		res, err := s.http.Transport.RoundTrip(req)
-		if err != nil {
-			return nil, 0, fmt.Errorf("fetch %s: %w", path, err)
-		}
-		_, err = io.Copy(io.Discard, res.Body)
-		_ = res.Body.Close()
-		if err != nil || res.StatusCode != http.StatusOK {
-			return nil, 0, fmt.Errorf("fetch %s: status %d (%w)", path, res.StatusCode, err)
+		if _, err := s.fetch(client, http.MethodGet, path, nil); err != nil {
+			return nil, 0, err
 		}
 		took = append(took, time.Since(began))
 	}

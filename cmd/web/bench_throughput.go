@@ -81,10 +81,7 @@ func (s *site) storeDue(n int) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.db.Exec(s.ctx, benchStoreEvents, n)
-	if err == nil {
-		_, err = s.db.Exec(s.ctx, benchStoreDue, s.endpoints, sealed)
-	}
+	_, err = s.db.Exec(s.ctx, benchStoreDue, n, s.endpoints, sealed)
 	if err == nil {
 		_, err = s.db.Exec(s.ctx, "VACUUM ANALYZE webhook_deliveries, events")
 	}
@@ -97,16 +94,19 @@ func (s *site) storeDue(n int) error {
 	return nil
 }
 
-const benchStoreEvents = `INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, routing, created_at)
-	SELECT gen_random_uuid(), o.id, 'verification.session.succeeded', 'verification_session', gen_random_uuid(), '[]', now() - interval '1 minute'
-	FROM organizations o, generate_series(1, $1::int)`
-
-const benchStoreDue = `INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status,
+// benchStoreDue makes ids that sort by time, as the program's do.
+const benchStoreDue = `WITH stored AS (
+		INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, routing, created_at)
+		SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid,
+			o.id, 'verification.session.succeeded', 'verification_session', gen_random_uuid(), '[]', now() - interval '1 minute'
+		FROM organizations o, generate_series(1, $1::int) n
+		RETURNING id, organization_id, type, created_at)
+	INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status,
 		payload, payload_bytes, payload_expires_at, payload_retention_reason, next_attempt_at, created_at, updated_at)
-	SELECT gen_random_uuid(), e.organization_id, e.id, k.webhook_endpoint_id, k.id, e.type, 'pending',
-		$2, length($2), now() + interval '3 days', 'pending_delivery', now() - interval '1 minute', e.created_at, e.created_at
-	FROM (SELECT *, row_number() OVER () AS n FROM events) e
-	JOIN webhook_encryption_keys k ON k.webhook_endpoint_id = ($1::uuid[])[1 + e.n % cardinality($1::uuid[])]`
+	SELECT e.id, e.organization_id, e.id, k.webhook_endpoint_id, k.id, e.type, 'pending',
+		$3, length($3), now() + interval '3 days', 'pending_delivery', now() - interval '1 minute', e.created_at, e.created_at
+	FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM stored) e
+	JOIN webhook_encryption_keys k ON k.webhook_endpoint_id = ($2::uuid[])[1 + e.n % cardinality($2::uuid[])]`
 
 // sessions creates n sessions through the API and starts them.
 func (s *site) sessions(n int) ([]string, error) {
