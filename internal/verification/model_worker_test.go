@@ -36,6 +36,8 @@ type worker struct {
 	free  atomic.Bool // the history is over: run to the end
 	aloft bool        // there is a goroutine to wait for
 	reads int         // of the clock since the claim began
+	// settles is the read with which a settlement begins.
+	settles int
 }
 
 // stop is where a worker waits for the model.
@@ -69,13 +71,14 @@ type flight struct {
 }
 
 // now is the worker's clock. Deliver reads it for the claim, for the check, before sending, for the result and for a
-// settlement, each time before it touches a row; the model gets its turn before the check and before a settlement.
+// settlement, each time before it touches a row; the model gets its turn before the check and before a settlement. A 2xx
+// that is not recorded with one statement has a second read for its result.
 func (w *worker) now() time.Time {
 	w.reads++
 	switch {
 	case w.reads == 2:
 		w.pause(beforeCheck)
-	case w.reads >= 5:
+	case w.reads >= w.settles:
 		w.pause(beforeSettle)
 	}
 	return w.shard.clock.Now()
@@ -88,6 +91,9 @@ func (w *worker) Post(_ context.Context, req egress.Request) egress.Result {
 	got.flight = w.flight
 	a := w.pause(duringSend)
 	w.shard.post.answered(got, a)
+	if a.kind == "" {
+		w.settles++
+	}
 	return a.result(started, w.shard.clock.Now(), req.Confidential)
 }
 
@@ -101,7 +107,7 @@ func (w *worker) pause(at stage) answer {
 
 // claim starts a delivery and waits until the worker stops.
 func (w *worker) claim(ctx context.Context, d uuid.UUID) stop {
-	w.reads, w.aloft = 0, true
+	w.reads, w.settles, w.aloft = 0, 5, true
 	w.free.Store(false)
 	go func() {
 		var sent delivery.Sent
