@@ -64,7 +64,7 @@ func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication) (
 			if reason, serve := ordinaryRoute(r, e.Type, p.Targets); serve {
 				b.serve(r, event.Subscribed, Automatic)
 			} else {
-				b.skip(r, reason)
+				b.skip(r.ID, reason)
 			}
 		}
 		e.Routing = b.routing
@@ -140,7 +140,7 @@ func (s *Service) SendTestIn(tx *postgres.Tx, actor access.Actor, endpoint id.En
 		if i == j {
 			b.serve(r, event.TestSend, TestSend)
 		} else {
-			b.skip(r, event.NotTargeted)
+			b.skip(r.ID, event.NotTargeted)
 		}
 	}
 	e.Routing = b.routing
@@ -168,8 +168,8 @@ func (s *Service) newBatch(tx *postgres.Tx, e event.Event, data event.Data) *bat
 	return &batch{s: s, tx: tx, event: e, data: data, routing: event.Routing{}}
 }
 
-func (b *batch) skip(r webhook.Recipient, reason event.Reason) {
-	b.routing = b.routing.Put(event.Route{EndpointID: r.ID, Decision: event.Skipped, Reason: reason, CreatedAt: b.tx.Now})
+func (b *batch) skip(endpoint id.Endpoint, reason event.Reason) {
+	b.routing = b.routing.Put(event.Route{EndpointID: endpoint, Decision: event.Skipped, Reason: reason, CreatedAt: b.tx.Now})
 }
 
 // serve encrypts the payload for the endpoint. Where that is impossible it leaves a failed delivery without payload: the

@@ -153,23 +153,24 @@ func (s *Service) Replace(tx *postgres.Tx, original event.Event, fates Fates, ta
 		fate, had := fates[r.ID]
 		switch {
 		case had && fate == Received:
-			b.skip(r, event.OriginalDelivered)
+			b.skip(r.ID, event.OriginalDelivered)
 		case had && fate == Undecided:
-			b.skip(r, event.OriginalUndecided)
+			b.skip(r.ID, event.OriginalUndecided)
 		case had && !r.Subscribes(event.SessionCancelled):
-			b.skip(r, event.NotSubscribed)
+			b.skip(r.ID, event.NotSubscribed)
 		case had:
 			b.serve(r, event.Replacement, Automatic)
 		case !final:
-			b.skip(r, event.NotTargeted)
+			b.skip(r.ID, event.NotTargeted)
 		default:
 			if reason, serve := ordinaryRoute(r, event.SessionCancelled, targets); serve {
 				b.serve(r, event.Subscribed, Automatic)
 			} else {
-				b.skip(r, reason)
+				b.skip(r.ID, reason)
 			}
 		}
 	}
+	b.closeRoutesOfDeleted(recipients, fates)
 	if !exists && !final && len(b.rows) == 0 {
 		return event.Event{}, nil
 	}
@@ -183,6 +184,23 @@ func (s *Service) Replace(tx *postgres.Tx, original event.Event, fates Fates, ta
 		return event.Event{}, err
 	}
 	return replacement, b.insert()
+}
+
+// closeRoutesOfDeleted settles the routes that were left open to endpoints which have been deleted since: they get no replacement.
+func (b *batch) closeRoutesOfDeleted(recipients []webhook.Recipient, fates Fates) {
+	for _, route := range slices.Clone(b.routing) {
+		deleted := !slices.ContainsFunc(recipients, func(r webhook.Recipient) bool { return r.ID == route.EndpointID })
+		if !deleted || route.Reason != event.OriginalUndecided {
+			continue
+		}
+		switch fates[route.EndpointID] {
+		case Received:
+			b.skip(route.EndpointID, event.OriginalDelivered)
+		case Scrubbed:
+			b.skip(route.EndpointID, event.NotTargeted)
+		case Undecided:
+		}
+	}
 }
 
 // routeOf returns an endpoint's route, and whether it is settled: anything but undecided is.

@@ -316,8 +316,6 @@ func (c *check) routing(e *eventRow) {
 		if e.Replaces != nil {
 			o := c.after.sent[pair{*e.Replaces, r.Endpoint.UUID}]
 			undecided := o != nil && o.Status == "delivering"
-			// An endpoint deleted during the request keeps its route open: a known gap of delivery.Replace.
-			undecided = undecided || r.Reason == string(event.OriginalUndecided) && !c.after.live(r.Endpoint.UUID)
 			c.wants((r.Reason == string(event.OriginalUndecided)) == undecided, "INV-33: %s: the route of endpoint %d says %s", name, to, r.Reason)
 			c.wants((r.Reason == string(event.OriginalDelivered)) == (o != nil && o.Status == "succeeded" && !undecided), "INV-33: %s: the route of endpoint %d says %s", name, to, r.Reason)
 		}
