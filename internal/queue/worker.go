@@ -198,7 +198,7 @@ func (w *Worker) drain(ctx context.Context, lane string, e id.Endpoint) error {
 
 // drainUntil reports whether there may be more.
 func (w *Worker) drainUntil(ctx context.Context, end time.Time, lane string, e id.Endpoint, sending *errgroup.Group) (again bool, err error) {
-	for w.running.Err() == nil {
+	for w.running.Err() == nil && !w.skewed.Load() {
 		if !w.DB.Now().Before(end) || lane != LaneSlow && w.gate.isSlow(e) {
 			return true, nil
 		}
