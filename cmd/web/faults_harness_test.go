@@ -295,10 +295,23 @@ func (b *blast) await(what string, ok func() bool) {
 	}
 }
 
+// count reads as soon as the database is there to be asked.
 func (b *blast) count(where string, args ...any) (n int) {
 	b.t.Helper()
-	b.must(b.db.Reader(b.t.Context()).Raw("SELECT count(*) FROM webhook_deliveries WHERE "+where, args...).Scan(&n).Error)
-	return n
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for timeout := time.After(patience); ; {
+		err := b.db.Reader(b.t.Context()).Raw("SELECT count(*) FROM webhook_deliveries WHERE "+where, args...).Scan(&n).Error
+		if !postgres.IsUnavailable(err) {
+			b.must(err)
+			return n
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			b.must(err)
+		}
+	}
 }
 
 func (b *blast) total() int { return b.count("true") }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"kaylehooks/internal/fixture"
 )
 
 // fullFaults asks for the whole suite: more deliveries, longer faults, one after the other. `make test-faults` sets it.
@@ -153,6 +155,45 @@ func TestFaults_AHostileReceiverHurtsNobody(t *testing.T) {
 			fmt.Printf("recovery | %-28s | %5d deliveries | neighbours done %5s | done %5s\n", h.name, b.total(), neighbours.Round(time.Millisecond), time.Since(ended).Round(time.Millisecond))
 		})
 	}
+}
+
+// A worker compares its clock with the database's. This one's database is 90 s ahead, by a clock that only its connections see.
+func TestFaults_AWorkerWithAWrongClockClaimsNothing(t *testing.T) {
+	if !fullFaults {
+		t.Parallel()
+	}
+	b := newBlast(t)
+	tell := func(offset string) {
+		b.must(b.db.Reader(t.Context()).Exec("CREATE OR REPLACE FUNCTION skewed.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT pg_catalog.clock_timestamp() + interval '" + offset + "' $$").Error)
+	}
+	b.must(b.db.Reader(t.Context()).Exec("CREATE SCHEMA skewed").Error)
+	skewed := "DATABASE_URL=" + b.stack.DatabaseURL + "&search_path=public,skewed,pg_catalog"
+
+	tell("0 s")
+	wrong := b.worker("WORKER_NAME=wrong", skewed)
+	tell("90 s")
+	wrong.waitFor(`"msg":"clock check","claiming":false.*clock is -1m(29\.9|30).*NTP`)
+	inTime := fixture.Scalar[int](t, b.db, "SELECT count(*) FROM webhook_delivery_attempts")
+
+	other := *b.installation
+	other.env = append(append([]string{}, b.env...), skewed)
+	second := other.command("worker")
+	if out, err := second.cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "clock is") || !strings.Contains(string(out), "NTP") {
+		t.Errorf("a worker whose clock is off started, or did not say why not (%v): %s", err, out)
+	}
+
+	b.publish(bounded(5_000, 300) / len(b.sinks))
+	b.must(b.throughTheDoor(t.Context())) // rung for by another process
+	if n := b.count("status <> 'pending'"); n != 0 {
+		t.Errorf("%d deliveries were claimed by a worker whose clock is wrong", n)
+	}
+	b.startWorkers("right")
+	b.await("the worker whose clock is right delivers everything", func() bool { return b.count("status <> 'succeeded'") == 0 })
+	b.check()
+	if n := fixture.Scalar[int](t, b.db, "SELECT count(*) FROM webhook_delivery_attempts WHERE worker = 'wrong'"); n != inTime {
+		t.Errorf("the worker whose clock is wrong made %d attempts", n-inTime)
+	}
+	fmt.Printf("recovery | %-28s | %5d deliveries | none by it, said why\n", "a worker's clock is 90 s off", b.total())
 }
 
 // recovery is how long things took from the end of the fault.
