@@ -8,7 +8,6 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
-	"kaylehooks/internal/event"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/org"
 	"kaylehooks/internal/postgres"
@@ -220,20 +219,7 @@ func (p *page) checklist(f *fleet) (*pages.Checklist, error) {
 	if !p.Can(access.WebhooksWrite) {
 		return nil, nil
 	}
-	delivered := func(types ...event.Type) (bool, error) {
-		for _, t := range types {
-			n, err := p.Deliveries.Count(p.Ctx, p.Actor, delivery.Filter{Status: delivery.Succeeded, EventType: t}, 1)
-			if err != nil || n > 0 {
-				return n > 0, err
-			}
-		}
-		return false, nil
-	}
-	tested, err := delivered(event.Test)
-	if err != nil {
-		return nil, err
-	}
-	used, err := delivered(event.SubscribableTypes()...)
+	used, tested, err := p.Deliveries.Received(p.Ctx, p.Actor)
 	if err != nil {
 		return nil, err
 	}

@@ -121,6 +121,24 @@ func (s *Service) Count(ctx context.Context, actor access.Actor, f Filter, atMos
 	return n, nil
 }
 
+// Received reports whether receivers of the organization have ever taken an event of a session, and a test event. It needs
+// webhooks:read.
+func (s *Service) Received(ctx context.Context, actor access.Actor) (sessions, tests bool, err error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return false, false, err
+	}
+	// Tests are few among all deliveries; events have an index by type.
+	var received struct{ Sessions, Tests bool }
+	err = tx.Raw(`SELECT EXISTS (SELECT FROM webhook_deliveries WHERE organization_id = $1 AND status = 'succeeded' AND event_type <> $2) AS sessions,
+		EXISTS (SELECT FROM events e JOIN webhook_deliveries d ON d.event_id = e.id WHERE e.organization_id = $1 AND e.type = $2 AND d.status = 'succeeded') AS tests`,
+		actor.Organization, event.Test).Scan(&received).Error
+	if err != nil {
+		return false, false, fmt.Errorf("look for what was received: %w", err)
+	}
+	return received.Sessions, received.Tests, nil
+}
+
 // Position finds the delivery that a list continues after. It is postgres.ErrCursor for one of another organization.
 func (s *Service) Position(ctx context.Context, actor access.Actor, delivery id.Delivery) (*postgres.Position, error) {
 	return postgres.FindPosition(s.DB.Reader(ctx).Table("webhook_deliveries").Where("organization_id = ?", actor.Organization), delivery.UUID)

@@ -374,3 +374,26 @@ func TestOperations_AskForTheirScope(t *testing.T) {
 		t.Errorf("the session is %s", got.Status)
 	}
 }
+
+func TestReceived_TellsTestsFromSessions(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	want := func(sessions, tests bool) {
+		t.Helper()
+		gotSessions, gotTests, err := h.deliveries.Received(t.Context(), h.owner)
+		h.check(err)
+		if gotSessions != sessions || gotTests != tests {
+			t.Errorf("sessions %t, tests %t; want %t and %t", gotSessions, gotTests, sessions, tests)
+		}
+	}
+	_, err := h.deliveries.SendTest(t.Context(), h.owner, r.ID)
+	h.check(err)
+	want(false, false) // created, not received
+	h.deliver()
+	want(false, true)
+	s, _ := h.open(verification.NewSession{})
+	h.succeed(s)
+	h.deliver()
+	want(true, true)
+}
