@@ -34,10 +34,10 @@ var floors = [][]string{
 }
 
 // testOnly packages serve tests. They stand beside the floors; only test files import them, apart from exceptions.
-var testOnly = []string{"fixture", "receiver", "devstack/devtest"}
+var testOnly = []string{"fixture", "badreceiver", "devstack/devtest"}
 
 // testOnlyExceptions: `web listen` and the demo are receivers that a person runs.
-var testOnlyExceptions = map[string][]string{"cmd/web": {"receiver"}}
+var testOnlyExceptions = map[string][]string{"cmd/web": {"badreceiver"}}
 
 // reserved packages may be imported, by files that are no tests, only from the places named.
 var reserved = map[string][]string{
@@ -45,10 +45,11 @@ var reserved = map[string][]string{
 	"github.com/hibiken/asynqmon": {"internal/server"},
 	module + "/internal/config":   {"cmd/web"},
 	module + "/web/templates":     {"internal/dashboard", "web/templates"},
+	module + "/receiver":          {"internal/badreceiver", "cmd/web"},
 }
 
-// closed trees import nothing of internal/. The receiver shares no code with what it checks.
-var closed = []string{"web", "migrations", "internal/receiver"}
+// closed trees import nothing of internal/. The receiver and the examples share no code with what they check.
+var closed = []string{"web", "migrations", "receiver", "examples"}
 
 var bannedNames = []string{"util", "utils", "common", "helper", "helpers", "model", "models", "types", "shared", "base", "misc"}
 
@@ -93,9 +94,10 @@ func TestFloorPlan_EveryWallHolds(t *testing.T) {
 		"fixture in cmd":                 {file("cmd/web/a.go", "kaylehooks/internal/fixture"), true},
 		"fixture uses rooms":             {file("internal/fixture/a.go", "kaylehooks/internal/delivery"), false},
 		"fixture uses devtest":           {file("internal/fixture/a.go", "kaylehooks/internal/devstack/devtest"), false},
-		"receiver in cmd":                {file("cmd/web/a.go", "kaylehooks/internal/receiver"), false},
-		"receiver in a door":             {file("internal/api/a.go", "kaylehooks/internal/receiver"), true},
-		"receiver uses a room":           {file("internal/receiver/a.go", "kaylehooks/internal/webhook"), true},
+		"receiver in cmd":                {file("cmd/web/a.go", "kaylehooks/internal/badreceiver", "kaylehooks/receiver"), false},
+		"receiver in a door":             {file("internal/api/a.go", "kaylehooks/receiver"), true},
+		"receiver uses a room":           {file("receiver/a.go", "kaylehooks/internal/webhook"), true},
+		"example uses the receiver":      {file("examples/receivers/go/a.go", "kaylehooks/receiver"), true},
 		"devtest in a room":              {file("internal/org/a.go", "kaylehooks/internal/devstack/devtest"), true},
 		"devtest uses devstack":          {file("internal/devstack/devtest/a.go", "kaylehooks/internal/devstack"), false},
 		"templates use a room":           {file("web/templates/pages/a.go", "kaylehooks/internal/webhook"), true},

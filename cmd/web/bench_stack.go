@@ -21,8 +21,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"kaylehooks/internal/devstack"
-	"kaylehooks/internal/receiver"
 	"kaylehooks/internal/webhook"
+	"kaylehooks/receiver"
 )
 
 // benchSettings are the settings of the measured processes that differ from the defaults: rate limits would measure

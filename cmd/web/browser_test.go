@@ -17,7 +17,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"kaylehooks/internal/receiver"
+	"kaylehooks/internal/badreceiver"
+	"kaylehooks/receiver"
 )
 
 // browser is a real Chromium that fails the test on any complaint of its console.
@@ -129,7 +130,7 @@ func TestBrowser_FromSignInToARetriedDelivery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	far := receiver.New(receiver.Options{Keys: map[string]*rsa.PrivateKey{"browser-1": private}})
+	far := badreceiver.New(badreceiver.Options{Options: receiver.Options{Keys: map[string]*rsa.PrivateKey{"browser-1": private}}})
 	server := httptest.NewServer(far)
 	t.Cleanup(server.Close)
 
@@ -165,7 +166,7 @@ func TestBrowser_FromSignInToARetriedDelivery(t *testing.T) {
 	b.open("/deliveries")
 	b.see("#results", "Succeeded")
 
-	far.SetBehaviour(receiver.Always(503))
+	far.SetBehaviour(badreceiver.Always(503))
 	failing := i.openSession()
 	i.call("POST", "/v1/sessions/"+failing+"/cancel", nil, nil)
 	b.open("/deliveries")

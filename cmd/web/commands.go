@@ -17,8 +17,8 @@ import (
 	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/config"
 	"kaylehooks/internal/org"
-	"kaylehooks/internal/receiver"
 	"kaylehooks/migrations"
+	"kaylehooks/receiver"
 )
 
 type serveCommand struct{ profileFlag }

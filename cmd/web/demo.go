@@ -19,14 +19,15 @@ import (
 	"time"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/badreceiver"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/org"
-	"kaylehooks/internal/receiver"
 	"kaylehooks/internal/verification"
 	"kaylehooks/internal/webhook"
+	"kaylehooks/receiver"
 )
 
 // demoShareFields is a share contract as a customer asks for it.
@@ -188,7 +189,7 @@ func (d *demo) receive(ctx context.Context) error {
 		}
 		moved := listener.Addr().String() != e.Address
 		e.Address = listener.Addr().String()
-		options := receiver.Options{Behave: behaviours[e.Role], OnRequest: d.print(e.Role)}
+		options := badreceiver.Options{Behave: behaviours[e.Role], Options: receiver.Options{OnRequest: d.print(e.Role)}}
 		if e.PrivateKey != nil {
 			key, err := receiver.ParsePrivateKey(e.PrivateKey)
 			if err != nil {
@@ -196,7 +197,7 @@ func (d *demo) receive(ctx context.Context) error {
 			}
 			options.Keys = map[string]*rsa.PrivateKey{e.kid(): key}
 		}
-		r := receiver.New(options)
+		r := badreceiver.New(options)
 		r.SetSecrets(e.Secret)
 		if err := d.point(ctx, e, r, moved); err != nil {
 			return err
@@ -210,7 +211,7 @@ func (d *demo) receive(ctx context.Context) error {
 }
 
 // point makes the endpoint's URL that of its receiver. New endpoints are created with their history.
-func (d *demo) point(ctx context.Context, e *demoEndpoint, r *receiver.Receiver, moved bool) error {
+func (d *demo) point(ctx context.Context, e *demoEndpoint, r *badreceiver.Receiver, moved bool) error {
 	if e.ID == "" {
 		if e.Role != demoKeyless {
 			private, _, err := receiver.GenerateKeyPair(e.kid(), 2048)
@@ -245,17 +246,17 @@ func (e *demoEndpoint) kid() string { return e.Role + "-2026" }
 func (e *demoEndpoint) url() string { return "http://" + e.Address + "/webhooks/kayle" }
 
 // behaviours are how the receivers answer.
-var behaviours = map[string]receiver.Behaviour{
-	demoHealthy: func(*http.Request, int) receiver.Answer { return receiver.Answer{Delay: 40 * time.Millisecond} },
+var behaviours = map[string]badreceiver.Behaviour{
+	demoHealthy: func(*http.Request, int) badreceiver.Answer { return badreceiver.Answer{Delay: 40 * time.Millisecond} },
 	demoFlaky:   failFirstOfEach(),
-	demoBroken: func(*http.Request, int) receiver.Answer {
-		return receiver.Answer{Status: http.StatusServiceUnavailable, Delay: 3 * time.Second, Body: `{"error":"scoring pool has no healthy members"}`}
+	demoBroken: func(*http.Request, int) badreceiver.Answer {
+		return badreceiver.Answer{Status: http.StatusServiceUnavailable, Delay: 3 * time.Second, Body: `{"error":"scoring pool has no healthy members"}`}
 	},
 	demoKeyless: nil,
 }
 
 // endpoint creation is part of the history's first moment, so that nothing precedes it.
-func (d *demo) createEndpoint(ctx context.Context, e *demoEndpoint, r *receiver.Receiver) error {
+func (d *demo) createEndpoint(ctx context.Context, e *demoEndpoint, r *badreceiver.Receiver) error {
 	names := map[string]string{demoHealthy: "KYC core", demoFlaky: "Onboarding CRM", demoBroken: "Risk engine", demoKeyless: "Data warehouse"}
 	labels := map[string][]string{demoHealthy: {"core"}, demoFlaky: {"crm", "eu"}, demoBroken: {"risk"}, demoKeyless: {"analytics"}}
 	in := webhook.NewEndpoint{URL: e.url(), Labels: labels[e.Role]}
@@ -388,13 +389,13 @@ var played = map[string]func(h *history, delivery string) egress.Result{
 }
 
 // failFirstOfEach fails the first request of every delivery and takes the later ones.
-func failFirstOfEach() receiver.Behaviour {
+func failFirstOfEach() badreceiver.Behaviour {
 	first := newOnce()
-	return func(r *http.Request, _ int) receiver.Answer {
+	return func(r *http.Request, _ int) badreceiver.Answer {
 		if first.add(r.Header.Get("X-Kayle-Delivery-Id")) {
-			return receiver.Answer{Status: http.StatusServiceUnavailable, Body: `{"error":"warming up"}`}
+			return badreceiver.Answer{Status: http.StatusServiceUnavailable, Body: `{"error":"warming up"}`}
 		}
-		return receiver.Answer{}
+		return badreceiver.Answer{}
 	}
 }
 
@@ -410,7 +411,7 @@ func (d *demo) print(role string) func(receiver.Receipt) {
 			d.say("  ← %-8s had %s of %s already", role, short(r.Event.Type), r.Event.SessionID)
 		default:
 			d.seen.Add(1)
-			d.say("  ← %-8s verified and decrypted %s of %s (%d bytes of ciphertext)", role, short(r.Event.Type), r.Event.SessionID, len(r.Body))
+			d.say("  ← %-8s verified and decrypted %s of %s (%d bytes of ciphertext)", role, short(r.Event.Type), r.Event.SessionID, r.Bytes)
 		}
 	}
 }

@@ -28,10 +28,10 @@ import (
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/queue"
-	"kaylehooks/internal/receiver"
 	"kaylehooks/internal/seal"
 	"kaylehooks/internal/verification"
 	"kaylehooks/internal/webhook"
+	"kaylehooks/receiver"
 )
 
 // installAlone is an installation on servers of its own, which the test may break and search. settings are put on the

@@ -26,7 +26,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"kaylehooks/internal/devstack"
-	"kaylehooks/internal/receiver"
+	"kaylehooks/receiver"
 )
 
 // source is something that was written or answered.
@@ -255,7 +255,7 @@ type echo struct {
 	t       *testing.T
 	how     string
 	secret  string
-	opens   *receiver.Receiver
+	opens   *receiver.Handler
 	noticed chan struct{} // closed when the sender has seen what came behind the answer
 
 	mu    sync.Mutex

@@ -14,7 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"kaylehooks/internal/receiver"
+	"kaylehooks/receiver"
 )
 
 // searcher looks for secrets in every spelling in which they could leak.

@@ -9,7 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"kaylehooks/internal/receiver"
+	"kaylehooks/internal/badreceiver"
+	"kaylehooks/receiver"
 )
 
 type listenCommand struct {
@@ -49,12 +50,14 @@ func (c listenCommand) Run(env environment) error {
 	if err != nil {
 		return usagef("%w (or choose another with --addr)", err)
 	}
-	options := receiver.Options{Secrets: c.Secret, Keys: keys, OnRequest: func(r receiver.Receipt) { c.print(env, r) }}
+	options := badreceiver.Options{Options: receiver.Options{
+		Secrets: c.Secret, Keys: keys, OnRequest: func(r receiver.Receipt) { c.print(env, r) },
+	}}
 	if c.Status != 0 {
-		options.Behave = receiver.Always(c.Status)
+		options.Behave = badreceiver.Always(c.Status)
 	}
 	_, _ = fmt.Fprintf(env.stdout, "listening on http://%s/ (Ctrl-C ends)\n", listener.Addr())
-	return serve(env.ctx, listener, receiver.New(options), slog.New(slog.DiscardHandler))
+	return serve(env.ctx, listener, badreceiver.New(options), slog.New(slog.DiscardHandler))
 }
 
 func readKeys(pairs []string) (map[string]*rsa.PrivateKey, error) {

@@ -21,8 +21,8 @@ import (
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
-	"kaylehooks/internal/receiver"
 	"kaylehooks/internal/webhook"
+	"kaylehooks/receiver"
 )
 
 func TestMain(m *testing.M) { fixture.Main(m) }

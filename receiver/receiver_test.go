@@ -9,12 +9,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -75,7 +78,7 @@ func payload(eventID, kind, data string) string {
 	return `{"type":"` + kind + `","metadata":{"contract_version":1,"event_id":"` + eventID + `","verification_session_id":"vs_1"},"data":` + data + `}`
 }
 
-func receiver(t *testing.T, o Options) *Receiver {
+func receiver(t *testing.T, o Options) *Handler {
 	t.Helper()
 	o.Secrets, o.Keys, o.Now = []string{secret}, map[string]*rsa.PrivateKey{"k1": pair(t)}, func() time.Time { return now }
 	return New(o)
@@ -109,7 +112,7 @@ func TestVerify_ContractVector(t *testing.T) {
 func TestServeHTTP_TypedEvents(t *testing.T) {
 	t.Parallel()
 	events := make(chan Event, 1)
-	r := receiver(t, Options{OnEvent: func(e Event) { events <- e }})
+	r := receiver(t, Options{OnEvent: func(_ context.Context, e Event) error { events <- e; return nil }})
 	for i, tc := range []struct {
 		kind, data string
 		want       Event
@@ -125,7 +128,7 @@ func TestServeHTTP_TypedEvents(t *testing.T) {
 	} {
 		plain := payload(fmt.Sprintf("evt_%d", i), tc.kind, tc.data)
 		body := seal(t, "k1", &pair(t).PublicKey, plain)
-		if w := post(r, body, signature(secret, now, body)); w.Code != 200 {
+		if w := post(r, body, signature(secret, now, body)); w.Code != 204 || w.Body.Len() > 0 {
 			t.Fatalf("%s: %d %s", tc.kind, w.Code, w.Body)
 		}
 		got := <-events
@@ -144,7 +147,7 @@ func TestServeHTTP_Refuses(t *testing.T) {
 	receipts := make(chan Receipt, 1)
 	r := receiver(t, Options{
 		OnRequest: func(x Receipt) { receipts <- x },
-		OnEvent:   func(e Event) { t.Errorf("took in %s", e.ID) },
+		OnEvent:   func(_ context.Context, e Event) error { t.Errorf("took in %s", e.ID); return nil },
 	})
 	good := seal(t, "k1", &pair(t).PublicKey, payload("evt_1", SessionExpired, "{}"))
 	sign := func(body string) string { return signature(secret, now, body) }
@@ -184,27 +187,85 @@ func TestServeHTTP_Refuses(t *testing.T) {
 	}
 }
 
-func TestServeHTTP_DropsRepeats(t *testing.T) {
+func TestServeHTTP_DropsRepeatsOfWhatWasTakenIn(t *testing.T) {
 	t.Parallel()
 	var taken int
+	var fails error
 	receipts := make(chan Receipt, 1)
 	r := receiver(t, Options{
-		Behave: FailFirst(2, 503), OnEvent: func(Event) { taken++ }, OnRequest: func(x Receipt) { receipts <- x },
+		OnEvent:   func(context.Context, Event) error { taken++; return fails },
+		OnRequest: func(x Receipt) { receipts <- x },
 	})
-	body := seal(t, "k1", &pair(t).PublicKey, payload("evt_1", SessionExpired, "{}"))
-	for i, want := range []struct {
+	plain := payload("evt_1", SessionExpired, "{}")
+	for i, step := range []struct {
+		fails     error
 		status    int
 		duplicate bool
 		taken     int
-	}{{503, false, 0}, {503, false, 0}, {200, false, 1}, {200, true, 1}} {
+	}{{errors.New("DOE is in the way"), 500, false, 1}, {nil, 204, false, 2}, {nil, 204, true, 2}, {errors.New("x"), 204, true, 2}} {
+		fails = step.fails
+		body := seal(t, "k1", &pair(t).PublicKey, plain) // under a new ciphertext each time
 		w := post(r, body, signature(secret, now, body))
 		got := <-receipts
-		if w.Code != want.status || got.Duplicate != want.duplicate || taken != want.taken || got.N != i+1 {
+		if w.Code != step.status || got.Status != step.status || got.Duplicate != step.duplicate || taken != step.taken || got.Bytes != len(body) {
 			t.Errorf("request %d: status %d, duplicate %v, taken %d", i+1, w.Code, got.Duplicate, taken)
 		}
+		if strings.Contains(w.Body.String(), "DOE") || step.fails != nil && !step.duplicate && !errors.Is(got.Err, step.fails) {
+			t.Errorf("request %d: answered %q because of %v", i+1, w.Body, got.Err)
+		}
 	}
-	if r.Requests() != 4 {
-		t.Errorf("%d requests", r.Requests())
+}
+
+func TestMemory_WaitsForTheFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := Memory(10)
+		var outcomes sync.Map
+		for _, step := range []struct {
+			after time.Duration
+			fails error
+		}{{0, errors.New("no")}, {time.Second, nil}, {2 * time.Second, nil}} {
+			go func() {
+				time.Sleep(step.after)
+				duplicate, err := m.Once(t.Context(), "evt_1", func(context.Context) error {
+					time.Sleep(time.Minute)
+					return step.fails
+				})
+				outcomes.Store(step.after, fmt.Sprint(duplicate, err))
+			}()
+		}
+		time.Sleep(30 * time.Second)
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := m.Once(short, "evt_1", nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("one that cannot wait: %v", err)
+		}
+		time.Sleep(time.Hour)
+		count := map[any]int{}
+		outcomes.Range(func(_, outcome any) bool { count[outcome]++; return true })
+		if diff := cmp.Diff(map[any]int{"false no": 1, "false <nil>": 1, "true <nil>": 1}, count); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestMemory_ForgetsTheOldestAndWhatPanicked(t *testing.T) {
+	t.Parallel()
+	m := Memory(2)
+	once := func(id string) bool {
+		duplicate, err := m.Once(t.Context(), id, func(context.Context) error { return nil })
+		return duplicate && err == nil
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = m.Once(t.Context(), "a", func(context.Context) error { panic("x") })
+	}()
+	var got []bool
+	for _, id := range []string{"a", "b", "a", "c", "b", "a"} {
+		got = append(got, once(id))
+	}
+	if diff := cmp.Diff([]bool{false, false, true, false, true, false}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -217,78 +278,71 @@ func TestServeHTTP_KeysAndSecretsCanChange(t *testing.T) {
 	}
 	r.AddKey("k2", pair(t))
 	r.SetSecrets("whsec_new", secret)
-	if w := post(r, body, signature("whsec_new", now, body)); w.Code != 200 {
+	if w := post(r, body, signature("whsec_new", now, body)); w.Code != 204 {
 		t.Errorf("%d after", w.Code)
-	}
-	r.SetBehaviour(Always(418))
-	if w := post(r, body, signature(secret, now, body)); w.Code != 418 {
-		t.Errorf("%d with a behaviour", w.Code)
 	}
 }
 
-func TestServeHTTP_Misbehaves(t *testing.T) {
+// What is imported for this package alone is what a receiver's program takes on.
+func TestPackage_NeedsOnlyGoJose(t *testing.T) {
 	t.Parallel()
-	var answer Answer
-	r := receiver(t, Options{Behave: func(*http.Request, int) Answer { return answer }})
-	s := httptest.NewServer(r)
-	t.Cleanup(s.Close)
-	body := seal(t, "k1", &pair(t).PublicKey, payload("evt_1", SessionExpired, "{}"))
-	send := func(ctx context.Context) (*http.Response, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("X-Kayle-Signature", signature(secret, now, body))
-		return s.Client().Do(req)
-	}
-
-	answer = Answer{Status: 503, Header: http.Header{"Retry-After": {"7"}}, Body: "busy"}
-	resp, err := send(t.Context())
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, _ := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "7" || string(text) != "busy" {
-		t.Errorf("%d %q", resp.StatusCode, text)
-	}
-
-	answer = Answer{HangUp: true}
-	if resp, err := send(t.Context()); err == nil {
-		_ = resp.Body.Close()
-		t.Error("answered instead of hanging up")
-	}
-
-	answer = Answer{Delay: time.Hour} // cut short when the sender gives up, or the server could not be closed
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if resp, err := send(ctx); err == nil {
-		_ = resp.Body.Close()
-		t.Error("answered before its delay")
+	for _, dependency := range strings.Fields(string(out)) {
+		if dependency != "kaylehooks/receiver" && !strings.HasPrefix(dependency, "github.com/go-jose/go-jose/v4") {
+			t.Errorf("it needs %s", dependency)
+		}
 	}
 }
 
-func TestBehaviours(t *testing.T) {
+// A module of its own can use it, with nothing else of ours in its go.sum.
+func TestPackage_IsImportable(t *testing.T) {
 	t.Parallel()
-	statuses := func(b Behaviour) (out []int) {
-		for i := range 5 {
-			out = append(out, b(nil, i+1).Status)
-		}
-		return out
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, tc := range []struct {
-		b    Behaviour
-		want []int
-	}{
-		{Always(500), []int{500, 500, 500, 500, 500}},
-		{FailFirst(2, 503), []int{503, 503, 0, 0, 0}},
-		{FailEvery(2, 429), []int{0, 429, 0, 429, 0}},
-		{FailEvery(0, 429), []int{0, 0, 0, 0, 0}},
-		{Slowly(time.Second), []int{0, 0, 0, 0, 0}},
-	} {
-		if diff := cmp.Diff(tc.want, statuses(tc.b)); diff != "" {
-			t.Error(diff)
+	sums, err := os.ReadFile("../go.sum")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var needed []string
+	for line := range strings.Lines(string(sums)) {
+		if strings.HasPrefix(line, "github.com/go-jose/go-jose/v4 ") {
+			needed = append(needed, line)
 		}
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.sum": strings.Join(needed, ""),
+		"go.mod": "module example.com/customer\n\ngo 1.26\n\nrequire kaylehooks v0.0.0\n\nreplace kaylehooks => " + root + "\n",
+		"main.go": `package main
+
+import (
+	"context"
+	"net/http"
+
+	"kaylehooks/receiver"
+)
+
+func main() {
+	http.Handle("POST /webhooks/kayle", receiver.New(receiver.Options{
+		Secrets: []string{"whsec_"},
+		OnEvent: func(_ context.Context, e receiver.Event) error { println(e.Type, e.Withdraws()); return nil },
+	}))
+}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-mod=mod", "-o", filepath.Join(dir, "customer"), ".")
+	build.Dir, build.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=", "GOPROXY=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 
@@ -328,7 +382,7 @@ func TestGenerateKeyPair(t *testing.T) {
 func FuzzServeHTTP(f *testing.F) {
 	f.Add("t=1767225600,v1=00", "a.b.c.d.e")
 	f.Add("", "")
-	r := New(Options{Secrets: []string{secret}, OnEvent: func(Event) { panic("took something in") }, Now: func() time.Time { return now }})
+	r := New(Options{Secrets: []string{secret}, OnEvent: func(context.Context, Event) error { panic("took something in") }, Now: func() time.Time { return now }})
 	f.Fuzz(func(_ *testing.T, header, body string) {
 		post(r, body, signature(secret, now, body))
 		post(r, body, header)
