@@ -85,9 +85,13 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	params["statement_timeout"] = statementTimeout
 	params["lock_timeout"] = lockTimeout
 	params["idle_in_transaction_session_timeout"] = idleInTxTimeout
-	// Plans of prepared statements are kept by a connection. One that was made while a table was nearly empty would read all
-	// of it for as long as nothing analyzes the table; every statement of ours has an index to go by.
-	params["enable_seqscan"] = "off"
+	// Plans of prepared statements are kept by a connection. One that was made while a table was nearly empty, or by statistics from
+	// before a backlog, would read all of the table or of an index for as long as nothing analyzes it. Every statement of ours has an
+	// index for each table it touches, so that going row by row is right whatever the statistics say. A plan that these settings
+	// make look dear must not be compiled on top.
+	for _, detour := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+		params[detour] = "off"
+	}
 	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
 		c.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID,
