@@ -48,7 +48,7 @@ func (s *Service) recordSuccesses(ctx context.Context, reports []report) ([]reco
 		}
 		args = append(args, string(encoded))
 	}
-	switch err := w.tx.Exec(recordSuccesses, append(args, len(rows))...).Error; {
+	switch err := w.tx.Exec(recordSuccesses, postgres.Planned(append(args, len(rows))...)...).Error; {
 	case postgres.IsDivisionByZero(err):
 		return s.recordBatch(ctx, reports)
 	case err != nil:
