@@ -64,6 +64,13 @@ func (b *bench) grown(rows int) error {
 	}
 	b.note(at+"request to arrival, p50", "ms", "", fromRequest.at(0.5))
 	b.note(at+"request to arrival, p99", "ms", "", fromRequest.at(0.99))
+	// The worker's own reading would be counted with the pages'. What has just been written is vacuumed and analyzed, which the
+	// database does by itself within a minute or so.
+	s.worker.stop()
+	s.worker = nil
+	if _, err := s.db.Exec(s.ctx, "VACUUM ANALYZE"); err != nil {
+		return fmt.Errorf("vacuum: %w", err)
+	}
 	return b.pages(s, at)
 }
 
