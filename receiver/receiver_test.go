@@ -109,6 +109,13 @@ func TestVerify_ContractVector(t *testing.T) {
 	}
 }
 
+func TestVerify_AnEmptySecretIsNone(t *testing.T) {
+	t.Parallel()
+	if _, err := verify(signature("", now, "x"), []byte("x"), []string{"", secret}, now); !errors.Is(err, ErrSignature) {
+		t.Errorf("signed with nothing: %v", err)
+	}
+}
+
 func TestServeHTTP_TypedEvents(t *testing.T) {
 	t.Parallel()
 	events := make(chan Event, 1)

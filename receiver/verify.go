@@ -44,6 +44,9 @@ func verify(header string, body []byte, secrets []string, now time.Time) (int, e
 	}
 	matched := -1
 	for i, secret := range secrets {
+		if secret == "" { // a setting that was left out: with the empty key anybody can sign
+			continue
+		}
 		mac := hmac.New(sha256.New, []byte(secret))
 		mac.Write([]byte(t + "."))
 		mac.Write(body)

@@ -25,12 +25,8 @@ func TestEndToEnd_NodeReceiverVerifiesAndDecrypts(t *testing.T) {
 	var keyless endpointJSON
 	i.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": "http://127.0.0.1:9/"}, &keyless)
 
-	node := startNode(t, created.SigningSecret, "node-1="+privatePath)
-	var listening struct{ Listening string }
-	if err := json.Unmarshal([]byte(node.waitFor(`"listening"`)), &listening); err != nil {
-		t.Fatal(err)
-	}
-	i.call("PATCH", "/v1/webhooks/endpoints/"+created.Endpoint.ID, map[string]any{"url": listening.Listening}, nil)
+	node, url := startReceiver(t, "node", created.SigningSecret, "node-1="+privatePath)
+	i.call("PATCH", "/v1/webhooks/endpoints/"+created.Endpoint.ID, map[string]any{"url": url}, nil)
 
 	session := i.openSession()
 	claims := map[string]any{"family_name": "LINDQVIST", "kayle_document_id": strings.Repeat("ab", 32)}
@@ -110,8 +106,8 @@ func (i *installation) openSession() string {
 	return s.ID
 }
 
-// startNode runs examples/receivers/node as a customer would.
-func startNode(t *testing.T, secret, keys string) *process {
+// nodeReceiver is the path of examples/receivers/node, with what it needs installed.
+func nodeReceiver(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("../../examples/receivers/node")
 	if err != nil {
@@ -122,9 +118,7 @@ func startNode(t *testing.T, secret, keys string) *process {
 			t.Fatalf("npm ci: %v\n%s", err, out)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "node", filepath.Join(dir, "receiver.mjs"))
-	cmd.Env = append(os.Environ(), "SIGNING_SECRET="+secret, "PRIVATE_KEY_FILE="+keys, "PORT=0", "PRINT_DATA=1")
-	return newProcess(t, cmd).start()
+	return filepath.Join(dir, "receiver.mjs")
 }
 
 func TestCommands_SayWhatIsMissingAndExitWithTwo(t *testing.T) {
@@ -198,13 +192,13 @@ func TestListen_VerifiesDecryptsAndPrints(t *testing.T) {
 	i.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": "http://127.0.0.1:9/"}, &created)
 	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/keys", map[string]any{"key_id": "cli=1", "algorithm": "RSA-OAEP-256", "key_type": "RSA", "jwk": jwk}, nil)
 	listen := i.command("listen", "--addr", "127.0.0.1:0", "--secret", created.SigningSecret, "--key", "cli=1="+privatePath, "--json").start()
-	_, rest, _ := strings.Cut(listen.waitFor("listening on"), "http://")
-	address, _, _ := strings.Cut(rest, "/")
-	i.call("PATCH", "/v1/webhooks/endpoints/"+created.Endpoint.ID, map[string]any{"url": "http://" + address + "/hook"}, nil)
+	var line struct{ Listening string }
+	decode(t, listen.waitFor(`"listening"`), &line)
+	i.call("PATCH", "/v1/webhooks/endpoints/"+created.Endpoint.ID, map[string]any{"url": line.Listening + "hook"}, nil)
 	session := i.openSession()
 	i.call("POST", "/v1/sessions/"+session+"/cancel", nil, nil)
-	line := listen.waitFor(session)
-	if !strings.Contains(line, `"outcome":"accepted"`) || !strings.Contains(line, `"key_id":"cli=1"`) || strings.Contains(line, `"data"`) {
-		t.Errorf("listen printed %s", line)
+	text := listen.waitFor(session)
+	if !strings.Contains(text, `"outcome":"accepted"`) || !strings.Contains(text, `"key_id":"cli=1"`) || strings.Contains(text, `"data"`) {
+		t.Errorf("listen printed %s", text)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -189,7 +190,7 @@ func (p *process) waitFor(pattern string) string {
 	}
 }
 
-// call sends a request to the JSON API and decodes data into out.
+// call sends a request to the JSON API and decodes data into out. It waits out the rate limit.
 func (i *installation) call(method, path string, body, out any) {
 	i.t.Helper()
 	var reader io.Reader
@@ -216,6 +217,15 @@ func (i *installation) call(method, path string, body, out any) {
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		i.t.Fatal(err)
+	}
+	if res.StatusCode == http.StatusTooManyRequests {
+		seconds, err := strconv.Atoi(res.Header.Get("Retry-After"))
+		if err != nil {
+			i.t.Fatalf("%s %s: 429 with %v", method, path, res.Header)
+		}
+		<-time.After(time.Duration(seconds) * time.Second)
+		i.call(method, path, body, out)
+		return
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
 		i.t.Fatalf("%s %s: %d %s", method, path, res.StatusCode, answer)

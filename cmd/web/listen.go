@@ -56,7 +56,12 @@ func (c listenCommand) Run(env environment) error {
 	if c.Status != 0 {
 		options.Behave = badreceiver.Always(c.Status)
 	}
-	_, _ = fmt.Fprintf(env.stdout, "listening on http://%s/ (Ctrl-C ends)\n", listener.Addr())
+	url := "http://" + listener.Addr().String() + "/"
+	if c.JSON {
+		_ = json.NewEncoder(env.stdout).Encode(map[string]string{"listening": url})
+	} else {
+		_, _ = fmt.Fprintf(env.stdout, "listening on %s (Ctrl-C ends)\n", url)
+	}
 	return serve(env.ctx, listener, badreceiver.New(options), slog.New(slog.DiscardHandler))
 }
 

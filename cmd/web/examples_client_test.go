@@ -1,0 +1,166 @@
+package main_test
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"kaylehooks/internal/badreceiver"
+	"kaylehooks/receiver"
+)
+
+// clients are the samples.
+var clients = []string{"curl", "node", "go"}
+
+func clientCommand(t *testing.T, name string) []string {
+	t.Helper()
+	switch name {
+	case "curl":
+		return []string{examplesDir + "/clients/curl/client.sh"}
+	case "node":
+		return []string{"node", examplesDir + "/clients/node/client.mjs"}
+	}
+	return []string{goExample(t, "/clients/go")}
+}
+
+// Every sample, as its customer would run it, against the running program.
+func TestExamples_Clients(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	i.start()
+	private, _ := i.keyPair("k=1")
+	text, err := os.ReadFile(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := receiver.ParsePrivateKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	everySampleIsIn(t, "/clients", clients)
+	for _, name := range clients {
+		t.Run(name, func(t *testing.T) {
+			// One after the other: "failed" goes through all that the organization has.
+			i := *i
+			i.t = t
+			exerciseClient(t, &i, clientCommand(t, name), filepath.Join(filepath.Dir(private), "public.jwk.json"), key)
+		})
+	}
+}
+
+func exerciseClient(t *testing.T, i *installation, command []string, jwkFile string, key *rsa.PrivateKey) {
+	t.Helper()
+	run := func(args ...string) ([]byte, error) {
+		cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], args...)...)
+		cmd.Env = append(os.Environ(), "KAYLEHOOKS_URL="+i.base, "KAYLEHOOKS_API_KEY="+i.apiKey)
+		return cmd.Output()
+	}
+	events := make(chan receiver.Event, 10)
+	far := badreceiver.New(badreceiver.Options{Options: receiver.Options{
+		Keys:    map[string]*rsa.PrivateKey{"k=1": key},
+		OnEvent: func(_ context.Context, e receiver.Event) error { events <- e; return nil },
+	}})
+	server := httptest.NewServer(far)
+	t.Cleanup(server.Close)
+	next := func() receiver.Event {
+		t.Helper()
+		select {
+		case e := <-events:
+			return e
+		case <-time.After(patience):
+			t.Fatal("no event came")
+			return receiver.Event{}
+		}
+	}
+
+	var created struct {
+		EndpointID    string `json:"endpoint_id"`
+		SigningSecret string `json:"signing_secret"`
+	}
+	out, err := run("endpoint", server.URL, jwkFile)
+	if err != nil {
+		t.Fatalf("endpoint: %v, %s", err, out)
+	}
+	decode(t, string(out), &created)
+	far.SetSecrets(created.SigningSecret)
+
+	var session struct {
+		SessionID       string `json:"session_id"`
+		VerificationURL string `json:"verification_url"`
+	}
+	if out, err = run("session"); err != nil {
+		t.Fatalf("session: %v, %s", err, out)
+	}
+	decode(t, string(out), &session)
+	if !strings.Contains(session.VerificationURL, session.SessionID+"?cancel_token=") {
+		t.Errorf("session printed %s", out)
+	}
+	i.call("POST", "/v1/sessions/"+session.SessionID+"/cancel", nil, nil)
+	if e := next(); e.SessionID != session.SessionID || e.Cancelled == nil {
+		t.Errorf("received %+v", e)
+	}
+
+	// One delivery that is given up and can be sent again, beyond a page of those that cannot.
+	far.SetBehaviour(badreceiver.Always(http.StatusServiceUnavailable))
+	var e eventJSON
+	i.call("POST", "/v1/webhooks/endpoints/"+created.EndpointID+"/test", nil, &e)
+	path := "/v1/webhooks/deliveries/" + e.Deliveries[0].ID
+	for attempt := 1; attempt <= 8; attempt++ {
+		d := eventually(t, "the attempt is recorded", func() (d deliveryJSON) { i.call("GET", path, nil, &d); return d },
+			func(d deliveryJSON) bool { return d.AttemptCount == attempt && d.Status != "delivering" })
+		if d.Status == "pending" {
+			i.call("POST", path+"/retry", nil, nil)
+		}
+	}
+	far.SetBehaviour(nil)
+	var keyless endpointJSON
+	i.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": server.URL}, &keyless)
+	const page = 100
+	for range page {
+		i.call("POST", "/v1/webhooks/endpoints/"+keyless.Endpoint.ID+"/test", nil, nil)
+	}
+	if out, err = run("failed"); err != nil {
+		t.Fatalf("failed: %v, %s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if n := strings.Count(string(out), `"WEBHOOK_PAYLOAD_EXPIRED"`); n < page || len(lines) != n+1 {
+		t.Errorf("of %d deliveries %d had nothing left to send", len(lines), n)
+	}
+	if !slices.ContainsFunc(lines, func(line string) bool {
+		return strings.Contains(line, e.Deliveries[0].ID) && strings.Contains(line, `"pending"`)
+	}) {
+		t.Errorf("%s was not sent again: %s", e.Deliveries[0].ID, out)
+	}
+	if got := next(); got.ID != e.ID {
+		t.Errorf("received %+v", got)
+	}
+
+	i.apiKey = "kk_" + strings.Repeat("a", 32)
+	var exit *exec.ExitError
+	if _, err := run("session"); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(exit.Stderr), "UNAUTHORIZED") || !strings.Contains(string(exit.Stderr), "req_") {
+		t.Errorf("with a wrong API key: %v", err)
+	}
+}
+
+// everySampleIsIn fails for a sample that was added without a test.
+func everySampleIsIn(t *testing.T, dir string, names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(examplesDir + dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if entry.IsDir() && !slices.Contains(names, entry.Name()) {
+			t.Errorf("examples%s/%s is not tested", dir, entry.Name())
+		}
+	}
+}
