@@ -3,6 +3,7 @@ package dashboard
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
@@ -18,7 +19,7 @@ const (
 )
 
 // deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts,
-// key, event, from, to. impossible is true when one of them can match nothing, such as an id that is none.
+// trigger, label, key, event, from, to. impossible is true when one of them can match nothing, such as an id that is none.
 func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	switch status := p.Query("status"); status {
 	case "":
@@ -50,6 +51,10 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	if n := p.Query("attempts"); n != "" {
 		f.MinAttempts, _ = strconv.Atoi(n)
 	}
+	if t := delivery.Trigger(p.Query("trigger")); t != "" {
+		f.Trigger, impossible = t, impossible || !slices.Contains(delivery.Triggers(), t)
+	}
+	f.Label = cutText(p.Query("label"), 200)
 	f.From, _ = p.ParseFormTime(p.Query("from"), false)
 	f.To, _ = p.ParseFormTime(p.Query("to"), true)
 	return f, impossible
@@ -84,29 +89,49 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 	v := ui.Filters{Action: action, Fields: []ui.FilterField{p.selectField("status", "Status", states...)}}
 	if len(endpoints) > 0 {
 		options := []ui.Option{{Label: "Any endpoint"}}
+		var labels []string
 		for _, e := range endpoints {
 			options = append(options, ui.Option{Value: e.ID.String(), Label: e.DisplayName()})
+			labels = append(labels, e.Labels...)
 		}
 		v.Fields = append(v.Fields, p.selectField("endpoint", "Endpoint", options...))
+		if len(labels) > 0 {
+			v.More = append(v.More, p.selectField("label", "Endpoint label", labelOptions(labels)...))
+		}
 	}
 	v.Fields = append(v.Fields, p.selectField("type", "Event", eventTypeOptions()...))
 	kinds := []ui.Option{{Label: "Any result"}}
 	for _, k := range delivery.ErrorKinds() {
 		kinds = append(kinds, ui.Option{Value: string(k), Label: explainError(k, 0).Name})
 	}
-	v.More = []ui.FilterField{
+	triggers := []ui.Option{{Label: "Any trigger"}}
+	for _, t := range delivery.Triggers() {
+		triggers = append(triggers, ui.Option{Value: string(t), Label: upperFirst(triggerWord(t))})
+	}
+	v.More = append(v.More,
 		p.selectField("error", "Last error", kinds...),
+		p.selectField("trigger", "Attempt made by", triggers...),
 		p.inputField("code", "Code", "text"),
 		p.inputField("attempts", "Attempts ≥", "number"),
 		p.inputField("from", "From", "datetime-local"),
 		p.inputField("to", "To", "datetime-local"),
-	}
+	)
 	for _, name := range []string{"limit", "key", "event", "live"} {
 		if value := p.Query(name); value != "" {
 			v.Hidden = append(v.Hidden, ui.Hidden{Name: name, Value: value})
 		}
 	}
 	return v
+}
+
+// labelOptions are the labels in use, each once whatever its letter case.
+func labelOptions(labels []string) []ui.Option {
+	slices.SortFunc(labels, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	options := []ui.Option{{Label: "Any label"}}
+	for _, label := range slices.CompactFunc(labels, strings.EqualFold) {
+		options = append(options, ui.Option{Value: label, Label: label})
+	}
+	return options
 }
 
 func (p *page) inputField(name, label, kind string) ui.FilterField {
@@ -142,6 +167,7 @@ func (p *page) deliveryActive(endpoints map[id.Endpoint]webhook.Endpoint) ui.Act
 		[3]string{"type", "Event", event.Type(p.Query("type")).Short()},
 		[3]string{"error", "Last error", explainError(delivery.ErrorKind(p.Query("error")), 0).Name},
 		[3]string{"code", "Code", p.Query("code")}, [3]string{"attempts", "Attempts at least", p.Query("attempts")},
+		[3]string{"trigger", "Attempt made by", triggerWord(delivery.Trigger(p.Query("trigger")))}, [3]string{"label", "Endpoint label", p.Query("label")},
 		[3]string{"key", "Key", ui.ShortID(p.Query("key"))}, [3]string{"event", "Event", ui.ShortID(p.Query("event"))},
 		[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
 	)

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
@@ -19,6 +20,9 @@ const eventsPath = "/events"
 func (p *page) eventFilter() (f event.Filter, jump string, impossible bool) {
 	if t := event.Type(p.Query("type")); t != "" {
 		f.Type, impossible = t, !t.Known()
+	}
+	if outcome := event.Outcome(p.Query("outcome")); outcome != "" {
+		f.Outcome, impossible = outcome, impossible || !slices.Contains(event.Outcomes(), outcome)
 	}
 	f.From, _ = p.ParseFormTime(p.Query("from"), false)
 	f.To, _ = p.ParseFormTime(p.Query("to"), true)
@@ -63,7 +67,7 @@ func listEvents(p *page) error {
 	}
 	v := pages.EventsResults{
 		Active: p.withSearch(p.activeFilters(
-			[3]string{"type", "Type", f.Type.Short()},
+			[3]string{"type", "Type", f.Type.Short()}, [3]string{"outcome", "Outcome", lowerFirst(outcomeWord(f.Outcome))},
 			[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
 		)),
 		Pager: pager(p, list, at.Limit, func(e event.Event) string { return e.ID.String() }), Status: counted(len(list.Rows), "event", "events"),
@@ -97,13 +101,35 @@ func listEvents(p *page) error {
 	filters := ui.Filters{
 		Action: eventsPath,
 		Search: &ui.SearchBox{Label: "Search by id", Placeholder: "Session or any other id", Value: p.Query("q")},
-		Fields: []ui.FilterField{p.selectField("type", "Type", eventTypeOptions()...)},
+		Fields: []ui.FilterField{p.selectField("outcome", "Outcome", outcomeOptions()...), p.selectField("type", "Type", eventTypeOptions()...)},
 		More:   []ui.FilterField{p.inputField("from", "From", "datetime-local"), p.inputField("to", "To", "datetime-local")},
 		Hidden: p.carried("limit", "live"),
 	}
 	return p.Render(http.StatusOK, pages.EventsPage(pages.Events{
 		Shell: p.Shell("Events", eventsPath), Heading: ui.Heading{Title: "Events", Live: p.liveNote()}, Filters: filters, Results: v,
 	}))
+}
+
+func outcomeOptions() []ui.Option {
+	options := []ui.Option{{Label: "Any outcome"}}
+	for _, o := range event.Outcomes() {
+		options = append(options, ui.Option{Value: string(o), Label: outcomeWord(o)})
+	}
+	return options
+}
+
+func outcomeWord(o event.Outcome) string {
+	switch o {
+	case event.AllDelivered:
+		return "All delivered"
+	case event.AnyFailed:
+		return "Any failed"
+	case event.AnyWaiting:
+		return "Any waiting"
+	case event.NoDelivery:
+		return "No endpoint matched"
+	}
+	return string(o)
 }
 
 // carried are parameters of the address that a filter form keeps.

@@ -14,6 +14,9 @@ import (
 
 const sessionsPath = "/sessions"
 
+// undelivered is the choice of the delivery filter.
+const undelivered = "undelivered"
+
 // sessionBadge is a session's state as people see it.
 func sessionBadge(s verification.Status) ui.Badge {
 	switch s {
@@ -50,7 +53,7 @@ func listSessions(p *page) error {
 	}
 	v := pages.SessionsResults{
 		Active: p.withSearch(p.activeFilters(
-			[3]string{"status", "Status", lowerFirst(sessionBadge(f.Status).Label)},
+			[3]string{"status", "Status", lowerFirst(sessionBadge(f.Status).Label)}, [3]string{"delivery", "Delivery", "ended, not delivered"},
 			[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
 		)),
 		Pager: pager(p, list, at.Limit, func(s verification.Session) string { return s.ID.String() }), Status: counted(len(list.Rows), "session", "sessions"),
@@ -81,7 +84,10 @@ func listSessions(p *page) error {
 		Shell: p.Shell("Sessions", sessionsPath), Heading: ui.Heading{Title: "Sessions"}, Results: v,
 		Filters: ui.Filters{
 			Action: sessionsPath, Search: &ui.SearchBox{Label: "Search by id", Placeholder: "Session or any other id", Value: p.Query("q")},
-			Fields: []ui.FilterField{p.selectField("status", "Status", statuses...)},
+			Fields: []ui.FilterField{
+				p.selectField("status", "Status", statuses...),
+				p.selectField("delivery", "Delivery", ui.Option{Label: "Any delivery"}, ui.Option{Value: undelivered, Label: "Ended, not delivered"}),
+			},
 			More:   []ui.FilterField{p.inputField("from", "From", "datetime-local"), p.inputField("to", "To", "datetime-local")},
 			Hidden: p.carried("limit"),
 		},
@@ -92,6 +98,9 @@ func listSessions(p *page) error {
 func (p *page) sessionFilter() (f verification.Filter, jump string, impossible bool) {
 	if s := verification.Status(p.Query("status")); s != "" {
 		f.Status, impossible = s, !slices.Contains(verification.Statuses(), s)
+	}
+	if d := p.Query("delivery"); d != "" {
+		f.Undelivered, impossible = true, impossible || d != undelivered
 	}
 	f.From, _ = p.ParseFormTime(p.Query("from"), false)
 	f.To, _ = p.ParseFormTime(p.Query("to"), true)

@@ -59,6 +59,9 @@ const (
 	TestSend  Trigger = "test"
 )
 
+// Triggers lists the triggers.
+func Triggers() []Trigger { return []Trigger{Automatic, Manual, Replay, Bulk, TestSend} }
+
 // Delivery is one row of webhook_deliveries without its payload and its lease: one event on its way to one endpoint.
 type Delivery struct {
 	ID                     id.Delivery

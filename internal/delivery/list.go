@@ -27,7 +27,11 @@ type Filter struct {
 	StatusCode  int
 	StatusClass int
 	MinAttempts int
-	From, To    time.Time
+	// Trigger keeps deliveries of which an attempt was made for that reason, or is due for it.
+	Trigger Trigger
+	// Label is a label of the endpoint, in any letter case.
+	Label    string
+	From, To time.Time
 }
 
 // stateConditions select the display states; they mirror Delivery.State.
@@ -83,6 +87,12 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	}
 	if f.MinAttempts > 0 {
 		q = q.Where("d.attempt_count >= ?", f.MinAttempts)
+	}
+	if f.Trigger != "" {
+		q = q.Where("((d.next_trigger = ? AND d.next_attempt_at IS NOT NULL) OR EXISTS (SELECT FROM webhook_delivery_attempts a WHERE a.webhook_delivery_id = d.id AND a.trigger = ?))", f.Trigger, f.Trigger)
+	}
+	if f.Label != "" {
+		q = q.Where("d.webhook_endpoint_id IN (SELECT e.id FROM webhook_endpoints e, unnest(e.labels) AS label WHERE e.organization_id = d.organization_id AND lower(label) = lower(?))", f.Label)
 	}
 	if !f.From.IsZero() {
 		q = q.Where("d.created_at >= ?", f.From)

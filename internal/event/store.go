@@ -134,8 +134,34 @@ func take(q *gorm.DB) (Event, error) {
 type Filter struct {
 	Type      Type
 	SessionID id.Session
+	Outcome   Outcome
 	From, To  time.Time
 }
+
+// Outcome sorts events by what became of their deliveries.
+type Outcome string
+
+// The outcomes that can be filtered by. An event of which one delivery failed and another one waits has both.
+const (
+	AllDelivered Outcome = "delivered"
+	AnyFailed    Outcome = "failed"
+	AnyWaiting   Outcome = "waiting"
+	// NoDelivery is an event that no endpoint was to receive.
+	NoDelivery Outcome = "none"
+)
+
+// outcomeConditions select the outcomes. A failure is what a person may have to act on: what was withdrawn is none.
+var outcomeConditions = map[Outcome]string{
+	AllDelivered: "EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id) " +
+		"AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status <> 'succeeded')",
+	AnyFailed: "EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status = 'failed' " +
+		"AND d.payload_retention_reason IS DISTINCT FROM 'privacy_request')",
+	AnyWaiting: "EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status IN ('pending', 'delivering'))",
+	NoDelivery: "NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id)",
+}
+
+// Outcomes lists the outcomes.
+func Outcomes() []Outcome { return []Outcome{AllDelivered, AnyFailed, AnyWaiting, NoDelivery} }
 
 // Get returns one event. It needs webhooks:read.
 func Get(ctx context.Context, db *postgres.DB, actor access.Actor, event id.Event) (Event, error) {
@@ -158,6 +184,9 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 	}
 	if !f.SessionID.IsZero() {
 		q = q.Where("e.trigger_type = ? AND e.trigger_id = ?", ByVerificationSession, f.SessionID)
+	}
+	if condition, ok := outcomeConditions[f.Outcome]; ok {
+		q = q.Where(condition)
 	}
 	if !f.From.IsZero() {
 		q = q.Where("e.created_at >= ?", f.From)

@@ -173,9 +173,17 @@ func take(q *gorm.DB, missing error) (Session, error) {
 
 // Filter narrows a list; the zero value of a field filters nothing. From and To are inclusive.
 type Filter struct {
-	Status   Status
-	From, To time.Time
+	Status Status
+	// Undelivered keeps sessions that have ended and whose last event is not with every endpoint that was to receive it,
+	// or was meant for none.
+	Undelivered bool
+	From, To    time.Time
 }
+
+// undelivered selects what [Filter].Undelivered keeps. An event that a withdrawal replaced does not count.
+const undelivered = `s.completed_at IS NOT NULL AND EXISTS (SELECT FROM events e WHERE e.trigger_id = s.id AND e.trigger_type = 'verification_session'
+	AND e.superseded_by_event_id IS NULL AND (NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id)
+		OR EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status <> 'succeeded')))`
 
 // List returns sessions, newest first. It needs sessions:read.
 func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page postgres.Page) (postgres.List[Session], error) {
@@ -186,6 +194,9 @@ func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page p
 	q := tx.Table("verification_sessions AS s").Where("s.organization_id = ?", actor.Organization)
 	if f.Status != "" {
 		q = q.Where("s.status = ?", f.Status)
+	}
+	if f.Undelivered {
+		q = q.Where(undelivered)
 	}
 	if !f.From.IsZero() {
 		q = q.Where("s.created_at >= ?", f.From)
