@@ -9,11 +9,13 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -402,4 +404,32 @@ func untrusted(t *testing.T) string {
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// blackHole is an address where nothing answers the packets that open a connection: its queue is as short as can be, and full.
+func blackHole(t *testing.T) string {
+	t.Helper()
+	check := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	check(err)
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	check(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	check(syscall.Listen(fd, 0))
+	name, err := syscall.Getsockname(fd)
+	check(err)
+	address := fmt.Sprint("127.0.0.1:", name.(*syscall.SockaddrInet4).Port)
+	const dropped = 200 * time.Millisecond // loopback answers in microseconds
+	for range 16 {
+		conn, err := net.DialTimeout("tcp", address, dropped)
+		if err != nil {
+			return "http://" + address
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	t.Fatal("the queue of connections takes no end")
+	return ""
 }

@@ -87,9 +87,9 @@ func TestFaults_NothingIsLost(t *testing.T) {
 var hostile = []struct {
 	name, kind string
 	answer     http.HandlerFunc
-	target     string // in place of the receiver's address
+	target     func(*testing.T) string // in place of the receiver's address
 }{
-	{"never answers", "timeout_response", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, ""},
+	{"never answers", "timeout_response", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil},
 	{"one byte per second", "timeout_response", func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -102,14 +102,15 @@ var hostile = []struct {
 			}
 			time.Sleep(time.Second)
 		}
-	}, ""},
+	}, nil},
 	{"10 MB of answer", "", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.Copy(w, io.LimitReader(zeros{}, 10<<20))
-	}, ""},
+	}, nil},
 	{"redirects for ever", "redirect_refused", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
-	}, ""},
-	{"wrong certificate", "tls", nil, "tls"},
+	}, nil},
+	{"wrong certificate", "tls", nil, untrusted},
+	{"its network drops every packet", "timeout_connect", nil, blackHole},
 }
 
 type zeros struct{}
@@ -130,7 +131,7 @@ func TestFaults_AHostileReceiverHurtsNobody(t *testing.T) {
 			if h.answer != nil {
 				bad.behaveLike(h.answer, h.kind == "")
 			} else {
-				b.pointAt(bad, untrusted(t))
+				b.pointAt(bad, h.target(t))
 			}
 			events := bounded(1_000, 60)
 			b.publish(events)
