@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,7 +16,6 @@ import (
 	"kaylehooks/internal/config"
 	"kaylehooks/internal/org"
 	"kaylehooks/migrations"
-	"kaylehooks/receiver"
 )
 
 type serveCommand struct{ profileFlag }
@@ -201,7 +198,14 @@ type setupCommand struct {
 
 // Help is shown below the usage.
 func (setupCommand) Help() string {
-	return "Needs DATABASE_URL and MASTER_KEYS. The password (only when it made one) and the API key are printed once and cannot be shown again."
+	return `Needs DATABASE_URL and MASTER_KEYS. The password (only when it made one) and the API key are printed once and cannot be shown again.
+
+Examples:
+  web setup --org "Fjordpay" --email owner@example.com
+  pass show kaylehooks | web setup --org "Fjordpay" --email owner@example.com --password-stdin
+  export KAYLEHOOKS_API_KEY=$(web setup --org "Fjordpay" --email owner@example.com --json | jq -r .api_key)
+
+Exit codes: 0 done; 2 the arguments, the settings or what they point to must be mended; 1 anything else.`
 }
 
 // setupResult is what setup prints.
@@ -276,61 +280,4 @@ func setup(ctx context.Context, orgs *org.Service, keys *apikey.Service, in org.
 		return setupResult{}, err
 	}
 	return setupResult{OrganizationID: organization.ID.String(), Email: owner.Email, Password: made, APIKey: secret}, nil
-}
-
-type keygenCommand struct {
-	Kid    string `help:"Key id that the public key will carry." default:"key-1"`
-	Bits   int    `help:"Size of the RSA modulus: 2048 to 8192." default:"3072"`
-	Out    string `help:"Directory for private.pem and public.jwk.json; without it both are printed." type:"path"`
-	Master bool   `help:"Make a master key for MASTER_KEYS instead."`
-}
-
-// Help is shown below the usage.
-func (keygenCommand) Help() string {
-	return "The private half never leaves this machine; register the public one on the endpoint's keys page."
-}
-
-// Run makes a key pair, or a master key.
-func (c keygenCommand) Run(env environment) error {
-	if c.Master {
-		var key [32]byte
-		_, _ = rand.Read(key[:]) // never fails (crypto/rand)
-		_, err := fmt.Fprintf(env.stdout, "m1:%s\n", base64.StdEncoding.EncodeToString(key[:]))
-		return err
-	}
-	const least, most = 2048, 8192
-	if c.Bits < least || c.Bits > most {
-		return usagef("--bits must be %d to %d", least, most)
-	}
-	private, public, err := receiver.GenerateKeyPair(c.Kid, c.Bits)
-	if err != nil {
-		return usagef("--kid: %w", err)
-	}
-	if c.Out == "" {
-		_, err := fmt.Fprintf(env.stdout, "%s%s\n", private, public)
-		return err
-	}
-	const ownerOnly, readable, ownerDir = 0o600, 0o644, 0o700
-	if err := os.MkdirAll(c.Out, ownerDir); err != nil {
-		return usagef("--out: %w", err)
-	}
-	for _, f := range []struct {
-		name    string
-		content []byte
-		mode    os.FileMode
-	}{{"private.pem", private, ownerOnly}, {"public.jwk.json", public, readable}} {
-		path := filepath.Join(c.Out, f.name)
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode)
-		if err != nil {
-			return usagef("--out: %w", err) // an existing private key is never overwritten
-		}
-		if _, err := file.Write(f.content); err != nil {
-			return fmt.Errorf("write %s: %w", path, err)
-		}
-		if err := file.Close(); err != nil {
-			return fmt.Errorf("write %s: %w", path, err)
-		}
-		_, _ = fmt.Fprintln(env.stdout, "wrote", path)
-	}
-	return nil
 }

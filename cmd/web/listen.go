@@ -16,7 +16,7 @@ import (
 type listenCommand struct {
 	Addr     string   `help:"Address to listen on." default:"127.0.0.1:3000"`
 	Secret   []string `help:"Signing secret; repeat it during a rotation." env:"SIGNING_SECRET" required:""`
-	Key      []string `help:"Private key file (PEM or JWK) as kid=path; repeat for several." required:"" placeholder:"KID=PATH"`
+	Key      []string `help:"Private key file (PEM) as kid=path; repeat for several." required:"" placeholder:"KID=PATH"`
 	Status   int      `help:"Answer every good webhook with this status, to see what a failure does."`
 	ShowData bool     `help:"Print the decrypted data. It is personal data: mind where the output goes."`
 	JSON     bool     `help:"Print one JSON object per request." name:"json"`
@@ -24,7 +24,15 @@ type listenCommand struct {
 
 // Help is shown below the usage.
 func (listenCommand) Help() string {
-	return "Example:\n  web keygen --kid key-1 --out keys\n  web listen --secret whsec_… --key key-1=keys/private.pem"
+	return `It answers 204 to what it can verify and decrypt, and says what was wrong with the rest. Ctrl-C ends it.
+
+Examples:
+  web listen --secret whsec_… --key key-1=keys/private.pem
+  web listen --secret whsec_new --secret whsec_old --key key-1=keys/private.pem --key key-2=keys2/private.pem
+  SIGNING_SECRET=whsec_… web listen --key key-1=keys/private.pem --json | jq -c 'select(.outcome == "rejected")'
+  web listen --secret whsec_… --key key-1=keys/private.pem --status 503
+
+Exit codes: 0 it was ended; 2 the arguments or a key file must be mended, or the address is taken; 1 anything else.`
 }
 
 // receipt is what listen prints of a request.

@@ -22,12 +22,17 @@ const (
 	exitOK    = 0
 	exitFault = 1 // something went wrong that the person at the keyboard did not cause
 	exitUsage = 2 // wrong arguments, settings or surroundings; the message says what to do
+	// exitReceiver: a receiver did not do its part, which `web trigger --wait` was asked to find out.
+	exitReceiver = 3
 )
 
 // usageError is a problem that the person at the keyboard can mend; its text says how.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// receiverError is what a receiver did not do.
+type receiverError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
@@ -49,6 +54,7 @@ type commands struct {
 	Setup           setupCommand           `cmd:"" help:"Create an organization, its owner, and an API key with every scope."`
 	Keygen          keygenCommand          `cmd:"" help:"Make a receiver's key pair, or a master key."`
 	RotateMasterKey rotateMasterKeyCommand `cmd:"" help:"Move everything sealed to the first master key, while all runs."`
+	Trigger         triggerCommand         `cmd:"" help:"Send a test event, or play a session to its result, through the API."`
 	Listen          listenCommand          `cmd:"" help:"Run a local receiver that verifies, decrypts and prints webhooks."`
 	Bench           benchCommand           `cmd:"" help:"Measure this machine: speed, latency, cost, growth."`
 	BenchSink       benchSinkCommand       `cmd:"" hidden:""`
@@ -67,7 +73,8 @@ func run(env environment, args []string) int {
 	var cli commands
 	exited := -1
 	parser, err := kong.New(&cli,
-		kong.Name("web"), kong.Description("Kaylehooks delivers identity-check results as encrypted, signed webhooks."),
+		kong.Name("web"), kong.Description("Kaylehooks delivers identity-check results as encrypted, signed webhooks.\n\n"+
+			"Exit codes: 0 done; 1 a fault; 2 something that you can mend, and the message says what; 3 a receiver did not do its part."),
 		kong.Writers(env.stdout, env.stderr), kong.Exit(func(code int) { exited = code }),
 		kong.UsageOnError(), kong.BindTo(env.ctx, (*context.Context)(nil)))
 	if err != nil {
@@ -91,6 +98,7 @@ func run(env environment, args []string) int {
 // report prints the error and chooses the exit code. Interrupting a command is not an error.
 func report(env environment, err error) int {
 	var usage usageError
+	var receiver receiverError
 	switch {
 	case err == nil, errors.Is(err, context.Canceled) && env.ctx.Err() != nil:
 		return exitOK
@@ -99,6 +107,9 @@ func report(env environment, err error) int {
 			_, _ = fmt.Fprintln(env.stderr, "web:", line)
 		}
 		return exitUsage
+	case errors.As(err, &receiver):
+		_, _ = fmt.Fprintln(env.stderr, "web:", receiver)
+		return exitReceiver
 	}
 	if f, ok := fault.As(err); ok {
 		_, _ = fmt.Fprintln(env.stderr, "web:", f.Message)
