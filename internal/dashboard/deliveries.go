@@ -84,8 +84,13 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 		Pager: pager(p, list, at.Limit, func(d delivery.Delivery) string { return d.ID.String() }),
 	}
 	v.Active = p.withSearch(v.Active)
+	v.Bulk = p.bulk(p.Query("endpoint"))
 	for _, d := range list.Rows {
-		v.Rows = append(v.Rows, p.calm(p.deliveryRow(d, endpoints)))
+		row := p.calm(p.deliveryRow(d, endpoints))
+		if v.Bulk != nil {
+			row = choosable(row)
+		}
+		v.Rows = append(v.Rows, row)
 	}
 	v.Status = counted(len(v.Rows), "delivery", "deliveries")
 	if !impossible {

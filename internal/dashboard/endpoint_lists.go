@@ -36,8 +36,13 @@ func endpointDeliveries(p *page) error {
 		CSRF: p.Session.CSRFToken, Caption: "Deliveries to " + e.DisplayName() + ", newest first", NoEndpoint: true,
 		Active: p.deliveryActive(nil), Pager: pager(p, list, at.Limit, func(d delivery.Delivery) string { return d.ID.String() }),
 	}
+	v.Bulk = p.bulk(e.ID.String())
 	for _, d := range list.Rows {
-		v.Rows = append(v.Rows, withoutEndpoint(p.deliveryRow(d, nil)))
+		row := withoutEndpoint(p.deliveryRow(d, nil))
+		if v.Bulk != nil {
+			row = choosable(row)
+		}
+		v.Rows = append(v.Rows, row)
 	}
 	v.Status = counted(len(v.Rows), "delivery", "deliveries")
 	switch {
@@ -46,12 +51,6 @@ func endpointDeliveries(p *page) error {
 		v.State.NoMatch = noMatch("deliveries", v.Active)
 	default:
 		v.State.Empty = &ui.Empty{Icon: "delivery", Title: "Nothing has been sent here yet", Text: "A delivery is made when an event that this endpoint subscribes to happens. A test event shows whether the receiver is ready."}
-	}
-	if p.Can(access.WebhooksWrite) && p.serves("/jobs/new") {
-		v.Bulk = &pages.Bulk{
-			Action: "/jobs/preview", All: "Retry all failed…",
-			AllHref: link("/jobs/new", "status", string(delivery.Failed), "endpoint", e.ID.String(), "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to")),
-		}
 	}
 	if p.Fragment() {
 		return p.Render(http.StatusOK, pages.DeliveriesList(v))

@@ -202,7 +202,7 @@ func (p *page) endpointVerdict(e webhook.Endpoint, st endpointState) ui.Verdict 
 		}
 	case healthFailing, healthDegraded:
 		v.Actions = []ui.Action{{Label: "See failures", Href: link(path+"/deliveries", "status", string(delivery.StateRetrying))}}
-		if st.standing.Held > 0 && p.Can(access.WebhooksWrite) && p.serves("/jobs/new") {
+		if st.standing.Held > 0 && p.Can(access.WebhooksWrite) {
 			v.Actions = append(v.Actions, ui.Action{
 				Label: "Retry failed deliveries…", Icon: "loop", Href: link("/jobs/new", "status", string(delivery.Failed), "endpoint", e.ID.String()),
 			})

@@ -131,6 +131,12 @@ func (p *page) whereIsPerson(kind, text string) (string, error) {
 			_, err = p.APIKeys.Get(p.Ctx, p.Actor, key)
 		}
 		return apiKeysPath + "#" + text, err
+	case "job":
+		job, err := id.Parse[id.JobKind](text)
+		if err == nil {
+			_, err = p.Deliveries.GetJob(p.Ctx, p.Actor, job)
+		}
+		return jobsPath + "/" + text, err
 	case "aud":
 		if !p.Can(access.AuditRead) {
 			return "", nil

@@ -24,6 +24,14 @@ func activityRoutes(r router) {
 	r.route("GET /events/{id}/routes/{endpoint}", access.WebhooksRead, showRoute)
 	r.route("POST /events/{id}/replay", access.WebhooksWrite, replayEvent)
 
+	r.route("GET /jobs", access.WebhooksRead, listJobs)
+	r.route("GET /jobs/new", access.WebhooksWrite, newJob)
+	r.route("POST /jobs", access.WebhooksWrite, createJob)
+	r.route("POST /jobs/preview", access.WebhooksWrite, previewChosen)
+	r.route("GET /jobs/{id}", access.WebhooksRead, showJob)
+	r.route("GET /jobs/{id}/row", access.WebhooksRead, showJobRow)
+	r.route("POST /jobs/{id}/cancel", access.WebhooksWrite, cancelJob)
+
 	r.route("GET /sessions", access.SessionsRead, listSessions)
 	r.route("GET /sessions/{id}", access.SessionsRead, showSession)
 	r.route("GET /sessions/{id}/cancel", access.SessionsWrite, askCancelSession)

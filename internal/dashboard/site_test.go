@@ -119,6 +119,8 @@ func (s *site) as(actor access.Actor) *browser {
 
 var csrfField = regexp.MustCompile(`name="csrf_token" value="([^"]+)"`)
 
+var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
+
 func (b *browser) do(r *http.Request) answer {
 	b.t.Helper()
 	res, err := b.http.Do(r)

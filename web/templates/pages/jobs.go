@@ -62,7 +62,7 @@ type CountRow struct {
 // JobForm starts the job.
 type JobForm struct {
 	Hidden []ui.Hidden // the frozen scope
-	Rate   ui.Field    // name "rate", type number
+	Rate   ui.Field    // name "rate", type number; without a name for chosen rows, which are few
 	Typed  *ui.Field   // name "confirm": the number of deliveries, above 1,000
 	Submit string      // for example "Retry 812 deliveries"
 	Errors ui.FormErrors

@@ -1,0 +1,330 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+const (
+	// confirmAbove is how many deliveries are retried without typing their number.
+	confirmAbove = 1000
+	// chosenMax is how many rows can be chosen by hand: a full page of a list.
+	chosenMax = 100
+)
+
+// jobDraft is a bulk retry that is not started yet.
+type jobDraft struct {
+	filters delivery.JobFilters
+	form    string
+	rate    string
+	// shown is the number of deliveries that the person was told, typed what they wrote to confirm it.
+	shown, typed string
+	found        problems
+}
+
+// readJob reads the scope of a bulk retry; value is the source: the address, or the posted form.
+func (p *page) readJob(value func(string) string) delivery.JobFilters {
+	f := delivery.JobFilters{Status: delivery.Status(value("status")), EndpointID: cutText(value("endpoint"), 200), EventType: event.Type(cutText(value("type"), 100))}
+	if f.Status == "" {
+		f.Status = delivery.Failed
+	}
+	f.From, _ = p.ParseFormTime(value("from"), false)
+	f.To, _ = p.ParseFormTime(value("to"), true)
+	return f
+}
+
+func newJob(p *page) error {
+	return p.renderJobPreview(http.StatusOK, jobDraft{filters: p.readJob(p.Query), form: formID(), rate: strconv.Itoa(delivery.DefaultJobRate)})
+}
+
+// renderJobPreview shows what a bulk retry would do before it does it.
+func (p *page) renderJobPreview(status int, draft jobDraft) error {
+	endpoints, err := p.endpointsByID()
+	if err != nil {
+		return err
+	}
+	v := pages.JobPreview{Filter: p.jobScope(draft.filters, endpoints), Scope: p.jobScopeForm(draft.filters, byName(endpoints))}
+	v.Shell, v.Heading = p.jobPreviewHead()
+	counts, err := p.Deliveries.PreviewJob(p.Ctx, p.Actor, draft.filters)
+	if found, ok := problemsOf(err); ok { // an address that somebody changed by hand
+		v.Filter = "Nothing: this scope names something unknown."
+		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: formErrors(found, "", labelled{"status", "", "Status"}, labelled{"endpoint_id", "", "Endpoint"}, labelled{"type", "", "Event"}).Items[0].Text}
+		return p.Render(http.StatusUnprocessableEntity, pages.JobPreviewPage(v))
+	}
+	if err != nil {
+		return err
+	}
+	v.Counts = previewCounts(counts)
+	if counts.Eligible == 0 {
+		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "No delivery of this scope can be sent again now."}
+		return p.Render(status, pages.JobPreviewPage(v))
+	}
+	f := draft.filters
+	if f.To.IsZero() { // what comes after this moment is not part of what the person saw
+		f.To = p.Now
+	}
+	form := &pages.JobForm{
+		Hidden: []ui.Hidden{
+			{Name: "form", Value: draft.form},
+			{Name: "count", Value: strconv.Itoa(counts.Eligible)},
+			{Name: "status", Value: string(f.Status)},
+			{Name: "endpoint", Value: f.EndpointID},
+			{Name: "type", Value: string(f.EventType)},
+			{Name: "from", Value: formMoment(f.From)},
+			{Name: "to", Value: formMoment(f.To)},
+		},
+		Rate: ui.Field{
+			Name: "rate", Label: "Deliveries per second", Type: "number", Value: draft.rate, Min: strconv.Itoa(delivery.MinJobRate), Max: strconv.Itoa(delivery.MaxJobRate),
+			Required: true, Hint: "1 to 100. A receiver that just came back may need less.", Error: draft.found["rate"],
+		},
+		Submit: "Retry " + counted(counts.Eligible, "delivery", "deliveries"),
+		Takes:  "Oldest first. About " + jobTakes(counts.Eligible, delivery.DefaultJobRate) + " at 10 per second. Each is looked at again when its turn comes.",
+		Errors: formErrors(draft.found, "this retry can start", labelled{"rate", "f-rate", "Deliveries per second"}, labelled{"confirm", "f-confirm", "Confirmation"}),
+	}
+	if counts.Eligible > confirmAbove {
+		form.Typed = &ui.Field{
+			Name: "confirm", Label: "Type " + strconv.Itoa(counts.Eligible) + " to confirm", Value: draft.typed, Required: true, Mono: true, Autocomplete: "off", Error: draft.found["confirm"],
+		}
+	}
+	v.Form = form
+	return p.Render(status, pages.JobPreviewPage(v))
+}
+
+func (p *page) jobPreviewHead() (ui.Shell, ui.Heading) {
+	return p.Shell("Preview of a bulk retry", jobsPath), ui.Heading{Crumbs: []ui.Link{{Label: "Bulk retries", Href: jobsPath}}, Title: "Bulk retry: preview"}
+}
+
+// jobScopeForm changes the scope of a preview.
+func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint) *ui.Filters {
+	choose := func(name, label, value string, options []ui.Option) ui.FilterField {
+		for i := range options {
+			options[i].Selected = options[i].Value == value
+		}
+		return ui.FilterField{Name: name, Label: label, Options: options, Set: value != ""}
+	}
+	moment := func(name, label string, t time.Time) ui.FilterField {
+		field := ui.FilterField{Name: name, Label: label, Type: "datetime-local", Set: !t.IsZero()}
+		if !t.IsZero() {
+			field.Value = p.FormTime(t)
+		}
+		return field
+	}
+	options := []ui.Option{{Label: "Any endpoint"}}
+	for _, e := range endpoints {
+		options = append(options, ui.Option{Value: e.ID.String(), Label: e.DisplayName()})
+	}
+	return &ui.Filters{Action: jobsPath + "/new", Fields: []ui.FilterField{
+		choose("status", "Status", string(f.Status), []ui.Option{{Value: string(delivery.Failed), Label: "Failed"}, {Value: string(delivery.Pending), Label: "Waiting"}}),
+		choose("endpoint", "Endpoint", f.EndpointID, options), choose("type", "Event", string(f.EventType), eventTypeOptions()),
+		moment("from", "From", f.From), moment("to", "To", f.To),
+	}}
+}
+
+func formMoment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// previewCounts lists what would and would not be sent again, and why.
+func previewCounts(c delivery.JobPreview) []pages.CountRow {
+	rows := []pages.CountRow{
+		{Label: "Eligible", Sub: "The payload is held and the endpoint is enabled", Count: ui.Count(c.Eligible), Strong: true},
+		{Label: "In flight", Sub: "An attempt is under way", Count: ui.Count(c.InFlight)},
+		{Label: "Payload gone", Sub: "Erased after its time; these can never be sent again", Count: ui.Count(c.PayloadGone)},
+		{Label: "Endpoint paused or deleted", Count: ui.Count(c.EndpointDisabled)},
+		{Label: "Matched", Count: ui.Count(c.Matched), Strong: true},
+	}
+	if c.PayloadGone > 0 {
+		rows[2].Tone = ui.Warn
+	}
+	if c.Capped {
+		rows[4].Sub = "Counted up to this many; more may match"
+	}
+	return rows
+}
+
+// createJob starts a bulk retry, or retries the rows that were chosen. A second submission of the form leads to the
+// outcome of the first.
+func createJob(p *page) error {
+	draft := jobDraft{filters: p.readJob(p.Value), form: p.Value("form"), rate: p.Value("rate"), shown: p.Value("count"), typed: p.Value("confirm"), found: problems{}}
+	before, done := p.once.begin(p.Session.ID, draft.form, p.Now)
+	if before != "" {
+		return p.Redirect(before, ui.Flash{Tone: ui.Info, Text: "This retry was started already."})
+	}
+	made := ""
+	defer func() { done(made) }()
+	if chosen := p.Values("id"); len(chosen) > 0 {
+		if err := p.retryChosen(chosen); err != nil {
+			return err
+		}
+		made = deliveriesPath
+		return nil
+	}
+	rate, err := strconv.Atoi(draft.rate)
+	if err != nil || rate < delivery.MinJobRate || rate > delivery.MaxJobRate {
+		draft.found["rate"] = fmt.Sprintf("Must be %d to %d.", delivery.MinJobRate, delivery.MaxJobRate)
+	}
+	counts, err := p.Deliveries.PreviewJob(p.Ctx, p.Actor, draft.filters)
+	if _, ok := problemsOf(err); err != nil && !ok {
+		return err
+	}
+	if counts.Eligible > confirmAbove && (draft.shown == "" || strings.ReplaceAll(draft.typed, ",", "") != draft.shown) {
+		draft.found["confirm"] = "This is not the number of deliveries."
+	}
+	if len(draft.found) > 0 || err != nil || counts.Eligible == 0 {
+		return p.renderJobPreview(http.StatusUnprocessableEntity, draft)
+	}
+	j, err := p.Deliveries.CreateJob(p.Ctx, p.Actor, delivery.JobInput{Filters: draft.filters, RatePerSecond: &rate})
+	if err != nil {
+		return err
+	}
+	made = jobPath(j.ID)
+	return p.Redirect(made, ui.Flash{Tone: ui.OK, Text: "The bulk retry has started.", Sub: "You can leave this page; it goes on by itself."})
+}
+
+// chosen loads the deliveries of the form, each once; ids of anything else are left out.
+func (p *page) chosen(ids []string) ([]delivery.Delivery, error) {
+	if len(ids) > chosenMax {
+		return nil, fault.New(fault.Invalid, fault.CodeBadRequest, fmt.Sprintf("At most %d rows can be chosen at once.", chosenMax)).WithHint("Use a filter and a bulk retry for more.")
+	}
+	seen := map[id.Delivery]bool{}
+	var out []delivery.Delivery
+	for _, text := range ids {
+		whd, err := id.Parse[id.DeliveryKind](text)
+		if err != nil || seen[whd] {
+			continue
+		}
+		seen[whd] = true
+		d, err := p.Deliveries.Get(p.Ctx, p.Actor, whd)
+		if f, ok := fault.As(err); ok && f.Kind == fault.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// previewChosen counts what a retry of the rows chosen by hand would do.
+func previewChosen(p *page) error {
+	list, err := p.chosen(p.Values("id"))
+	if err != nil {
+		return err
+	}
+	endpoints, err := p.endpointsByID()
+	if err != nil {
+		return err
+	}
+	v := pages.JobPreview{Filter: counted(len(list), "chosen delivery", "chosen deliveries")}
+	v.Shell, v.Heading = p.jobPreviewHead()
+	counts, delivered := delivery.JobPreview{Matched: len(list)}, 0
+	hidden := []ui.Hidden{{Name: "form", Value: formID()}}
+	for _, d := range list {
+		switch e := endpoints[d.WebhookEndpointID]; {
+		case d.Status == delivery.Succeeded:
+			delivered++
+		case d.Status == delivery.Delivering:
+			counts.InFlight++
+		case !d.PayloadHeld(p.Now):
+			counts.PayloadGone++
+		case !e.Enabled || e.DeletedAt != nil:
+			counts.EndpointDisabled++
+		default:
+			counts.Eligible++
+			hidden = append(hidden, ui.Hidden{Name: "id", Value: d.ID.String()})
+		}
+	}
+	v.Counts = append([]pages.CountRow{}, previewCounts(counts)...)
+	v.Counts[4].Label = "Chosen"
+	if delivered > 0 {
+		v.Counts = append(v.Counts[:4:4], pages.CountRow{Label: "Delivered already", Count: ui.Count(delivered)}, v.Counts[4])
+	}
+	if counts.Eligible == 0 {
+		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "Choose at least one delivery that can be sent again."}
+		return p.Render(http.StatusUnprocessableEntity, pages.JobPreviewPage(v))
+	}
+	v.Form = &pages.JobForm{Hidden: hidden, Submit: "Retry " + counted(counts.Eligible, "delivery", "deliveries"), Takes: "They are due at once."}
+	return p.Render(http.StatusOK, pages.JobPreviewPage(v))
+}
+
+// retryChosen makes the rows due now, each by itself: one that cannot be sent any more stops no other.
+func (p *page) retryChosen(ids []string) error {
+	list, err := p.chosen(ids)
+	if err != nil {
+		return err
+	}
+	retried, left := 0, 0
+	for _, d := range list {
+		_, err := p.Deliveries.Retry(p.Ctx, p.Actor, d.ID)
+		switch f, ok := fault.As(err); {
+		case err == nil:
+			retried++
+		case ok && (f.Kind == fault.Conflict || f.Kind == fault.Gone || f.Kind == fault.NotFound):
+			left++
+		default:
+			return err
+		}
+	}
+	flash := ui.Flash{Tone: ui.OK, Text: counted(retried, "delivery is", "deliveries are") + " due now."}
+	if left > 0 {
+		flash.Tone, flash.Sub = ui.Warn, counted(left, "was", "were")+" left alone: they cannot be sent again now."
+	}
+	return p.Redirect(deliveriesPath, flash)
+}
+
+// bulk is the bar of a deliveries list with which rows are chosen, for those who may retry. "All" is offered while the
+// list has no filter that a bulk retry lacks: it must not take more than what is shown.
+func (p *page) bulk(endpoint string) *pages.Bulk {
+	if !p.Can(access.WebhooksWrite) {
+		return nil
+	}
+	v := &pages.Bulk{Action: jobsPath + "/preview"}
+	for _, name := range []string{"q", "error", "code", "attempts", "trigger", "label", "key", "event"} {
+		if p.Query(name) != "" {
+			return v
+		}
+	}
+	status := delivery.Failed
+	switch p.Query("status") {
+	case "", anyFailed:
+	case anyWaiting:
+		status = delivery.Pending
+	default:
+		return v
+	}
+	v.All = "Retry all failed…"
+	if status == delivery.Pending {
+		v.All = "Retry all waiting…"
+	}
+	v.AllHref = link(jobsPath+"/new", "status", string(status), "endpoint", endpoint, "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to"))
+	return v
+}
+
+// choosable is a row of a list with boxes, also when it is polled for.
+func choosable(row pages.DeliveryRow) pages.DeliveryRow {
+	if row.PollHref == "" {
+		return row
+	}
+	sep := "?"
+	if strings.Contains(row.PollHref, "?") {
+		sep = "&"
+	}
+	row.PollHref += sep + "choose=1"
+	return row
+}

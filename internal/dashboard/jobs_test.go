@@ -1,0 +1,185 @@
+package dashboard
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/webhook"
+)
+
+// hidden are the hidden fields of the form on the page that posts to action, without the token, as a browser without
+// scripting sends them.
+func (a answer) hidden(action string) []string {
+	a.t.Helper()
+	form := a.find(`(?s)<form[^>]*action="` + action + `"(.*?)</form>`)
+	var fields []string
+	for _, m := range hiddenField.FindAllStringSubmatch(form, -1) {
+		if m[1] != "csrf_token" {
+			fields = append(fields, m[1], m[2])
+		}
+	}
+	return fields
+}
+
+// TestJobs_PreviewStartAndCancel is a receiver that was down: what failed is counted, sent again at a rate, and stopped.
+func TestJobs_PreviewStartAndCancel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	off := false
+	w.endpoint("risk", false)
+	paused, _ := w.endpoint("paused", false)
+	w.endpoint("keyless", true)
+	w.sender.answers(http.StatusInternalServerError, "")
+	for range 3 {
+		w.fail()
+	}
+	for range 8 {
+		w.work()
+		w.clock.Advance(11*time.Hour + time.Minute)
+	}
+	_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, paused.ID, webhook.EndpointChange{Enabled: &off})
+	w.check(err)
+	b := w.as(w.admin)
+	b.get("/jobs").is(http.StatusOK).shows("No bulk retry yet", "New bulk retry")
+	b.get("/deliveries?status=any_failed").is(http.StatusOK).shows("Retry all failed…", "Retry chosen…", "/jobs/new?status=failed")
+	b.get("/deliveries?code=500").is(http.StatusOK).shows("Retry chosen…").hides("Retry all failed…")
+
+	preview := b.get("/jobs/new").is(http.StatusOK).shows("Failed, all endpoints", "Retry 3 deliveries")
+	for label, n := range map[string]string{"Eligible": "3", "Payload gone": "3", "Endpoint paused or deleted": "3", "Matched": "9"} {
+		if got := preview.find(`(?s)` + label + `.*?<td[^>]*>([0-9,]+)</td>`); got != n {
+			t.Errorf("%s counts %s, want %s", label, got, n)
+		}
+	}
+	b.get("/jobs/new?endpoint="+paused.ID.String()).is(http.StatusOK).shows("endpoint paused", "No delivery of this scope can be sent again now.").hides("Retry 3")
+	b.get("/jobs/new?status=nonsense").is(http.StatusUnprocessableEntity).shows("Must be failed or pending.")
+	b.get("/jobs/new?endpoint=nonsense").is(http.StatusOK).shows("No delivery of this scope")
+	b.get("/jobs/new?type=nonsense").is(http.StatusUnprocessableEntity).shows("Is not an event type.")
+
+	fields := preview.hidden("/jobs")
+	b.get("/jobs/new")
+	b.post("/jobs", append(fields, "rate", "101")...).is(http.StatusUnprocessableEntity).shows("Must be 1 to 100.", `value="101"`)
+	w.clock.Advance(time.Minute)
+	w.fail() // later than what was previewed
+	a := b.post("/jobs", append(fields, "rate", "1")...)
+	job := a.header.Get("Location")
+	a.redirects(job)
+	b.post("/jobs", append(fields, "rate", "1")...).redirects(job) // a double click
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM jobs"); n != 1 {
+		t.Fatalf("two submissions made %d jobs", n)
+	}
+	b.get(job).is(http.StatusOK).shows("This retry was started already.", "of 9 visited", "Later deliveries are not swept in", "Cancel job", "Queued")
+	b.fragment(job).is(http.StatusOK).shows("hx-get").hides("<html")
+	b.fragment(job + "/row").is(http.StatusOK).shows("0 of 9")
+	b.get("/jobs").is(http.StatusOK).shows("0 of 9", "1/s")
+	b.get("/find?q=" + strings.TrimPrefix(job, "/jobs/")).redirects(job)
+
+	m := w.as(w.member)
+	m.get(job).is(http.StatusOK).shows("Needs the role admin.")
+	m.get("/jobs/new").is(http.StatusForbidden)
+	for _, action := range []string{"/jobs", "/jobs/preview", job + "/cancel"} {
+		m.post(action, fields...).is(http.StatusForbidden)
+	}
+	m.get("/deliveries").is(http.StatusOK).hides("Retry chosen…")
+	x := w.stranger()
+	x.get(job).is(http.StatusNotFound)
+	x.post(job + "/cancel").is(http.StatusNotFound)
+	x.post("/jobs/preview", "id", "x").is(http.StatusUnprocessableEntity).shows("Choose at least one delivery")
+
+	for range 2 { // the first step opens it
+		w.clock.Advance(2 * time.Second)
+		_, err = w.handler.Deliveries.RunJobs(t.Context(), 100)
+		w.check(err)
+	}
+	b.get(job).is(http.StatusOK).shows("Running", "1 per second, oldest first")
+	b.post(job + "/cancel").redirects(job)
+	b.get(job).is(http.StatusOK).shows("The bulk retry is cancelled.", "Cancelled").hides("Cancel job", `hx-get="/jobs`)
+	b.post(job + "/cancel").redirects(job)
+	b.get(job).shows("had ended already: cancelled")
+	if got := b.fragment(job).is(http.StatusOK).header.Get("HX-Redirect"); got != job {
+		t.Errorf("the page of a job that ended is sent to %q", got)
+	}
+	visited := fixture.Scalar[int](t, w.db, "SELECT visited_count FROM jobs")
+	w.clock.Advance(time.Minute)
+	_, err = w.handler.Deliveries.RunJobs(t.Context(), 100)
+	w.check(err)
+	if after := fixture.Scalar[int](t, w.db, "SELECT visited_count FROM jobs"); visited < 1 || after != visited {
+		t.Errorf("the job visited %d before it was cancelled and %d after", visited, after)
+	}
+	for _, name := range []string{"webhook_job.created", "webhook_job.cancelled"} {
+		if n := fixture.Audited(t, w.db, w.org, name); n != 1 {
+			t.Errorf("%s is audited %d times, want once", name, n)
+		}
+	}
+}
+
+func TestJobs_ChosenRows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	_, d := w.of(w.succeed())
+	var ids []string
+	w.work()
+	for _, d := range d {
+		ids = append(ids, "id", d.ID.String())
+	}
+	w.sender.answers(http.StatusInternalServerError, "")
+	_, d = w.of(w.fail())
+	w.work()
+	var failing string
+	for _, d := range d {
+		failing = d.ID.String()
+		ids = append(ids, "id", failing, "id", failing)
+	}
+	b := w.as(w.owner)
+	x := w.stranger()
+	x.post("/jobs/preview", ids...).is(http.StatusUnprocessableEntity).hides(failing)
+	x.post("/jobs", ids...).redirects("/deliveries")
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_deliveries WHERE next_trigger = 'manual'"); n != 0 {
+		t.Fatal("a stranger made a delivery due")
+	}
+
+	b.get("/deliveries").is(http.StatusOK).shows(`value="`+failing+`"`, "Choose ")
+	fields := b.post("/jobs/preview", ids...).is(http.StatusOK).shows("2 chosen deliveries", "Delivered already", "Retry 1 delivery", "They are due at once.").hidden("/jobs")
+	for range 2 {
+		b.post("/jobs", fields...).redirects("/deliveries")
+	}
+	b.get("/deliveries").shows("This retry was started already.")
+	if n := fixture.Audited(t, w.db, w.org, "webhook_delivery.retried"); n != 1 {
+		t.Errorf("%d retries are audited, want 1", n)
+	}
+	var many []string
+	for range chosenMax + 1 {
+		many = append(many, "id", failing)
+	}
+	b.post("/jobs/preview", many...).is(http.StatusBadRequest).shows("At most " + strconv.Itoa(chosenMax))
+}
+
+// TestJobs_ManyAskForTheNumber writes rows past the rooms: a thousand deliveries take too long to make one by one.
+func TestJobs_ManyAskForTheNumber(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	w.sender.answers(http.StatusInternalServerError, "")
+	w.fail()
+	w.work()
+	w.check(w.db.Reader(t.Context()).Exec(`INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, created_at)
+		SELECT gen_random_uuid(), $1, 'webhook.test', 'webhook_endpoint', $2, $3 FROM generate_series(1, 1000)`, w.org, e.ID, w.clock.Now()).Error)
+	w.check(w.db.Reader(t.Context()).Exec(`INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status, payload,
+			payload_bytes, payload_expires_at, payload_retention_reason, next_attempt_at, created_at, updated_at)
+		SELECT gen_random_uuid(), e.organization_id, e.id, e.trigger_id, d.webhook_encryption_key_id, e.type, 'pending', d.payload, d.payload_bytes, d.payload_expires_at,
+			d.payload_retention_reason, d.next_attempt_at, e.created_at, e.created_at FROM events e, webhook_deliveries d WHERE e.type = 'webhook.test'`).Error)
+	b := w.as(w.owner)
+	fields := b.get("/jobs/new?status=pending").is(http.StatusOK).shows("Waiting, all endpoints", "Retry 1,001 deliveries", "Type 1001 to confirm").hidden("/jobs")
+	fields = append(fields, "rate", "100")
+	for _, typed := range []string{"", "1000"} {
+		b.post("/jobs", append(fields, "confirm", typed)...).is(http.StatusUnprocessableEntity).shows("This is not the number of deliveries.")
+	}
+	a := b.post("/jobs", append(fields, "confirm", "1,001")...)
+	if a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), "/jobs/job_") {
+		t.Fatalf("got %d to %q:\n%s", a.status, a.header.Get("Location"), a.text())
+	}
+}
