@@ -1,0 +1,155 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
+)
+
+// TestNoScript_FromEndpointToSignOut does what an engineer on call does, with the links and forms of the pages alone. Every
+// form that does something is sent twice.
+func TestNoScript_FromEndpointToSignOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.as(w.owner).reader("/")
+
+	// An endpoint and its key.
+	r.visit("Endpoints").sees(http.StatusOK, "No endpoints yet").visit("Create endpoint")
+	twice := r.send("Create endpoint", "name", "risk", "url", endpointAddress, "events", "verification.session.failed")
+	r.sees(http.StatusOK, "risk was created", "whsec_")
+	r.again(twice)
+	r.sees(http.StatusOK, "was created already")
+	if n := w.rows(t, "webhook_endpoints"); n != 1 {
+		t.Fatalf("two submissions made %d endpoints", n)
+	}
+	public, private := keyPair(t)
+	r.visit("Keys").sees(http.StatusOK, "blocked until a key is active")
+	r.send("Add and activate", "keytext", private, "key_id", "k1")
+	r.sees(http.StatusUnprocessableEntity, "exposed").page.hides("BEGIN PRIVATE KEY", strings.Split(private, "\n")[1])
+	r.send("Check only", "keytext", public, "key_id", "k1")
+	r.sees(http.StatusOK, "RFC 7638")
+	twice = r.send("Add and activate", "keytext", public, "key_id", "k1")
+	r.sees(http.StatusOK, "k1 is the active key.")
+	r.again(twice)
+	r.sees(http.StatusOK, "This key was added already.")
+	if n := w.rows(t, "webhook_encryption_keys"); n != 1 {
+		t.Fatalf("two submissions made %d keys", n)
+	}
+
+	// A delivery that failed is retried by hand.
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	ev, found := w.of(w.fail())
+	w.work()
+	var whd string
+	for _, d := range found {
+		whd = d.ID.String()
+	}
+	r.visit("Deliveries").sees(http.StatusOK, "503")
+	r.open(r.get("/deliveries/"+whd), "/deliveries/"+whd)
+	r.send("Retry now")
+	r.sees(http.StatusOK, "is due now.")
+	w.work()
+
+	// Its event is replayed.
+	r.open(r.get("/events/"+ev.ID.String()), "/events/"+ev.ID.String())
+	r.send("Replay to 1 endpoint")
+	r.sees(http.StatusOK, "Replayed: 1 delivery is due now.")
+	w.work()
+
+	// What waits is sent again in bulk, and the job is stopped.
+	r.visit("Bulk retries").visit("New bulk retry").sees(http.StatusOK, "No delivery of this scope can be sent again now.")
+	r.open(r.get("/jobs/new?status=pending"), "/jobs/new")
+	twice = r.send("Retry 1 delivery", "rate", "1")
+	r.sees(http.StatusOK, "The bulk retry has started.", "of 1 visited")
+	r.again(twice)
+	r.sees(http.StatusOK, "This retry was started already.")
+	if n := w.rows(t, "jobs"); n != 1 {
+		t.Fatalf("two submissions made %d jobs", n)
+	}
+	twice = r.send("Cancel job")
+	r.sees(http.StatusOK, "The bulk retry is cancelled.")
+	r.again(twice)
+	r.sees(http.StatusOK, "had ended already")
+
+	// Somebody else joins and gets another role.
+	r.visit("Members")
+	twice = r.send("Make invitation", "email", "new@example.com", "role", "member")
+	invitation := r.sees(http.StatusOK).page.find(`://[^/"]+(/invitations/[A-Za-z0-9_-]{43})`)
+	r.again(twice)
+	r.sees(http.StatusConflict, "This address has an open invitation.")
+	n := w.browser().reader(invitation)
+	n.send("Join", "name", "Nina", "password", fixture.Password)
+	n.sees(http.StatusOK, "Nina")
+	n.visit("Endpoints").sees(http.StatusOK, "risk").page.hides("Create endpoint")
+	r.open(r.get("/members"), "/members")
+	r.send("Save role of Nina", "role", "admin")
+	r.sees(http.StatusOK, "Nina is an admin now.")
+	n.visit("Endpoints").sees(http.StatusOK, "Create endpoint")
+
+	// Both leave; what they had open does nothing any more.
+	stale := n.send("Sign out")
+	n.sees(http.StatusOK, "You are signed out.")
+	n.again(stale)
+	n.sees(http.StatusOK, "Sign in")
+	n.open(n.get("/endpoints"), "/endpoints")
+	if !strings.HasPrefix(n.path, "/sign-in?next=") {
+		t.Errorf("a page behind the sign-in leads to %s", n.path)
+	}
+	n.send("Sign in", "email", "new@example.com", "password", fixture.Password)
+	if n.sees(http.StatusOK, "risk"); n.path != "/endpoints" {
+		t.Errorf("after the sign-in they are at %s", n.path)
+	}
+}
+
+// TestNoScript_EveryFormRefusesWhatItMust sends the forms of an organization's pages as a stranger, from another site and
+// after the session has ended. None of it changes a row.
+func TestNoScript_EveryFormRefusesWhatItMust(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	ev, found := w.of(w.fail())
+	w.work()
+	b := w.as(w.owner)
+	fields := b.get("/jobs/new?status=pending").is(http.StatusOK).hidden("/jobs")
+	job := b.post("/jobs", append(fields, "rate", "1")...).header.Get("Location")
+	session := w.open()
+	b.get("/members")
+	b.post("/members/invitations", "email", "new@example.com", "role", "member").is(http.StatusOK)
+	invitation := b.get("/members").find(`action="(/members/invitations/inv_[a-z0-9]+)/resend"`)
+	b.get("/api-keys")
+	b.post("/api-keys", "name", "ci", "scopes", "webhooks:read", "expires", "90")
+	keyID := fixture.Scalar[id.Key](t, w.db, "SELECT id FROM webhook_encryption_keys LIMIT 1").String()
+	endpoint := endpointPath(e.ID)
+	foreign := []string{
+		endpoint, endpoint + "/test", endpoint + "/pause", endpoint + "/delete", endpoint + "/keys", endpoint + "/secret/rotate", "/keys/" + keyID + "/deactivate",
+		"/deliveries/" + found[e.ID].ID.String() + "/retry", "/events/" + ev.ID.String() + "/replay", job + "/cancel", "/sessions/" + session.ID.String() + "/cancel",
+		"/members/" + w.member.ID + "/role", "/members/" + w.member.ID + "/suspend", "/members/" + w.member.ID + "/remove", invitation + "/resend", invitation + "/revoke",
+	}
+	filled := []string{"name", "stolen", "url", endpointAddress, "confirm", "risk", "overlap", "0", "role", "owner", "events", "webhook.test"}
+	state := func() string {
+		var all strings.Builder
+		for _, table := range []string{"webhook_endpoints", "webhook_encryption_keys", "webhook_deliveries", "jobs", "verification_sessions", "memberships", "invitations", "events"} {
+			all.WriteString(fixture.Scalar[string](t, w.db, "SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM "+table+" AS t") + "\n")
+		}
+		return all.String()
+	}
+	stranger := w.stranger()
+	before := state()
+	for _, action := range foreign {
+		stranger.post(action, filled...).is(http.StatusNotFound).hides("risk", w.member.Name)
+		b.postAs(action, []string{"Sec-Fetch-Site", "cross-site"}, append(filled, "csrf_token", b.csrf)...).is(http.StatusForbidden).shows("came from another site")
+		b.postAs(action, nil, append(filled, "csrf_token", "of another page")...).is(http.StatusForbidden).shows("out of date, so nothing was changed")
+	}
+	w.clock.Advance(13 * time.Hour)
+	for _, action := range foreign {
+		b.postAs(action, []string{"Referer", w.server.URL + "/endpoints?q=x"}, append(filled, "csrf_token", b.csrf)...).redirects("/sign-in?next=%2Fendpoints%3Fq%3Dx")
+	}
+	if after := state(); after != before {
+		t.Errorf("a refused form changed something:\n%s\nbefore:\n%s", after, before)
+	}
+}
