@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"time"
@@ -96,7 +97,7 @@ func listAudit(p *page) error {
 	}
 	return p.Render(http.StatusOK, pages.AuditPage(pages.Audit{
 		Shell: p.Shell("Audit log", auditPath), Results: v,
-		Heading: ui.Heading{Title: "Audit log", Actions: []ui.Action{{Label: "CSV", Icon: "down", Href: exportOf(p, auditPath+"/export"), Download: true, Name: "Export these entries as CSV"}}},
+		Heading: ui.Heading{Title: "Audit log", Actions: exportActions(p, auditPath+"/export", "entries")},
 		Filters: ui.Filters{
 			Action: auditPath, Search: &ui.SearchBox{Label: "Search by id", Placeholder: "Id of a target, a person or a key", Value: p.Query("q")},
 			Fields: []ui.FilterField{
@@ -143,14 +144,14 @@ func groupWord(prefix string) string {
 func exportAudit(p *page) error {
 	f, impossible := p.auditFilter()
 	head := []string{"id", "time_utc", "actor_type", "actor_id", "actor_name", "event", "target_type", "target_id", "metadata", "address", "request_id"}
-	return exportCSV(p, "audit-log", impossible, head,
+	return exportList(p, "audit-log", impossible, head,
 		func(at postgres.Page) (postgres.List[audit.Entry], error) {
 			return audit.List(p.Ctx, p.DB, p.Actor, f, at)
 		},
-		func(e audit.Entry) ([]string, postgres.Position) {
-			return []string{
+		func(e audit.Entry) ([]any, postgres.Position) {
+			return []any{
 				e.ID.String(), e.CreatedAt.UTC().Format(time.RFC3339Nano), string(e.ActorType), e.ActorID, e.ActorName, e.Event,
-				e.TargetType, e.TargetID, string(e.Metadata), e.ClientIP, e.RequestID,
+				e.TargetType, e.TargetID, json.RawMessage(e.Metadata), e.ClientIP, e.RequestID,
 			}, postgres.Position{At: e.CreatedAt, ID: e.ID.UUID}
 		})
 }

@@ -70,7 +70,7 @@ func listDeliveries(p *page) error {
 	filters.Search = &ui.SearchBox{Label: "Search by id", Placeholder: "Any id, or a pasted X-Kayle-Delivery-Id", Value: p.Query("q")}
 	heading := ui.Heading{Title: "Deliveries", Live: p.liveNote()}
 	if len(v.Rows) > 0 {
-		heading.Actions = []ui.Action{{Label: "CSV", Icon: "down", Href: exportOf(p, deliveriesPath+"/export"), Download: true, Name: "Export these deliveries as CSV"}}
+		heading.Actions = exportActions(p, deliveriesPath+"/export", "deliveries")
 	}
 	return p.Render(http.StatusOK, pages.DeliveriesPage(pages.Deliveries{
 		Shell: p.Shell("Deliveries", deliveriesPath), Heading: heading, Filters: filters, Results: v,

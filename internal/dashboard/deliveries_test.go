@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -247,8 +248,27 @@ func TestExport_QuotesFormulasAndIsAudited(t *testing.T) {
 		t.Errorf("an impossible filter gives %d lines, want the head only", lines)
 	}
 	b.get("/audit/export?event=export.").is(http.StatusOK).shows("export.created")
-	if n := fixture.Audited(t, w.db, w.org, "export.created"); n != 3 {
-		t.Errorf("%d exports are audited, want 3", n)
+	lines := b.get("/deliveries/export?status=blocked&format=jsonl").is(http.StatusOK)
+	if kind := lines.header.Get("Content-Type"); kind != "application/x-ndjson" {
+		t.Errorf("JSON lines are served as %s", kind)
+	}
+	var rows []map[string]any
+	for line := range strings.Lines(lines.body) {
+		row := map[string]any{}
+		w.check(json.Unmarshal([]byte(line), &row))
+		rows = append(rows, row)
+	}
+	if len(rows) != 3 || rows[0]["endpoint"] != name || rows[0]["attempts"] != 0.0 || rows[0]["last_status_code"] != nil || rows[0]["next_attempt_utc"] != nil {
+		t.Errorf("got rows %v", rows)
+	}
+	b.get("/audit/export?event=export.&format=jsonl").is(http.StatusOK).shows(`"metadata":{"`)
+	b.get("/deliveries?status=blocked").shows("/deliveries/export?format=jsonl&status=blocked")
+	b.get("/events/export?outcome=failed").is(http.StatusOK).shows("session.failed", "Failed")
+	if n := strings.Count(b.get("/events/export?outcome=failed&format=jsonl").is(http.StatusOK).shows(`"failed":1`).body, "\n"); n != 3 {
+		t.Errorf("%d events are exported, want 3", n)
+	}
+	if n := fixture.Audited(t, w.db, w.org, "export.created"); n != 7 {
+		t.Errorf("%d exports are audited, want 7", n)
 	}
 	w.as(w.member).get("/audit/export").is(http.StatusForbidden)
 }

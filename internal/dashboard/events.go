@@ -105,8 +105,12 @@ func listEvents(p *page) error {
 		More:   []ui.FilterField{p.inputField("from", "From", "datetime-local"), p.inputField("to", "To", "datetime-local")},
 		Hidden: p.carried("limit", "live"),
 	}
+	heading := ui.Heading{Title: "Events", Live: p.liveNote()}
+	if len(v.Rows) > 0 {
+		heading.Actions = exportActions(p, eventsPath+"/export", "events")
+	}
 	return p.Render(http.StatusOK, pages.EventsPage(pages.Events{
-		Shell: p.Shell("Events", eventsPath), Heading: ui.Heading{Title: "Events", Live: p.liveNote()}, Filters: filters, Results: v,
+		Shell: p.Shell("Events", eventsPath), Heading: heading, Filters: filters, Results: v,
 	}))
 }
 

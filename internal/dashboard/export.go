@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"bufio"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,7 +13,9 @@ import (
 
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
 	"kaylehooks/internal/postgres"
+	"kaylehooks/web/templates/ui"
 )
 
 const (
@@ -20,18 +24,33 @@ const (
 	exportBatch = 500
 )
 
-// exportOf is the address of the export of what a list shows: the same filters without the cursor.
-func exportOf(p *page, path string) string {
+// exportActions are the links to the export of what a list shows, one for each form: the same filters without the cursor.
+func exportActions(p *page, path, things string) []ui.Action {
 	q := p.R.URL.Query()
 	for _, name := range []string{"after", "before", "limit", "live"} {
 		q.Del(name)
 	}
-	return address(path, q)
+	action := func(label string) ui.Action {
+		return ui.Action{Label: label, Icon: "down", Href: address(path, q), Download: true, Name: "Export these " + things + " as " + label + ", " + ui.Count(exportMax) + " rows at most"}
+	}
+	table := action("CSV")
+	q.Set("format", jsonLines)
+	return []ui.Action{table, action("JSONL")}
 }
 
-// exportCSV streams a filtered list as CSV, newest first, times in UTC. That somebody took the rows is audited before the
-// first one leaves.
-func exportCSV[T any](p *page, name string, empty bool, head []string, list func(postgres.Page) (postgres.List[T], error), row func(T) ([]string, postgres.Position)) error {
+// jsonLines is the form of an export with one JSON object a line; without it the form is CSV.
+const jsonLines = "jsonl"
+
+// writer takes the rows of an export; the cells are in the order of its head.
+type writer interface {
+	row(cells []any)
+	// flush reports whether the browser still reads.
+	flush() bool
+}
+
+// exportList streams a filtered list, newest first, times in UTC. That somebody took the rows is audited before the first
+// one leaves.
+func exportList[T any](p *page, name string, empty bool, head []string, list func(postgres.Page) (postgres.List[T], error), row func(T) ([]any, postgres.Position)) error {
 	at := postgres.Page{Limit: exportBatch}
 	var batch postgres.List[T]
 	var err error
@@ -47,24 +66,15 @@ func exportCSV[T any](p *page, name string, empty bool, head []string, list func
 	if err != nil {
 		return err
 	}
-	header := p.W.Header()
-	header.Set("Content-Type", "text/csv; charset=utf-8")
-	header.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.csv"`, name, p.Now.UTC().Format("20060102T150405Z")))
-	p.W.WriteHeader(http.StatusOK)
-	out := csv.NewWriter(p.W)
-	_ = out.Write(head) // a broken connection shows at Flush
+	out := p.exportTo(name, head)
 	for n := 0; ; {
 		for _, r := range batch.Rows {
 			cells, position := row(r)
-			for i := range cells {
-				cells[i] = inertCell(cells[i])
-			}
-			_ = out.Write(cells)
+			out.row(cells)
 			at.After = &position
 			n++
 		}
-		out.Flush()
-		if failed(out) || len(batch.Rows) == 0 || !batch.HasOlder || n >= exportMax {
+		if !out.flush() || len(batch.Rows) == 0 || !batch.HasOlder || n >= exportMax {
 			return nil
 		}
 		if batch, err = list(at); err != nil {
@@ -73,8 +83,74 @@ func exportCSV[T any](p *page, name string, empty bool, head []string, list func
 	}
 }
 
-// failed reports whether the browser has left; nobody is there to tell then.
-func failed(out *csv.Writer) bool { return out.Error() != nil }
+// exportTo begins the file in the form that the address asks for.
+func (p *page) exportTo(name string, head []string) writer {
+	kind, suffix := "text/csv; charset=utf-8", "csv"
+	if p.Query("format") == jsonLines {
+		kind, suffix = "application/x-ndjson", jsonLines
+	}
+	header := p.W.Header()
+	header.Set("Content-Type", kind)
+	header.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.%s"`, name, p.Now.UTC().Format("20060102T150405Z"), suffix))
+	p.W.WriteHeader(http.StatusOK)
+	if suffix == jsonLines {
+		return &lines{head: head, out: bufio.NewWriter(p.W)}
+	}
+	out := table{csv.NewWriter(p.W)}
+	_ = out.Write(head) // a broken connection shows at flush
+	return out
+}
+
+// table writes CSV.
+type table struct{ *csv.Writer }
+
+func (t table) row(cells []any) {
+	texts := make([]string, len(cells))
+	for i, cell := range cells {
+		switch cell := cell.(type) {
+		case nil:
+		case json.RawMessage:
+			texts[i] = inertCell(string(cell))
+		default:
+			texts[i] = inertCell(fmt.Sprint(cell))
+		}
+	}
+	_ = t.Write(texts)
+}
+
+func (t table) flush() bool {
+	t.Flush()
+	return t.Error() == nil
+}
+
+// lines writes JSON Lines, the names in the order of the head.
+type lines struct {
+	head []string
+	out  *bufio.Writer
+	err  error
+}
+
+func (l *lines) row(cells []any) {
+	line := []byte{'{'}
+	for i, cell := range cells {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		if cell == "" {
+			cell = nil
+		}
+		value, err := json.Marshal(cell)
+		if err != nil {
+			l.err = err
+			return
+		}
+		line = append(strconv.AppendQuote(line, l.head[i]), ':')
+		line = append(line, value...)
+	}
+	_, _ = l.out.Write(append(line, '}', '\n'))
+}
+
+func (l *lines) flush() bool { return l.out.Flush() == nil && l.err == nil }
 
 // inertCell keeps a spreadsheet from taking a cell for a formula.
 func inertCell(s string) string {
@@ -99,18 +175,18 @@ func exportDeliveries(p *page) error {
 		"id", "created_utc", "state", "status", "endpoint_id", "endpoint", "event_id", "event_type", "run", "attempts",
 		"last_status_code", "last_error", "last_attempt_utc", "next_attempt_utc", "payload", "payload_expires_utc",
 	}
-	return exportCSV(p, "deliveries", impossible, head,
+	return exportList(p, "deliveries", impossible, head,
 		func(at postgres.Page) (postgres.List[delivery.Delivery], error) {
 			return p.Deliveries.List(p.Ctx, p.Actor, f, at)
 		},
-		func(d delivery.Delivery) ([]string, postgres.Position) {
-			code := ""
+		func(d delivery.Delivery) ([]any, postgres.Position) {
+			var code any
 			if d.LastStatusCode != nil {
-				code = strconv.Itoa(*d.LastStatusCode)
+				code = *d.LastStatusCode
 			}
-			return []string{
+			return []any{
 				d.ID.String(), stamp(&d.CreatedAt), string(d.State()), string(d.Status), d.WebhookEndpointID.String(), endpoints[d.WebhookEndpointID].DisplayName(),
-				d.EventID.String(), string(d.EventType), strconv.Itoa(d.Run), strconv.Itoa(d.AttemptCount), code, string(lastKind(d)), stamp(d.LastAttemptAt),
+				d.EventID.String(), string(d.EventType), d.Run, d.AttemptCount, code, string(lastKind(d)), stamp(d.LastAttemptAt),
 				stamp(d.NextAttemptAt), payloadWords(d, p.Now), stamp(d.PayloadExpiresAt),
 			}, postgres.Position{At: d.CreatedAt, ID: d.ID.UUID}
 		})
@@ -121,4 +197,30 @@ func stamp(t *time.Time) string {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// exportEvents streams the filtered events and how far each one came.
+func exportEvents(p *page) error {
+	f, jump, impossible := p.eventFilter()
+	head := []string{"id", "created_utc", "type", "subject", "outcome", "delivered", "retrying", "waiting", "failed", "withdrawn", "skipped", "payloads_held"}
+	reached := map[string]reach{}
+	return exportList(p, "events", impossible || jump != "", head,
+		func(at postgres.Page) (postgres.List[event.Event], error) {
+			list, err := event.List(p.Ctx, p.DB, p.Actor, f, at)
+			if err != nil {
+				return list, err
+			}
+			deliveries, err := p.deliveriesOf(list.Rows)
+			clear(reached)
+			for _, e := range list.Rows {
+				reached[e.ID.String()] = reachOf(e.Routing, deliveries[e.ID], p.Now)
+			}
+			return list, err
+		},
+		func(e event.Event) ([]any, postgres.Position) {
+			r := reached[e.ID.String()]
+			return []any{
+				e.ID.String(), stamp(&e.CreatedAt), string(e.Type), e.TriggerText(), r.badge().Label, r.Delivered, r.Retrying, r.Waiting, r.Failed, r.Withdrawn, r.Skipped, r.Held,
+			}, postgres.Position{At: e.CreatedAt, ID: e.ID.UUID}
+		})
 }

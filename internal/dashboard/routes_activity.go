@@ -19,6 +19,7 @@ func activityRoutes(r router) {
 	r.route("POST /deliveries/{id}/retry", access.WebhooksWrite, retryDelivery)
 
 	r.route("GET /events", access.WebhooksRead, listEvents)
+	r.route("GET /events/export", access.WebhooksRead, exportEvents)
 	r.route("GET /events/new", access.WebhooksRead, newEvents)
 	r.route("GET /events/{id}", access.WebhooksRead, showEvent)
 	r.route("GET /events/{id}/routes/{endpoint}", access.WebhooksRead, showRoute)
