@@ -51,8 +51,7 @@ func (p *page) showError(err error) {
 	case errors.As(err, &gone):
 		err = p.showTombstone(gone.Endpoint)
 	case expected && f.Kind == fault.Unauthenticated:
-		p.toSignIn()
-		err = nil
+		err = p.toSignIn()
 	case expected && errors.Is(err, access.ErrReauthenticate) && f.Message == access.ErrReauthenticate.Message:
 		err = p.toPassword()
 	case expected:
@@ -93,7 +92,10 @@ func (p *page) pathOf(address string) string {
 }
 
 // toSignIn sends somebody without a session to the sign-in form, which knows whether there is anybody who could sign in.
-func (p *page) toSignIn() {
+func (p *page) toSignIn() error {
+	if kept := p.keep(); kept != nil {
+		return p.renderSignIn(http.StatusUnauthorized, pages.SignIn{Next: p.here(), Kept: kept, Note: "Your session has ended. Sign in to go on; what you entered is kept until then."})
+	}
 	to := "/sign-in"
 	if next := p.here(); next != "/" {
 		to += "?next=" + url.QueryEscape(next)
@@ -101,9 +103,10 @@ func (p *page) toSignIn() {
 	if p.Fragment() {
 		p.W.Header().Set("HX-Redirect", to)
 		p.W.WriteHeader(http.StatusUnauthorized)
-		return
+		return nil
 	}
 	http.Redirect(p.W, p.R, to, http.StatusSeeOther)
+	return nil
 }
 
 // toPassword asks for the password again and comes back.

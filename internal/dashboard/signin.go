@@ -61,7 +61,7 @@ func (p *page) renderSignIn(status int, v pages.SignIn) error {
 }
 
 func doSignIn(p *page) error {
-	v := pages.SignIn{Email: p.Value("email"), Next: localPath(p.Raw("next"), "/")}
+	v := pages.SignIn{Email: p.Value("email"), Next: localPath(p.Raw("next"), "/"), Kept: p.kept()}
 	refused, ok := p.throttle()
 	if !ok {
 		v.Error = refused
@@ -75,12 +75,30 @@ func doSignIn(p *page) error {
 	if err != nil {
 		return err
 	}
+	if v.Kept != nil {
+		if err := p.takeCookie(token); err != nil {
+			return err
+		}
+		if p.Session, err = p.Login.Authenticate(p.Ctx, token); err != nil {
+			return err
+		}
+		p.Actor = p.Session.Actor(p.ip, p.RequestID)
+		return p.offerKept(v.Next, v.Kept)
+	}
 	return p.enter(token, v.Next)
 }
 
-// enter gives the browser its new session. A session that it had before ends, so that no token outlives the sign-in that
-// replaced it.
+// enter leaves for a page with the new session.
 func (p *page) enter(token, next string) error {
+	if err := p.takeCookie(token); err != nil {
+		return err
+	}
+	return p.Redirect(next, ui.Flash{})
+}
+
+// takeCookie gives the browser its new session. A session that it had before ends, so that no token outlives the sign-in that
+// replaced it.
+func (p *page) takeCookie(token string) error {
 	if p.signIn() == nil {
 		if err := p.Login.SignOut(p.Ctx, p.Actor, p.Session.ID); err != nil {
 			return err
@@ -89,10 +107,7 @@ func (p *page) enter(token, next string) error {
 	if err := p.writeCookie(sessionCookie, token); err != nil {
 		return err
 	}
-	if err := p.writeCookie(formCookie, ""); err != nil {
-		return err
-	}
-	return p.Redirect(next, ui.Flash{})
+	return p.writeCookie(formCookie, "")
 }
 
 func doSignOut(p *page) error {
