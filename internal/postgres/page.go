@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,6 +65,40 @@ func Fetch[T any](q *gorm.DB, column string, p Page) (List[T], error) {
 		return List[T]{Rows: rows, HasOlder: true, HasNewer: more}, nil
 	}
 	return List[T]{Rows: rows, HasOlder: more, HasNewer: p.After != nil}, nil
+}
+
+// Arrange makes the page that Fetch would, out of all rows of a list that is known to be short.
+func Arrange[T any](rows []T, position func(T) Position, p Page) List[T] {
+	newestFirst := func(a, b T) int { return position(b).compare(position(a)) }
+	slices.SortFunc(rows, newestFirst)
+	// Rows from start on follow the cursor, rows up to end precede it.
+	start, end := 0, len(rows)
+	if p.After != nil {
+		start = countFunc(rows, func(row T) bool { return position(row).compare(*p.After) >= 0 })
+	}
+	if p.Before != nil {
+		end = countFunc(rows, func(row T) bool { return position(row).compare(*p.Before) > 0 })
+		return List[T]{Rows: rows[max(end-p.Limit, 0):end], HasOlder: true, HasNewer: end > p.Limit}
+	}
+	page := rows[start:min(start+p.Limit, end)]
+	return List[T]{Rows: page, HasOlder: start+len(page) < end, HasNewer: p.After != nil}
+}
+
+func countFunc[T any](rows []T, f func(T) bool) (n int) {
+	for _, row := range rows {
+		if f(row) {
+			n++
+		}
+	}
+	return n
+}
+
+// compare orders by time, then id, as Postgres does.
+func (p Position) compare(o Position) int {
+	if c := p.At.Compare(o.At); c != 0 {
+		return c
+	}
+	return bytes.Compare(p.ID[:], o.ID[:])
 }
 
 // ErrCursor reports a cursor that names no row of this list (contract section 8.4).

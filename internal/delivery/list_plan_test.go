@@ -1,0 +1,171 @@
+package delivery_test
+
+import (
+	"crypto/md5"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+)
+
+// million fills the tables as a month of a busy organization leaves them: nearly all succeeded, some types and statuses rare, one
+// endpoint with half of the traffic and one with hardly any. Neighbours have a tenth of it. Indexes and triggers that would check
+// row by row are away meanwhile.
+const million = `
+SET session_replication_role = replica;
+
+CREATE TEMP TABLE taken AS SELECT indexdef FROM pg_indexes WHERE tablename IN ('webhook_deliveries', 'events') AND indexname NOT LIKE '%%_pkey' AND indexname NOT LIKE '%%_key';
+
+DO $$ DECLARE name text; BEGIN
+	FOR name IN SELECT indexname FROM pg_indexes WHERE tablename IN ('webhook_deliveries', 'events') AND indexname NOT LIKE '%%_pkey' AND indexname NOT LIKE '%%_key' LOOP
+		EXECUTE 'DROP INDEX ' || name;
+	END LOOP;
+END $$;
+
+INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload, payload_expires_at,
+	payload_scrubbed_at, payload_retention_reason, attempt_count, next_attempt_at, lease_token, lease_expires_at, created_at, updated_at)
+SELECT md5('d' || n)::uuid, CASE WHEN n %% 11 = 10 THEN '%[2]s'::uuid ELSE '%[1]s'::uuid END, md5('e' || n / 2)::uuid,
+	md5('p' || CASE WHEN n %% 11 = 10 THEN 1000 WHEN n %% 2 = 0 THEN 0 WHEN n %% 20001 = 1 THEN 20 ELSE 1 + n %% 19 END)::uuid,
+	CASE WHEN n %% 100 < 80 THEN 'verification.session.succeeded' WHEN n %% 100 < 90 THEN 'verification.session.failed' WHEN n %% 100 < 97 THEN 'verification.session.expired'
+		WHEN n %% 10007 = 99 THEN 'webhook.test' ELSE 'verification.session.cancelled' END,
+	s, CASE WHEN s IN ('pending', 'delivering') THEN 'x' END, CASE WHEN s IN ('pending', 'delivering') THEN at + interval '1 day' END,
+	CASE WHEN s IN ('succeeded', 'failed') THEN at END, CASE s WHEN 'succeeded' THEN 'delivered' WHEN 'failed' THEN 'expired' ELSE 'pending_delivery' END,
+	CASE s WHEN 'pending' THEN 0 WHEN 'failed' THEN 8 ELSE 1 END, CASE WHEN s = 'pending' THEN at END,
+	CASE WHEN s = 'delivering' THEN md5('l' || n)::uuid END, CASE WHEN s = 'delivering' THEN at END, at, at
+FROM (SELECT n, '%[3]s'::timestamptz - n * interval '2.4 seconds' AS at,
+	CASE WHEN n %% 50021 = 7 THEN 'delivering' WHEN n %% 1009 = 7 THEN 'pending' WHEN n %% 97 = 7 THEN 'failed' ELSE 'succeeded' END AS s
+	FROM generate_series(1, 1100000) n) AS rows;
+
+DO $$ DECLARE definition text; BEGIN
+	FOR definition IN SELECT indexdef FROM taken LOOP EXECUTE definition; END LOOP;
+END $$;
+
+SET session_replication_role = origin;
+
+ANALYZE webhook_deliveries;`
+
+// What a client of GET /v1/webhooks/deliveries can ask for is answered in the order of an index: nothing reads the whole table or
+// sorts what it found.
+func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
+	t.Parallel()
+	db := fixture.DB(t)
+	_, owner := fixture.Organization(t, db)
+	_, neighbour := fixture.Organization(t, db)
+	now := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
+	begin := time.Now()
+	fill(t, db, fmt.Sprintf(million, owner.Organization.UUID, neighbour.Organization.UUID, now.Format(time.RFC3339)))
+	t.Logf("filled in %s", time.Since(begin))
+	svc := delivery.New(delivery.Config{DB: db, Keyring: fixture.Keyring(), Worker: "test"})
+	seen := &plans{}
+	if err := db.Reader(t.Context()).Callback().Query().After("gorm:query").Register("test:explain", seen.explain); err != nil {
+		t.Fatal(err)
+	}
+
+	named := func(kind string, n int) uuid.UUID { return md5.Sum([]byte(fmt.Sprint(kind, n))) } // as the script makes them
+	busy, quiet, gone := id.Endpoint{UUID: named("p", 0)}, id.Endpoint{UUID: named("p", 20)}, id.Endpoint{UUID: named("p", 99)}
+	month, day, minute := now.Add(-30*24*time.Hour), now.Add(-15*24*time.Hour), now.Add(-5*24*time.Hour)
+	cursors := []*postgres.Position{nil, {At: now.Add(-20 * 24 * time.Hour), ID: named("d", 700_000)}}
+	n := 0
+	for _, status := range []delivery.Status{"", delivery.Pending, delivery.Delivering, delivery.Succeeded, delivery.Failed} {
+		for _, kind := range append([]event.Type{""}, event.Types()...) {
+			for _, endpoint := range []id.Endpoint{{}, busy, quiet, gone} {
+				for _, ofEvent := range []id.Event{{}, {UUID: named("e", 400_000)}} {
+					for _, span := range [][2]time.Time{{}, {month, time.Time{}}, {day, day.Add(24 * time.Hour)}, {minute, minute.Add(time.Minute)}, {time.Time{}, month}} {
+						for _, cursor := range cursors {
+							f := delivery.Filter{Status: status, EventType: kind, EndpointID: endpoint, EventID: ofEvent, From: span[0], To: span[1]}
+							n++
+							checkPlan(t, svc, owner, seen, f, postgres.Page{Limit: 10, After: cursor})
+						}
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d combinations of filters in %s", n, time.Since(begin))
+}
+
+// plans keeps how Postgres carries out the queries that gorm makes, asked on the same connection in the same transaction.
+type plans struct {
+	texts []string
+	err   error
+}
+
+func (p *plans) explain(tx *gorm.DB) {
+	var text string
+	if err := tx.Session(&gorm.Session{NewDB: true}).Raw("EXPLAIN (ANALYZE, FORMAT JSON) "+tx.Statement.SQL.String(), tx.Statement.Vars...).Scan(&text).Error; err != nil {
+		p.err = err
+	}
+	p.texts = append(p.texts, text)
+}
+
+func fill(t *testing.T, db *postgres.DB, script string) {
+	t.Helper()
+	err := db.InTx(t.Context(), func(tx *postgres.Tx) error {
+		if err := tx.Exec("SET LOCAL statement_timeout = 0").Error; err != nil {
+			return err
+		}
+		for statement := range strings.SplitSeq(script, ";\n\n") {
+			if err := tx.Exec(statement).Error; err != nil {
+				return fmt.Errorf("%.60s: %w", statement, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// planNode is a node of EXPLAIN's answer.
+type planNode struct {
+	Type    string     `json:"Node Type"`
+	Index   string     `json:"Index Name"`
+	Removed float64    `json:"Rows Removed by Filter"`
+	Plans   []planNode `json:"Plans"`
+}
+
+func (p planNode) walk(f func(planNode)) {
+	f(p)
+	for _, below := range p.Plans {
+		below.walk(f)
+	}
+}
+
+// wasted is how many rows may be read that are not part of the answer: as many as the rarest of the filters leaves on its own.
+const wasted = 20_000
+
+func checkPlan(t *testing.T, svc *delivery.Service, actor access.Actor, seen *plans, f delivery.Filter, page postgres.Page) {
+	t.Helper()
+	seen.texts = nil
+	if _, err := svc.List(t.Context(), actor, f, page); err != nil || seen.err != nil || len(seen.texts) != 1 {
+		t.Fatalf("List: %v; %d queries were explained: %v", err, len(seen.texts), seen.err)
+	}
+	var plan []struct{ Plan planNode }
+	if err := json.Unmarshal([]byte(seen.texts[0]), &plan); err != nil {
+		t.Fatal(err)
+	}
+	index := false
+	plan[0].Plan.walk(func(n planNode) {
+		index = index || n.Index != ""
+		if n.Removed > wasted {
+			t.Errorf("%+v after %v: reads %.0f rows for nothing\n%s", f, page.After, n.Removed, seen.texts[0])
+		}
+		if n.Type == "Seq Scan" || strings.Contains(n.Type, "Sort") {
+			t.Errorf("%+v after %v: %s\n%s", f, page.After, n.Type, seen.texts[0])
+		}
+	})
+	if !index {
+		t.Errorf("%+v: no index\n%s", f, seen.texts[0])
+	}
+}
