@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,14 +10,13 @@ import (
 	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
-	"kaylehooks/internal/postgres"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
 
 const (
 	apiKeysPath = "/api-keys"
-	// listMax bounds lists that have no pager; they are short in practice.
+	// listMax is the page of lists that are short in practice.
 	listMax = 500
 )
 
@@ -51,7 +49,11 @@ func listAPIKeys(p *page) error {
 }
 
 func (p *page) renderAPIKeys(status int, form *pages.APIKeyForm, created *pages.SecretOnce) error {
-	list, err := p.APIKeys.List(p.Ctx, p.Actor, postgres.Page{Limit: listMax})
+	at, err := pageOfMost(p, p.APIKeys.Position)
+	if err != nil {
+		return err
+	}
+	list, err := p.APIKeys.List(p.Ctx, p.Actor, at)
 	if err != nil {
 		return err
 	}
@@ -59,8 +61,8 @@ func (p *page) renderAPIKeys(status int, form *pages.APIKeyForm, created *pages.
 		Shell: p.Shell("API keys", apiKeysPath), Created: created, Form: form,
 		Heading: ui.Heading{Title: "API keys", Actions: []ui.Action{{Label: "Create key", Icon: "plus", Href: apiKeysPath + "?new=1", Kind: "primary"}}},
 	}
-	if list.HasOlder {
-		v.Heading.Sub = []ui.SubItem{{Text: fmt.Sprintf("The newest %d are shown; delete those that are not used.", listMax)}}
+	if p.R.Method == http.MethodGet { // the address of a posted form is no list
+		v.Pager = pager(p, list, at.Limit, func(k apikey.Key) string { return k.ID.String() })
 	}
 	for _, k := range list.Rows {
 		v.Rows = append(v.Rows, p.apiKeyRow(k))

@@ -2,9 +2,13 @@ package dashboard
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
+	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/webhook"
 )
 
@@ -92,4 +96,24 @@ func TestDeliveries_LabelAndTriggerFilters(t *testing.T) {
 		w.work()
 	}
 	b.get("/deliveries/export?trigger=manual").is(http.StatusOK).shows(mine).hides(other)
+}
+
+func TestMembersAndKeys_HavePages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 27 {
+		fixture.User(t, w.db, w.org, access.Member)
+		_, _, err := w.handler.APIKeys.Issue(t.Context(), w.owner, apikey.Input{Name: "ci", Scopes: []access.Scope{access.WebhooksRead}})
+		w.check(err)
+	}
+	b := w.as(w.owner)
+	for path, row := range map[string]string{"/members": `<tr id="usr_`, "/api-keys": `<tr id="key_`} {
+		total := strings.Count(b.get(path).is(http.StatusOK).body, row)
+		first := b.get(path + "?limit=25").is(http.StatusOK)
+		rest := b.get(first.find(`href="(` + path + `\?after=[^"]+)"`)).is(http.StatusOK).shows("newest first")
+		if n, m := strings.Count(first.body, row), strings.Count(rest.body, row); n != 25 || n+m != total || m == 0 {
+			t.Errorf("%s shows %d and %d of %d rows", path, n, m, total)
+		}
+		b.get(path + "?after=nonsense").is(http.StatusBadRequest).shows("This page of the list is gone.")
+	}
 }

@@ -30,7 +30,11 @@ type inviteTry struct {
 
 // renderMembers shows the page; link, when there is one, is shown this once.
 func (p *page) renderMembers(status int, try inviteTry, link *pages.SecretOnce) error {
-	members, err := p.Org.Members(p.Ctx, p.Actor, p.memberFilter(), postgres.Page{Limit: listMax})
+	at, err := pageOfMost(p, p.Org.MemberPosition)
+	if err != nil {
+		return err
+	}
+	members, err := p.Org.Members(p.Ctx, p.Actor, p.memberFilter(), at)
 	if err != nil {
 		return err
 	}
@@ -50,6 +54,9 @@ func (p *page) renderMembers(status int, try inviteTry, link *pages.SecretOnce) 
 			row.LastSeen = p.AtPtr(&at)
 		}
 		v.Rows = append(v.Rows, row)
+	}
+	if p.R.Method == http.MethodGet { // the address of a posted form is no list
+		v.Pager = pager(p, members, at.Limit, func(m org.Member) string { return m.ID.String() })
 	}
 	if len(v.Rows) == 0 {
 		v.State.NoMatch = &ui.NoMatch{Title: "Nobody matches", Text: "No member has that name, address, role or state.", ClearHref: membersPath}

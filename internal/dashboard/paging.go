@@ -88,6 +88,15 @@ func pageOf[K id.Kind](p *page, position func(context.Context, access.Actor, id.
 	return out, nil
 }
 
+// pageOfMost is pageOf for a list that is short in practice: its page has listMax rows unless the address says otherwise.
+func pageOfMost[K id.Kind](p *page, position func(context.Context, access.Actor, id.ID[K]) (*postgres.Position, error)) (postgres.Page, error) {
+	at, err := pageOf(p, position)
+	if p.Query("limit") == "" {
+		at.Limit = listMax
+	}
+	return at, err
+}
+
 var errCursor = postgres.ErrCursor.WithMessage("This page of the list is gone.").
 	WithHint("The row that it continued after no longer exists. Open the list from its start.")
 

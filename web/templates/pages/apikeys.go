@@ -13,6 +13,7 @@ import "kaylehooks/web/templates/ui"
 // The answer to a creation is this page with Created set, sent with
 // Cache-Control: no-store.
 type APIKeys struct {
+	Pager   ui.Pager
 	Shell   ui.Shell
 	Heading ui.Heading
 	Created *SecretOnce

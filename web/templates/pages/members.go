@@ -15,6 +15,7 @@ import "kaylehooks/web/templates/ui"
 // The answer to an invitation is this page with Link set: the invitation link
 // is shown once, since there may be no mail.
 type Members struct {
+	Pager       ui.Pager
 	Shell       ui.Shell
 	Heading     ui.Heading
 	Advice      *ui.Alert // for example: add a second owner
