@@ -174,6 +174,7 @@ func createAPIKey(p *page) error {
 	if err != nil {
 		return err
 	}
+	p.showsSecret(apiKeysPath)
 	return p.renderAPIKeys(http.StatusOK, nil, &pages.SecretOnce{
 		ID: "new-secret", Label: "The key “" + key.Name + "”", Value: secret, Env: "KAYLEHOOKS_API_KEY=" + secret,
 		Note: "Copy it now: it is stored as a hash only and cannot be shown again.",

@@ -153,7 +153,7 @@ func (r router) route(pattern string, scope access.Scope, f func(*page) error) {
 			if err := p.parse(p.Session.CSRFToken); err != nil {
 				return err
 			}
-			return f(p)
+			return p.doOnce(f)
 		})
 	})
 }

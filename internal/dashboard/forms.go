@@ -1,20 +1,16 @@
 package dashboard
 
 import (
-	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
 	"strings"
-	"sync"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"kaylehooks/internal/fault"
-	"kaylehooks/internal/id"
 	"kaylehooks/web/templates/ui"
 )
 
@@ -36,6 +32,18 @@ func (p *page) parse(token string) error {
 	if p.R.Method == http.MethodGet || p.R.Method == http.MethodHead {
 		return nil
 	}
+	if err := p.readForm(); err != nil {
+		return err
+	}
+	sent := p.R.PostFormValue("csrf_token")
+	if token == "" || subtle.ConstantTimeCompare([]byte(sent), []byte(token)) != 1 {
+		return errStaleForm
+	}
+	return nil
+}
+
+// readForm reads a form that no other site has sent.
+func (p *page) readForm() error {
 	if err := p.origin.Check(p.R); err != nil {
 		return errForeignForm
 	}
@@ -51,10 +59,6 @@ func (p *page) parse(token string) error {
 			return errFormSize
 		}
 		return errFormShape
-	}
-	sent := p.R.PostFormValue("csrf_token")
-	if token == "" || subtle.ConstantTimeCompare([]byte(sent), []byte(token)) != 1 {
-		return errStaleForm
 	}
 	return nil
 }
@@ -127,64 +131,4 @@ func formErrors(found problems, done string, fields ...labelled) ui.FormErrors {
 		e.Title = fmt.Sprintf("%s to correct before %s", counted(n, "thing", "things"), done)
 	}
 	return e
-}
-
-// outcomeLife is how long a repeated submission is recognised, outcomeMax how many are remembered.
-const (
-	outcomeLife = 10 * time.Minute
-	outcomeMax  = 2000
-)
-
-// outcomes remembers where each submitted form led, so that a double click or a reload does not do the thing twice. It
-// is kept per process: what must never happen twice has a constraint in the database besides.
-type outcomes struct {
-	mu   sync.Mutex
-	done map[string]*outcome
-}
-
-type outcome struct {
-	mu   sync.Mutex
-	at   time.Time
-	path string
-}
-
-// formID is a fresh identity for a form, to be sent back in its action as ?form=.
-func formID() string { return rand.Text() }
-
-// begin claims the form for the session and waits while the same form is being handled. path is where it led when it was
-// handled before. Call done with the path, or with "" when nothing was done, exactly once.
-func (o *outcomes) begin(session id.Login, form string, now time.Time) (path string, done func(path string)) {
-	if form == "" {
-		return "", func(string) {}
-	}
-	o.mu.Lock()
-	if o.done == nil {
-		o.done = map[string]*outcome{}
-	}
-	if len(o.done) >= outcomeMax {
-		for key, old := range o.done {
-			if now.Sub(old.at) > outcomeLife {
-				delete(o.done, key)
-			}
-		}
-		if len(o.done) >= outcomeMax {
-			clear(o.done)
-		}
-	}
-	key := session.String() + " " + form
-	entry := o.done[key]
-	if entry == nil {
-		entry = &outcome{at: now}
-		o.done[key] = entry
-	}
-	o.mu.Unlock()
-	entry.mu.Lock()
-	if entry.path != "" {
-		defer entry.mu.Unlock()
-		return entry.path, func(string) {}
-	}
-	return "", func(path string) {
-		entry.path = path
-		entry.mu.Unlock()
-	}
 }

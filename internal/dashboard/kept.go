@@ -20,7 +20,7 @@ const (
 )
 
 // neverKept are fields that stay where they were typed: passwords, tokens and key material.
-var neverKept = []string{"csrf_token", "password", "current", "new", "repeat", "token", "keytext"}
+var neverKept = []string{"csrf_token", "form_id", "password", "current", "new", "repeat", "token", "keytext"}
 
 // keep are the fields of a posted form that a sign-in may carry. There are none in a form from another site, in one with a
 // file, and in one without anything typed.

@@ -280,6 +280,7 @@ func invite(p *page) error {
 	if err != nil {
 		return err
 	}
+	p.showsSecret(membersPath)
 	return p.renderMembers(http.StatusOK, inviteTry{}, p.invitationLink(made, token))
 }
 
@@ -305,6 +306,7 @@ func renewInvitation(p *page) error {
 		return err
 	}
 	p.Flash(ui.Flash{Tone: ui.OK, Text: "The earlier link has stopped working."})
+	p.showsSecret(membersPath)
 	return p.renderMembers(http.StatusOK, inviteTry{}, p.invitationLink(renewed, token))
 }
 

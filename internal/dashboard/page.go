@@ -40,6 +40,8 @@ type page struct {
 	ip      netip.Addr
 	// missing is the scope that the route asked for and the actor lacks.
 	missing access.Scope
+	// ledTo is where a form led that did something, for doOnce; see showsSecret.
+	ledTo string
 	// flashes are shown on this page, besides the one that waits in the session.
 	flashes []ui.Flash
 }
@@ -191,6 +193,7 @@ func (p *page) NoChange() error {
 // Redirect leaves for a local path; flash, when it has text, is shown there. htmx would follow a 303 and put the other
 // page into its target, so it is told to navigate instead.
 func (p *page) Redirect(to string, flash ui.Flash) error {
+	p.ledTo = to
 	if flash.Text != "" && p.signedIn() {
 		if err := p.Login.SetFlash(p.Ctx, p.Session.ID, encodeFlash(flash)); err != nil {
 			return err

@@ -1,5 +1,10 @@
 package ui
 
+import (
+	"crypto/rand"
+	"strings"
+)
+
 // Field is a one-line input with its label, hint and error. Field ids must be
 // unique on the page; hint and error are wired with aria-describedby.
 type Field struct {
@@ -153,3 +158,6 @@ func described(id, hint, err string) string {
 		return ""
 	}
 }
+
+// formID is a fresh identity for a form; it is unique for one person within minutes.
+func formID() string { return strings.ToLower(rand.Text()[:12]) }

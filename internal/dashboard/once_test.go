@@ -1,0 +1,97 @@
+package dashboard
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"kaylehooks/internal/fixture"
+)
+
+// TestForms_EveryPostFormHasAnIdentity sees to it that no form can be sent twice unnoticed.
+func TestForms_EveryPostFormHasAnIdentity(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	for _, path := range []string{"/endpoints/new", "/members", "/api-keys?new=1", "/settings"} {
+		for form := range strings.SplitSeq(b.get(path).is(http.StatusOK).body, "<form") {
+			if strings.Contains(form, `method="post"`) && !strings.Contains(form, `name="form_id"`) {
+				t.Errorf("%s: a form has no identity: %.120s", path, form)
+			}
+		}
+	}
+}
+
+func TestForms_SentTwiceDoOneThing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	b.addKey(path, "k1")
+	tests := func() int { return fixture.Audited(t, w.db, w.org, "webhook_endpoint.tested") }
+
+	// Two clicks, one test; another form is another test.
+	b.post(path+"/test", "form_id", "one").redirects(path)
+	b.post(path+"/test", "form_id", "one").redirects(path)
+	if n := tests(); n != 1 {
+		t.Errorf("a form sent twice made %d tests", n)
+	}
+	b.post(path+"/test", "form_id", "two").redirects(path)
+	if n := tests(); n != 2 {
+		t.Errorf("two forms made %d tests", n)
+	}
+	// A secret is shown in the first answer alone.
+	key := []string{"form_id", "three", "name", "Billing", "scopes", "sessions:read", "expires", "30"}
+	b.post("/api-keys", key...).is(http.StatusOK).find(`(kk_[a-z0-9]{32})`)
+	b.post("/api-keys", key...).redirects("/api-keys")
+	b.get("/api-keys").shows("That was done already.")
+	if n := fixture.Audited(t, w.db, w.org, "api_key.created"); n != 1 {
+		t.Errorf("a form sent twice made %d keys", n)
+	}
+	// A refused form did nothing, so it may be sent again; a corrected one is another.
+	b.post("/api-keys", "form_id", "four", "name", "", "expires", "30").is(http.StatusUnprocessableEntity)
+	b.post("/api-keys", "form_id", "four", "name", "", "expires", "30").is(http.StatusUnprocessableEntity)
+	b.post("/api-keys", "form_id", "four", "name", "Other", "scopes", "sessions:read", "expires", "30").is(http.StatusOK)
+	// The identity of one person's form means nothing in another's hands.
+	w.as(w.admin).post(path+"/test", "form_id", "one").redirects(path)
+	if n := tests(); n != 3 {
+		t.Errorf("another person's form with the same identity: %d tests, want 3", n)
+	}
+	// A switch may be set, set back and set again from pages the browser kept.
+	for _, zone := range []string{"local", "utc", "local"} {
+		b.post("/settings/zone", "form_id", "five", "zone", zone, "return", "/").redirects("/")
+	}
+	if got := fixture.Scalar[string](t, w.db, "SELECT time_zone FROM users WHERE id = $1", fixture.UserID(t, w.owner)); got != "local" {
+		t.Errorf("the zone is %q", got)
+	}
+}
+
+func TestForms_SentTwiceAtOnceDoOneThing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	b.addKey(path, "k1")
+	form := url.Values{"csrf_token": {b.csrf}, "form_id": {"one"}}.Encode()
+	var all sync.WaitGroup
+	for range 8 {
+		r := b.request(http.MethodPost, path+"/test", strings.NewReader(form), "Content-Type", "application/x-www-form-urlencoded")
+		all.Go(func() {
+			res, err := b.http.Do(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != path {
+				t.Errorf("got status %d to %q", res.StatusCode, res.Header.Get("Location"))
+			}
+		})
+	}
+	all.Wait()
+	if n := fixture.Audited(t, w.db, w.org, "webhook_endpoint.tested"); n != 1 {
+		t.Errorf("eight clicks at once made %d tests", n)
+	}
+}
