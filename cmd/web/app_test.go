@@ -144,6 +144,7 @@ func TestCommands_SayWhatIsMissingAndExitWithTwo(t *testing.T) {
 		"unknown command":    {[]string{"srve"}, good(), []string{"web --help"}},
 		"bad key size":       {[]string{"keygen", "--bits", "512"}, good(), []string{"--bits"}},
 		"bad e-mail address": {[]string{"setup", "--org", "X", "--email", "nobody"}, good(), []string{"email"}},
+		"nobody's password":  {[]string{"reset-password", "--email", "nobody@example.com"}, good(), []string{"user"}},
 		"no such key file":   {[]string{"listen", "--secret", "whsec_x", "--key", "k=/does/not/exist"}, good(), []string{"--key"}},
 	} {
 		t.Run(name, func(t *testing.T) {

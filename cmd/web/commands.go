@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 
@@ -236,12 +235,9 @@ func (c setupCommand) Run(env environment) error {
 	}
 	in := org.SetupInput{Organization: c.Org, Email: c.Email, Name: c.Name}
 	if c.PasswordStdin {
-		const longest = 4096
-		b, err := io.ReadAll(io.LimitReader(env.stdin, longest))
-		if err != nil {
-			return fmt.Errorf("read the password: %w", err)
+		if in.Password, err = readPassword(env.stdin); err != nil {
+			return err
 		}
-		in.Password = strings.TrimRight(string(b), "\r\n")
 	}
 	orgs := &org.Service{DB: db, Passwords: org.NewPasswords(org.StandardParams())}
 	result, err := setup(env.ctx, orgs, apikey.New(db, keyring), in)
@@ -264,7 +260,7 @@ func (c setupCommand) Run(env environment) error {
 func setup(ctx context.Context, orgs *org.Service, keys *apikey.Service, in org.SetupInput) (setupResult, error) {
 	var made string
 	if in.Password == "" {
-		made = strings.ToLower(rand.Text())[:20]
+		made = newPassword()
 		in.Password = made
 	}
 	if in.Name == "" {

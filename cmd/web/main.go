@@ -52,6 +52,7 @@ type commands struct {
 	Worker          workerCommand          `cmd:"" help:"Run a delivery worker."`
 	Migrate         migrateCommand         `cmd:"" help:"Bring the database schema up, down, or show where it is."`
 	Setup           setupCommand           `cmd:"" help:"Create an organization, its owner, and an API key with every scope."`
+	ResetPassword   resetPasswordCommand   `cmd:"" help:"Give somebody who cannot sign in a new password."`
 	Keygen          keygenCommand          `cmd:"" help:"Make a receiver's key pair, or a master key."`
 	RotateMasterKey rotateMasterKeyCommand `cmd:"" help:"Move everything sealed to the first master key, while all runs."`
 	Trigger         triggerCommand         `cmd:"" help:"Send a test event, or play a session to its result, through the API."`

@@ -121,7 +121,7 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 
 func TestCommands_HelpHasExamplesAndExitCodes(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"listen", "keygen", "setup", "trigger", "trigger test", "trigger session"} {
+	for _, command := range []string{"listen", "keygen", "setup", "reset-password", "trigger", "trigger test", "trigger session"} {
 		out, err := exec.CommandContext(t.Context(), binary, append(strings.Fields(command), "--help")...).Output()
 		text := string(out)
 		if err != nil || !strings.Contains(text, "Examples:\n\n") || !strings.Contains(text, "  web "+command+" ") || !strings.Contains(text, "Exit codes: 0 ") ||

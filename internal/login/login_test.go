@@ -324,6 +324,43 @@ func TestChangePassword_EndsTheOtherSessions(t *testing.T) {
 	}
 }
 
+func TestResetPassword_EndsEverySessionAndIsAudited(t *testing.T) {
+	t.Parallel()
+	s, db, _ := newService(t)
+	tenant, owner := fixture.Organization(t, db)
+	email := fixture.Email(fixture.UserID(t, owner))
+	_, first, _ := signIn(t, s, owner)
+	_, second, _ := signIn(t, s, owner)
+	for _, bad := range []string{"", "short", email} {
+		if err := s.ResetPassword(t.Context(), email, bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+	if err := s.ResetPassword(t.Context(), "nobody@example.com", "another password"); err == nil {
+		t.Error("an unknown address was accepted")
+	}
+	if _, err := s.Authenticate(t.Context(), first); err != nil {
+		t.Fatalf("a refused reset ended a session: %v", err)
+	}
+	if err := s.ResetPassword(t.Context(), " "+strings.ToUpper(email), "another password"); err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{first, second} {
+		if _, err := s.Authenticate(t.Context(), token); err == nil {
+			t.Error("a session outlived the reset")
+		}
+	}
+	if _, _, err := s.SignIn(t.Context(), email, fixture.Password, client); err == nil {
+		t.Error("the former password still works")
+	}
+	if _, _, err := s.SignIn(t.Context(), email, "another password", client); err != nil {
+		t.Errorf("the new password does not work: %v", err)
+	}
+	if n := fixture.Audited(t, db, tenant, "member.password_reset"); n != 1 {
+		t.Errorf("%d resets are audited, want 1", n)
+	}
+}
+
 func TestSwitch(t *testing.T) {
 	t.Parallel()
 	s, db, clock := newService(t)

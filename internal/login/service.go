@@ -199,6 +199,26 @@ func (s *Service) ChangePassword(ctx context.Context, actor access.Actor, sessio
 	return nil
 }
 
+// ResetPassword gives the account with the address a new password, without the current one, and ends all its sessions. It is
+// for the command line: whoever runs the server may do this, and nobody else.
+func (s *Service) ResetPassword(ctx context.Context, email, next string) error {
+	change, err := s.Org.PrepareReset(ctx, email, next)
+	if err != nil {
+		return err
+	}
+	err = s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		user, err := s.Org.StoreReset(tx, change)
+		if err != nil {
+			return err
+		}
+		return tx.Exec("DELETE FROM login_sessions WHERE user_id = $1", user).Error
+	})
+	if err != nil {
+		return fmt.Errorf("reset password: %w", err)
+	}
+	return nil
+}
+
 // confirmed passes the outcome of a password check on, and audits a wrong one.
 func (s *Service) confirmed(ctx context.Context, actor access.Actor, user id.User, outcome error) error {
 	if !org.IsWrongPassword(outcome) {

@@ -102,6 +102,49 @@ func (s *Service) PreparePassword(ctx context.Context, actor access.Actor, curre
 	return PasswordChange{user: row.ID, from: row.PasswordHash, to: hash}, nil
 }
 
+// PrepareReset checks and hashes a new password for the account with the address, without the current one: for somebody who
+// runs the server. It is errNoUser when no account has the address.
+func (s *Service) PrepareReset(ctx context.Context, email, next string) (PasswordChange, error) {
+	row, found, err := findUser(s.DB.Reader(ctx), "email", NormalEmail(email))
+	if err != nil {
+		return PasswordChange{}, err
+	}
+	if !found {
+		return PasswordChange{}, errNoUser
+	}
+	var bad complaints
+	bad.add(checkNewPassword("password", next, row.Email))
+	if err := bad.err(); err != nil {
+		return PasswordChange{}, err
+	}
+	hash, err := s.Passwords.Hash(ctx, next)
+	if err != nil {
+		return PasswordChange{}, err
+	}
+	return PasswordChange{user: row.ID, from: row.PasswordHash, to: hash}, nil
+}
+
+// StoreReset stores what PrepareReset returned, and leaves a trace in every organization of the person. login calls it, to
+// end the person's sessions in the same transaction.
+func (s *Service) StoreReset(tx *postgres.Tx, change PasswordChange) (id.User, error) {
+	err := affected(tx.Exec("UPDATE users SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2",
+		change.user, change.from, change.to, tx.Now), ErrChanged)
+	if err != nil {
+		return id.User{}, fmt.Errorf("store password: %w", err)
+	}
+	var places []id.Organization
+	if err := tx.Raw("SELECT organization_id FROM memberships WHERE user_id = $1 ORDER BY organization_id", change.user).Scan(&places).Error; err != nil {
+		return id.User{}, fmt.Errorf("list memberships: %w", err)
+	}
+	for _, place := range places {
+		actor := access.Actor{Type: access.System, Organization: place}
+		if err := audit.Record(tx, actor, "member.password_reset", userTarget(change.user), nil); err != nil {
+			return id.User{}, err
+		}
+	}
+	return change.user, nil
+}
+
 // StorePassword stores what PreparePassword returned, and is ErrChanged when the password changed since. login calls it,
 // to end the user's other sessions in the same transaction.
 func (s *Service) StorePassword(tx *postgres.Tx, actor access.Actor, change PasswordChange) error {
