@@ -4,6 +4,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,6 +22,9 @@ const (
 
 // neverKept are fields that stay where they were typed: passwords, tokens and key material.
 var neverKept = []string{"csrf_token", "form_id", "password", "current", "new", "repeat", "token", "keytext"}
+
+// privateKey recognises key material.
+var privateKey = regexp.MustCompile(`PRIVATE KEY|"(d|p|q|dp|dq|qi|oth)"\s*:`)
 
 // keep are the fields of a posted form that a sign-in may carry. There are none in a form from another site, in one with a
 // file, and in one without anything typed.
@@ -43,6 +47,9 @@ func (p *page) keep() []ui.Hidden {
 			continue
 		}
 		for _, v := range p.Values(name) {
+			if privateKey.MatchString(v) { // pasted into the wrong field
+				continue
+			}
 			kept = append(kept, ui.Hidden{Name: keptPrefix + name, Value: v})
 		}
 	}
