@@ -54,7 +54,10 @@ func (h *harness) prepare(op operation) request {
 	case "PATCH /v1/webhooks/endpoints/{endpoint_id}":
 		r.body = map[string]any{"url": "https://receiver.example.com/new", "name": "Core", "labels": []any{"a"}, "enabled": true, "subscribed_event_types": []any{"verification.session.failed"}, "undelivered_payload_retention_hours": 24}
 	case "POST /v1/webhooks/endpoints/{endpoint_id}/keys":
-		r.body = keyBody("k2")
+		body := keyBody("k2")
+		jwk := body["jwk"].(map[string]any)
+		jwk["alg"], jwk["use"], jwk["kid"], jwk["key_ops"] = "RSA-OAEP-256", "enc", "k2", []any{"encrypt"}
+		r.body = body
 	case "POST /v1/webhooks/endpoints/{endpoint_id}/signing-secret/rotate":
 		r.body = map[string]any{"overlap_hours": 24, "force": false}
 	case "POST /v1/webhooks/deliveries/retry":

@@ -33,7 +33,7 @@ var (
 	errBodyBroken  = fault.InvalidField("body", "must be exactly one JSON object")
 	errBodyUnread  = fault.InvalidField("body", "could not be read")
 
-	errPublicBody = fault.New(fault.Invalid, fault.CodeInvalidRequest, "The request body is not valid.")
+	errPublicBody = fault.New(fault.Invalid, fault.CodeInvalidRequest, "The request body must be a JSON object with cancel_token, 48 characters of a-z and 0-9.")
 	errPublicID   = fault.New(fault.Invalid, fault.CodeInvalidSessionID, "This is not a session id.")
 )
 

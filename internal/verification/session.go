@@ -171,5 +171,5 @@ var (
 	ErrNotActive           = fault.New(fault.Conflict, fault.CodeSessionNotActive, "The session has already ended.")
 	ErrCancelTokenInvalid  = fault.New(fault.Unauthenticated, fault.CodeCancelTokenInvalid, "The cancel token does not belong to this session.")
 	ErrCancelTokenUsed     = fault.New(fault.Unauthenticated, fault.CodeCancelTokenUsed, "The cancel token has been used already.")
-	ErrEndpointUnavailable = fault.New(fault.Invalid, fault.CodeEndpointUnavailable, "A targeted webhook endpoint does not exist or is disabled.")
+	ErrEndpointUnavailable = fault.New(fault.Invalid, fault.CodeEndpointUnavailable, "webhook_endpoint_id names an endpoint that does not exist or is disabled.")
 )

@@ -57,10 +57,10 @@ func effectiveShare(raw json.RawMessage) (ShareFields, error) {
 		reason := strings.Join(strings.Fields(*requested[key].Reason), " ")
 		field := "share_fields." + key + ".reason"
 		if reason == "" && (key != gate || !withBirth) {
-			return nil, refuse(fault.CodeReasonRequired, "Each shared field needs a reason.", field)
+			return nil, refuse(fault.CodeReasonRequired, "Each entry of share_fields needs a reason.", field)
 		}
 		if utf8.RuneCountInString(reason) > MaxReason {
-			return nil, refuse(fault.CodeReasonTooLong, fmt.Sprintf("A reason has at most %d characters.", MaxReason), field)
+			return nil, refuse(fault.CodeReasonTooLong, fmt.Sprintf("A reason in share_fields has at most %d characters.", MaxReason), field)
 		}
 		fields[key] = ShareField{Required: *requested[key].Required, Reason: reason, Source: FromRequest}
 	}
@@ -84,7 +84,7 @@ func readShare(entries map[string]json.RawMessage) (map[string]requestedField, e
 	for key, raw := range entries {
 		var f requestedField
 		if err := json.Unmarshal(raw, &f); err != nil || f.Required == nil || f.Reason == nil || !utf8.ValidString(*f.Reason) || strings.ContainsRune(*f.Reason, 0) {
-			return nil, refuse(fault.CodeInvalidShareFields, "Each share field is an object with required (boolean) and reason (string).", "share_fields")
+			return nil, refuse(fault.CodeInvalidShareFields, "Each entry of share_fields is an object with required (boolean) and reason (string).", "share_fields")
 		}
 		requested[key] = f
 	}
@@ -99,11 +99,11 @@ func checkKeys(requested map[string]requestedField) (string, error) {
 		case staticClaims[key] != nil:
 		case ageGate.MatchString(key):
 			if gate != "" {
-				return "", refuse(fault.CodeMultipleAgeGatesNotAllowed, "A session has at most one age gate.", "share_fields."+key)
+				return "", refuse(fault.CodeMultipleAgeGatesNotAllowed, "share_fields has at most one age gate.", "share_fields."+key)
 			}
 			gate = key
 		case ageGateLike.MatchString(key):
-			return "", refuse(fault.CodeInvalidAgeGateKey, "An age gate is age_over_N with N from 12 to 130.", "share_fields")
+			return "", refuse(fault.CodeInvalidAgeGateKey, "An age gate in share_fields is age_over_N with N from 12 to 130.", "share_fields")
 		default:
 			return "", refuse(fault.CodeUnknownClaimKey, "share_fields names a claim that does not exist.", "share_fields")
 		}
