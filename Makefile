@@ -44,6 +44,10 @@ test-short: ## run the tests that need no servers
 test-faults: ## break one thing after the other under 5,000 deliveries, and print how long recovery took
 	KAYLEHOOKS_FAULTS=full $(GO) test -count=1 -timeout 40m -v -run '^TestFaults_' ./cmd/web
 
+.PHONY: contract
+contract: ## give every route of the API every success and error that it can have, and print the table
+	$(GO) test -count=1 -v -run '^Test(Contract|Routes)_' ./internal/api
+
 .PHONY: examples
 examples: $(NPM_DEPS) ## install what the example receivers need
 	@:

@@ -43,8 +43,6 @@ type harness struct {
 	owner access.Actor
 	// key is an API key of the owner's organization with every scope.
 	key string
-	// seen is told of every answer: the pattern of its route, status and error code.
-	seen func(pattern string, status int, code string)
 }
 
 // lockedBuffer collects log lines.
@@ -183,9 +181,6 @@ func (h *harness) send(r *http.Request) answer {
 	a := answer{h: h, status: w.Code, header: w.Header(), raw: w.Body.String()}
 	if !strings.HasPrefix(a.header.Get("X-Request-Id"), "req_") {
 		h.Errorf("%s %s: X-Request-Id is %q", r.Method, r.URL, a.header.Get("X-Request-Id"))
-	}
-	if h.seen != nil {
-		defer func() { code, _ := a.err["code"].(string); h.seen(pattern, a.status, code) }()
 	}
 	if a.status == http.StatusNoContent {
 		if a.raw != "" {
