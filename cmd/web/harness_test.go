@@ -27,6 +27,7 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	http.DefaultTransport = documents
 	dir, err := os.MkdirTemp("", "kaylehooks-e2e-")
 	if err != nil {
 		panic(err)
@@ -77,8 +78,8 @@ func install(t *testing.T) *installation {
 	return i
 }
 
-// start runs web server and worker.
-func (i *installation) start() {
+// start runs web server and worker, and returns the former.
+func (i *installation) start() *process {
 	i.t.Helper()
 	web := i.command("serve").start()
 	line := web.waitFor(`"msg":"serving"`)
@@ -88,6 +89,7 @@ func (i *installation) start() {
 	}
 	i.base = "http://" + serving.Address
 	i.command("worker").start().waitFor(`"msg":"working"`)
+	return web
 }
 
 // process is a child of the test.
