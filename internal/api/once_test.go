@@ -13,23 +13,23 @@ import (
 
 const oneEndpoint = `{"url":"https://receiver.example.com/<&>"}`
 
-func TestIdempotency_TwentyConcurrentCreatesHaveOneEffect(t *testing.T) {
+func TestIdempotency_AHundredConcurrentCreatesHaveOneEffect(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	answers := make([]*httptest.ResponseRecorder, 20)
+	answers := make([]*httptest.ResponseRecorder, 100)
 	var wg sync.WaitGroup
 	for i := range answers {
 		wg.Go(func() {
 			r := httptest.NewRequest(http.MethodPost, "/v1/webhooks/endpoints", strings.NewReader(oneEndpoint))
 			r.Header.Set("Authorization", "Bearer "+h.key)
 			r.Header.Set("Content-Type", "application/json")
-			r.Header.Set("Idempotency-Key", "twenty")
+			r.Header.Set("Idempotency-Key", "hundred")
 			answers[i] = httptest.NewRecorder()
 			h.door.ServeHTTP(answers[i], r)
 		})
 	}
 	wg.Wait()
-	first := h.do("POST", "/v1/webhooks/endpoints", oneEndpoint, "Idempotency-Key", "twenty")
+	first := h.do("POST", "/v1/webhooks/endpoints", oneEndpoint, "Idempotency-Key", "hundred")
 	first.ok(200)
 	fresh := 0
 	for _, a := range answers {
