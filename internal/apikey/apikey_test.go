@@ -3,6 +3,7 @@ package apikey_test
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -174,6 +175,31 @@ func TestAuthenticate_WritesLastUsedOnceAMinute(t *testing.T) {
 		if got, err := s.Get(t.Context(), owner, key.ID); err != nil || got.LastUsedAt == nil || !got.LastUsedAt.Equal(step.want) {
 			t.Errorf("at %s: last used %v, %v", clock.Now(), got.LastUsedAt, err)
 		}
+	}
+}
+
+func TestAuthenticate_WritesOnceForManyRequestsAtOnce(t *testing.T) {
+	t.Parallel()
+	s, db, clock := newService(t)
+	_, owner := fixture.Organization(t, db)
+	_, secret := issue(t, s, owner, readOnly)
+	fixture.Exec(t, db, "CREATE TABLE writes (at timestamptz)")
+	fixture.Exec(t, db, "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO writes VALUES (NEW.last_used_at); RETURN NULL; END'")
+	fixture.Exec(t, db, "CREATE TRIGGER note AFTER UPDATE ON api_keys FOR EACH ROW EXECUTE FUNCTION note()")
+	for minute := 1; minute <= 2; minute++ {
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if _, err := s.Authenticate(t.Context(), secret); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := fixture.Scalar[int](t, db, "SELECT count(*) FROM writes"); n != minute {
+			t.Errorf("%d writes in %d minutes", n, minute)
+		}
+		clock.Advance(time.Minute)
 	}
 }
 

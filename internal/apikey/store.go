@@ -97,15 +97,15 @@ func findByHashes(tx *postgres.Tx, batch [][]seal.Hash) ([]*hashed, error) {
 	return found, nil
 }
 
-// touch marks the key as used and moves its hash to the first master key. A key that changed meanwhile is left alone: the
-// next request does the same again.
+// touch marks the key as used and moves its hash to the first master key. A key that changed meanwhile is left alone: of many
+// requests at once one writes, and otherwise the next request does the same again.
 func touch(tx *postgres.Tx, h *hashed, first seal.Hash, used bool) error {
 	usedAt := h.Key.LastUsedAt
 	if used {
 		usedAt = &tx.Now
 	}
-	return tx.Exec("UPDATE api_keys SET key_hash = $3, master_key_id = $4, last_used_at = $5 WHERE id = $1 AND key_hash = $2",
-		h.Key.ID, h.KeyHash, first.Hex, first.MasterKeyID, usedAt).Error
+	return tx.Exec("UPDATE api_keys SET key_hash = $3, master_key_id = $4, last_used_at = $5 WHERE id = $1 AND key_hash = $2 AND last_used_at IS NOT DISTINCT FROM $6",
+		h.Key.ID, h.KeyHash, first.Hex, first.MasterKeyID, usedAt, h.Key.LastUsedAt).Error
 }
 
 // update stores the changeable columns; the scopes only when newScopes says so, to keep those that this release ignores.
