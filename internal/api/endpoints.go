@@ -103,11 +103,15 @@ type endpointWithSecret struct {
 
 func (d *door) createEndpoint(ctx context.Context, in *createEndpointInput) (*one[endpointWithSecret], error) {
 	b := in.Body.Value
+	wanted := webhook.NewEndpoint{
+		Name: b.Name, Labels: b.Labels, URL: b.URL, Enabled: b.Enabled,
+		EventTypes: b.SubscribedEventTypes, RetentionHours: b.UndeliveredPayloadRetentionHours,
+	}
+	if err := d.Webhooks.CheckNew(wanted); err != nil {
+		return nil, err
+	}
 	return once(ctx, d, func(tx *postgres.Tx) (endpointWithSecret, error) {
-		created, secret, err := d.Webhooks.CreateEndpointIn(tx, actorOf(ctx), webhook.NewEndpoint{
-			Name: b.Name, Labels: b.Labels, URL: b.URL, Enabled: b.Enabled,
-			EventTypes: b.SubscribedEventTypes, RetentionHours: b.UndeliveredPayloadRetentionHours,
-		})
+		created, secret, err := d.Webhooks.CreateEndpointIn(tx, actorOf(ctx), wanted)
 		return endpointWithSecret{showEndpoint(created), secret}, err
 	})
 }
@@ -139,15 +143,19 @@ type updateEndpointInput struct {
 }
 
 func (d *door) updateEndpoint(ctx context.Context, in *updateEndpointInput) (*one[endpoint], error) {
+	b := in.Body.Value
+	change := webhook.EndpointChange{
+		Name: b.Name.text, ClearName: b.Name.given && b.Name.text == nil, Labels: b.Labels, URL: b.URL, Enabled: b.Enabled,
+		EventTypes: b.SubscribedEventTypes, RetentionHours: b.UndeliveredPayloadRetentionHours,
+	}
+	if err := d.Webhooks.CheckChange(change); err != nil {
+		return nil, err
+	}
 	endpointID, err := in.id()
 	if err != nil {
 		return nil, err
 	}
-	b := in.Body.Value
-	updated, err := d.Webhooks.UpdateEndpoint(ctx, actorOf(ctx), endpointID, webhook.EndpointChange{
-		Name: b.Name.text, ClearName: b.Name.given && b.Name.text == nil, Labels: b.Labels, URL: b.URL, Enabled: b.Enabled,
-		EventTypes: b.SubscribedEventTypes, RetentionHours: b.UndeliveredPayloadRetentionHours,
-	})
+	updated, err := d.Webhooks.UpdateEndpoint(ctx, actorOf(ctx), endpointID, change)
 	if err != nil {
 		return nil, err
 	}

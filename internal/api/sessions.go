@@ -187,6 +187,9 @@ func (d *door) createSession(ctx context.Context, in *createSessionInput) (*one[
 	if err != nil {
 		return nil, err
 	}
+	if err := wanted.Check(); err != nil {
+		return nil, err
+	}
 	return once(ctx, d, func(tx *postgres.Tx) (sessionWithToken, error) {
 		created, token, err := d.Sessions.CreateIn(tx, actorOf(ctx), wanted)
 		shown := sessionWithToken{d.showSession(created), token}

@@ -59,9 +59,6 @@ type JobFilters struct {
 	EventType  event.Type `json:"type,omitempty"`
 	From       time.Time  `json:"created_from,omitzero"`
 	To         time.Time  `json:"created_to,omitzero"`
-	// FailedFrom is when the last attempt was made at the earliest. A delivery fails up to a day and more after it was
-	// created, so a receiver's bad time is better told by this than by From.
-	FailedFrom time.Time `json:"failed_from,omitzero"`
 }
 
 // JobInput is the input of CreateJob.
@@ -184,11 +181,7 @@ func (f JobFilters) apply(q *gorm.DB) *gorm.DB {
 		}
 		rest.EndpointID = endpoint
 	}
-	q = rest.apply(q).Where("d.status IN ?", f.statuses())
-	if !f.FailedFrom.IsZero() {
-		q = q.Where("d.last_attempt_at >= ?", f.FailedFrom)
-	}
-	return q
+	return rest.apply(q).Where("d.status IN ?", f.statuses())
 }
 
 // CreateJob queues a bulk retry of what matches the filters and exists by now; RunJobs works it off. It needs
@@ -207,23 +200,15 @@ func (s *Service) CreateJobIn(tx *postgres.Tx, actor access.Actor, in JobInput) 
 	if err := actor.Require(access.WebhooksWrite, tx.Now); err != nil {
 		return Job{}, err
 	}
-	rate := DefaultJobRate
-	if in.RatePerSecond != nil {
-		rate = *in.RatePerSecond
-	}
-	problems := in.Filters.check()
-	if rate < MinJobRate || rate > MaxJobRate {
-		problems = append(problems, fault.Field{Name: "rate_per_second", Message: fmt.Sprintf("must be %d to %d", MinJobRate, MaxJobRate)})
-	}
-	if err := fault.InvalidFields(problems...); err != nil {
+	if err := in.Check(); err != nil {
 		return Job{}, err
 	}
 	job := Job{
 		ID: id.Job{UUID: tx.NewUUID()}, OrganizationID: actor.Organization, Type: JobTypeRetry, Status: JobQueued,
-		RatePerSecond: rate, Filters: in.Filters,
+		RatePerSecond: in.rate(), Filters: in.Filters,
 		CreatedByType: actor.Type, CreatedByID: actor.ID, CreatedByName: actor.Name, CreatedAt: tx.Now, PacedUntil: tx.Now,
 	}
-	job.Filters.From, job.Filters.To, job.Filters.FailedFrom = in.Filters.From.UTC(), in.Filters.To.UTC(), in.Filters.FailedFrom.UTC()
+	job.Filters.From, job.Filters.To = in.Filters.From.UTC(), in.Filters.To.UTC()
 	var greatest []Delivery
 	err := tx.Raw("SELECT id, created_at FROM webhook_deliveries WHERE organization_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1", actor.Organization).Scan(&greatest).Error
 	if err != nil {
@@ -243,6 +228,22 @@ func (s *Service) CreateJobIn(tx *postgres.Tx, actor access.Actor, in JobInput) 
 	return job, audit.Record(tx, actor, "webhook_job.created", jobTarget(job.ID), audit.Metadata{
 		"filters": job.Filters, "rate_per_second": job.RatePerSecond, "matched_count": job.MatchedCount,
 	})
+}
+
+// Check reports what CreateJob would refuse: for callers that look into something else first.
+func (in JobInput) Check() error {
+	problems := in.Filters.check()
+	if rate := in.rate(); rate < MinJobRate || rate > MaxJobRate {
+		problems = append(problems, fault.Field{Name: "rate_per_second", Message: fmt.Sprintf("must be %d to %d", MinJobRate, MaxJobRate)})
+	}
+	return fault.InvalidFields(problems...)
+}
+
+func (in JobInput) rate() int {
+	if in.RatePerSecond == nil {
+		return DefaultJobRate
+	}
+	return *in.RatePerSecond
 }
 
 func jobTarget(job id.Job) audit.Target { return audit.Target{Type: "webhook_job", ID: job.String()} }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -65,12 +66,7 @@ func (s *Service) CreateIn(tx *postgres.Tx, actor access.Actor, in NewSession) (
 	if err := actor.Require(access.SessionsWrite, tx.Now); err != nil {
 		return Session{}, "", err
 	}
-	if in.RedirectURL != nil {
-		if err := checkRedirect(*in.RedirectURL); err != nil {
-			return Session{}, "", err
-		}
-	}
-	share, err := effectiveShare(in.ShareFields)
+	share, err := in.check()
 	if err != nil {
 		return Session{}, "", err
 	}
@@ -92,9 +88,29 @@ func (s *Service) CreateIn(tx *postgres.Tx, actor access.Actor, in NewSession) (
 	return session, token, audit.Record(tx, actor, "session.created", target(session.ID), nil)
 }
 
+// Check reports what Create would refuse whatever is stored: for callers that look into something else first.
+func (in NewSession) Check() error {
+	_, err := in.check()
+	return err
+}
+
+// check returns the effective share contract.
+func (in NewSession) check() (ShareFields, error) {
+	if in.RedirectURL != nil {
+		if err := checkRedirect(*in.RedirectURL); err != nil {
+			return nil, err
+		}
+	}
+	share, err := effectiveShare(in.ShareFields)
+	if err == nil && in.Targets != nil && (len(in.Targets) < 1 || len(in.Targets) > MaxTargets) {
+		err = fault.InvalidField("webhook_endpoint_id", fmt.Sprintf("must be one id or 1 to %d ids", MaxTargets))
+	}
+	return share, err
+}
+
 func checkRedirect(raw string) error {
 	u, err := url.Parse(raw)
-	if err != nil || len(raw) > webhook.URLMax || u.Scheme != "https" || u.Host == "" || u.Hostname() == "" || strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r == 0x7f }) {
+	if err != nil || utf8.RuneCountInString(raw) > webhook.URLMax || u.Scheme != "https" || u.Host == "" || u.Hostname() == "" || strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r == 0x7f }) {
 		return refuse(fault.CodeInvalidRedirectURL, "redirect_url must be an absolute https URL.", "redirect_url")
 	}
 	return nil
@@ -104,9 +120,6 @@ func checkRedirect(raw string) error {
 func (s *Service) targets(tx *postgres.Tx, org id.Organization, texts []string) (postgres.UUIDArray, error) {
 	if texts == nil {
 		return postgres.UUIDArray{}, nil
-	}
-	if len(texts) < 1 || len(texts) > MaxTargets {
-		return nil, fault.InvalidField("webhook_endpoint_id", fmt.Sprintf("must be one id or 1 to %d ids", MaxTargets))
 	}
 	var wanted []id.Endpoint
 	for _, text := range texts {

@@ -44,12 +44,13 @@ func effectiveShare(raw json.RawMessage) (ShareFields, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Before the keys: there are fewer of them than that, so that afterwards it could not be told.
+	if len(requested) > MaxShareFields {
+		return nil, refuse(fault.CodeTooManyShareFields, fmt.Sprintf("share_fields has at most %d entries.", MaxShareFields), "share_fields")
+	}
 	gate, err := checkKeys(requested)
 	if err != nil {
 		return nil, err
-	}
-	if len(requested) > MaxShareFields {
-		return nil, refuse(fault.CodeTooManyShareFields, fmt.Sprintf("share_fields has at most %d entries.", MaxShareFields), "share_fields")
 	}
 	_, withBirth := requested[claimDateOfBirth]
 	fields := ShareFields{}

@@ -63,19 +63,12 @@ func (s *Service) CreateEndpointIn(tx *postgres.Tx, actor access.Actor, in NewEn
 	if err := actor.Require(access.WebhooksWrite, tx.Now); err != nil {
 		return Endpoint{}, "", err
 	}
+	change := in.change()
 	e := Endpoint{
 		ID: id.Endpoint{UUID: tx.NewUUID()}, OrganizationID: actor.Organization, Enabled: true,
 		UndeliveredPayloadRetentionHours: DefaultRetention,
 		SigningSecretRotatedAt:           tx.Now, CreatedAt: tx.Now, UpdatedAt: tx.Now,
 	}
-	change := EndpointChange{Name: in.Name, Labels: &in.Labels, URL: &in.URL, Enabled: in.Enabled, RetentionHours: in.RetentionHours}
-	types := in.EventTypes
-	if types == nil {
-		for _, t := range event.SubscribableTypes() {
-			types = append(types, string(t))
-		}
-	}
-	change.EventTypes = &types
 	if _, err := s.apply(&e, change, tx.Now); err != nil {
 		return Endpoint{}, "", err
 	}
@@ -100,6 +93,26 @@ func (s *Service) CreateEndpointIn(tx *postgres.Tx, actor access.Actor, in NewEn
 	}
 	err = audit.Record(tx, actor, "webhook_endpoint.created", target(e.ID), audit.Metadata{"url": Origin(e.URL), "enabled": e.Enabled})
 	return e, secret, err
+}
+
+// change is the endpoint with its defaults, as a change of an empty one.
+func (in NewEndpoint) change() EndpointChange {
+	types := in.EventTypes
+	if types == nil {
+		for _, t := range event.SubscribableTypes() {
+			types = append(types, string(t))
+		}
+	}
+	return EndpointChange{Name: in.Name, Labels: &in.Labels, URL: &in.URL, Enabled: in.Enabled, EventTypes: &types, RetentionHours: in.RetentionHours}
+}
+
+// CheckNew reports what CreateEndpoint would refuse whatever is stored: for callers that look into something else first.
+func (s *Service) CheckNew(in NewEndpoint) error { return s.CheckChange(in.change()) }
+
+// CheckChange is CheckNew for UpdateEndpoint.
+func (s *Service) CheckChange(c EndpointChange) error {
+	_, err := s.apply(&Endpoint{}, c, time.Time{})
+	return err
 }
 
 // apply puts the change into e and returns the API names of the fields it named. All problems are reported at once.
@@ -173,43 +186,38 @@ func (s *Service) UpdateEndpoint(ctx context.Context, actor access.Actor, endpoi
 		if e, err = s.lock(tx, actor.Organization, endpoint); err != nil {
 			return err
 		}
-		return s.change(tx, actor, &e, c)
+		if c.ExpectedUpdatedAt != nil && !c.ExpectedUpdatedAt.Equal(e.UpdatedAt) {
+			return ErrEndpointChanged
+		}
+		wasEnabled := e.Enabled
+		named, err := s.apply(&e, c, tx.Now)
+		if err != nil {
+			return err
+		}
+		e.UpdatedAt = tx.Now
+		err = s.update(tx, e, "name", "labels", "url", "enabled", "disabled_at", "subscribed_event_types", "undelivered_payload_retention_hours", "updated_at")
+		if err != nil {
+			return err
+		}
+		switch {
+		case wasEnabled && !e.Enabled:
+			err = s.Deliveries.Park(tx, e.ID)
+		case !wasEnabled && e.Enabled:
+			err = s.Deliveries.Resume(tx, e.ID)
+		}
+		if err != nil {
+			return err
+		}
+		meta := audit.Metadata{"updated_fields": named}
+		if c.Enabled != nil {
+			meta["enabled"] = e.Enabled
+		}
+		if c.RetentionHours != nil {
+			meta["undelivered_payload_retention_hours"] = e.UndeliveredPayloadRetentionHours
+		}
+		return audit.Record(tx, actor, "webhook_endpoint.updated", target(e.ID), meta)
 	})
 	return e, err
-}
-
-// change applies c to a locked endpoint.
-func (s *Service) change(tx *postgres.Tx, actor access.Actor, e *Endpoint, c EndpointChange) error {
-	if c.ExpectedUpdatedAt != nil && !c.ExpectedUpdatedAt.Equal(e.UpdatedAt) {
-		return ErrEndpointChanged
-	}
-	wasEnabled := e.Enabled
-	named, err := s.apply(e, c, tx.Now)
-	if err != nil {
-		return err
-	}
-	e.UpdatedAt = tx.Now
-	err = s.update(tx, *e, "name", "labels", "url", "enabled", "disabled_at", "subscribed_event_types", "undelivered_payload_retention_hours", "updated_at")
-	if err != nil {
-		return err
-	}
-	switch {
-	case wasEnabled && !e.Enabled:
-		err = s.Deliveries.Park(tx, e.ID)
-	case !wasEnabled && e.Enabled:
-		err = s.Deliveries.Resume(tx, e.ID)
-	}
-	if err != nil {
-		return err
-	}
-	meta := audit.Metadata{"updated_fields": named}
-	if c.Enabled != nil {
-		meta["enabled"] = e.Enabled
-	}
-	if c.RetentionHours != nil {
-		meta["undelivered_payload_retention_hours"] = e.UndeliveredPayloadRetentionHours
-	}
-	return audit.Record(tx, actor, "webhook_endpoint.updated", target(e.ID), meta)
 }
 
 // DeleteEndpoint ends the endpoint for good: keys, secrets and held payloads go, events and deliveries stay readable.
