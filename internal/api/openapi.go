@@ -116,6 +116,10 @@ func webhooks(doc *huma.OpenAPI) map[string]*huma.PathItem {
 			Responses:   map[string]*huma.Response{"2XX": {Description: "Received. Any other status is tried again."}},
 		}}
 	}
+	registry.Map()["SucceededData"].Properties["claims"].AdditionalProperties = &huma.Schema{
+		Description: "Every key of the session's share contract: a string, or a boolean for an age gate; null when it was not selected.",
+		OneOf:       []*huma.Schema{{Type: huma.TypeString, Nullable: true}, {Type: huma.TypeBoolean}},
+	}
 	return all
 }
 
