@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +100,26 @@ func (l *library) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return res, nil
+}
+
+// checked is the address of a server in front of the installation's: for programs that the tests start, whose responses have to pass
+// the document as well.
+func (i *installation) checked() string {
+	i.t.Helper()
+	target, err := url.Parse(i.base)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	front := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport: documents,
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			i.t.Errorf("%s %s: %v", r.Method, r.URL, err)
+			w.WriteHeader(http.StatusBadGateway)
+		},
+	})
+	i.t.Cleanup(front.Close)
+	return front.URL
 }
 
 // patternOf is the route that a path belongs to; "" when there is none. A path without parameters comes before one with.

@@ -59,9 +59,10 @@ func TestExamples_Clients(t *testing.T) {
 
 func exerciseClient(t *testing.T, i *installation, command []string, jwkFile string, key *rsa.PrivateKey) {
 	t.Helper()
+	front := i.checked()
 	run := func(args ...string) ([]byte, error) {
 		cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], args...)...)
-		cmd.Env = append(os.Environ(), "KAYLEHOOKS_URL="+i.base, "KAYLEHOOKS_API_KEY="+i.apiKey)
+		cmd.Env = append(os.Environ(), "KAYLEHOOKS_URL="+front, "KAYLEHOOKS_API_KEY="+i.apiKey)
 		return cmd.Output()
 	}
 	events := make(chan receiver.Event, 10)

@@ -57,9 +57,10 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 	}})
 	server := httptest.NewServer(far)
 	t.Cleanup(server.Close)
+	front := i.checked()
 	trigger := func(args ...string) (got triggeredJSON, stderr string, code int) {
 		t.Helper()
-		out, stderr, code := i.command(append(append([]string{"trigger"}, args...), "--url", i.base+"/", "--api-key", i.apiKey, "--json", "--wait")...).run()
+		out, stderr, code := i.command(append(append([]string{"trigger"}, args...), "--url", front+"/", "--api-key", i.apiKey, "--json", "--wait")...).run()
 		if out != "" {
 			decode(t, out, &got)
 		}

@@ -24,6 +24,7 @@ import (
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
+	"kaylehooks/internal/logging"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/ratelimit"
 	"kaylehooks/internal/verification"
@@ -69,7 +70,7 @@ func newHarness(t testing.TB, change ...func(*Config)) *harness {
 	db := fixture.DBAt(t, clock)
 	keyring := fixture.Keyring()
 	log := &lockedBuffer{}
-	logger := slog.New(slog.NewTextHandler(log, nil))
+	logger := slog.New(logging.NewHandler(slog.NewTextHandler(log, nil)))
 	deliveries := delivery.New(delivery.Config{DB: db, Keyring: keyring, Log: logger, Worker: "test"})
 	sessions := &verification.Service{DB: db, Keyring: keyring, Deliveries: deliveries, Log: logger}
 	deliveries.Settler = sessions

@@ -13,72 +13,74 @@ import (
 
 const oneEndpoint = `{"url":"https://receiver.example.com/<&>"}`
 
-func TestIdempotency_AHundredConcurrentCreatesHaveOneEffect(t *testing.T) {
+// Whatever routes there are that honour the key: of a hundred requests at once one has an effect, and the others get its answer or are
+// told to come back. Later the answer is still the same.
+func TestIdempotency_AHundredRequestsHaveOneEffectOnEveryRoute(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	answers := make([]*httptest.ResponseRecorder, 100)
-	var wg sync.WaitGroup
-	for i := range answers {
-		wg.Go(func() {
-			r := httptest.NewRequest(http.MethodPost, "/v1/webhooks/endpoints", strings.NewReader(oneEndpoint))
-			r.Header.Set("Authorization", "Bearer "+h.key)
-			r.Header.Set("Content-Type", "application/json")
-			r.Header.Set("Idempotency-Key", "hundred")
-			answers[i] = httptest.NewRecorder()
-			h.door.ServeHTTP(answers[i], r)
-		})
-	}
-	wg.Wait()
-	first := h.do("POST", "/v1/webhooks/endpoints", oneEndpoint, "Idempotency-Key", "hundred")
-	first.ok(200)
-	fresh := 0
-	for _, a := range answers {
-		switch {
-		case a.Code == 200 && a.Body.String() == first.raw:
-			if a.Header().Get("Idempotent-Replayed") == "" {
-				fresh++
-			}
-		case a.Code == 409 && a.Header().Get("Retry-After") == "1" && strings.Contains(a.Body.String(), "IDEMPOTENCY_CONFLICT"):
-		default:
-			t.Errorf("got %d %v %s", a.Code, a.Header(), a.Body)
+	shared := newHarness(t)
+	for _, op := range shared.operations() {
+		if shared.doc.Paths.Find(op.path).GetOperation(op.method).Parameters.GetByInAndName("header", "Idempotency-Key") == nil {
+			continue
 		}
-	}
-	if n := h.count("SELECT count(*) FROM webhook_endpoints"); n != 1 || fresh != 1 || h.audited("webhook_endpoint.created") != 1 {
-		t.Errorf("%d endpoints, %d first answers, %d audit rows", n, fresh, h.audited("webhook_endpoint.created"))
+		t.Run(op.method+" "+op.path, func(t *testing.T) {
+			h := newHarness(t)
+			r := h.prepare(op)
+			effects := func() int { return h.count("SELECT count(*) FROM audit_logs") } // every write leaves one row there
+			before := effects()
+			var wg sync.WaitGroup
+			var mu sync.Mutex
+			var first *answer
+			again := map[string]int{}
+			for range 100 {
+				wg.Go(func() {
+					got := h.do(op.method, r.path, r.body, "Idempotency-Key", "hundred")
+					mu.Lock()
+					defer mu.Unlock()
+					switch {
+					case got.status < 300 && got.header.Get("Idempotent-Replayed") == "" && first == nil:
+						first = &got
+					case got.status < 300 && got.header.Get("Idempotent-Replayed") == "true":
+						again[got.raw]++
+					case got.status == 409 && got.header.Get("Retry-After") == "1" && got.err["code"] == "IDEMPOTENCY_CONFLICT":
+					default:
+						t.Errorf("got %d %v %s", got.status, got.header, got.raw)
+					}
+				})
+			}
+			wg.Wait()
+			h.clock.Advance(time.Minute)
+			last := h.do(op.method, r.path, r.body, "Idempotency-Key", "hundred")
+			again[last.raw]++
+			if n := effects() - before; n != 1 || first == nil || len(again) != 1 || again[first.raw] == 0 {
+				t.Fatalf("%d effects; first %v, then %v", n, first, again)
+			}
+			if last.status != first.status || last.header.Get("Idempotent-Replayed") != "true" || last.header.Get("Cache-Control") != first.header.Get("Cache-Control") {
+				t.Errorf("first %d %v, then %d %v", first.status, first.header, last.status, last.header)
+			}
+			if n := h.count("SELECT count(*) FROM idempotency_keys WHERE sealed_response LIKE '%data%' OR sealed_response LIKE '%whsec%'"); n != 0 {
+				t.Error("a response is stored in the clear")
+			}
+		})
 	}
 }
 
-func TestIdempotency_SameRequestGetsTheFirstResponse(t *testing.T) {
+// Contract section 8.2: what is wrong in any case is said before the key is looked at.
+func TestIdempotency_ComesAfterValidation(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	event, delivery, endpoint := h.newEvent()
-	h.exec("UPDATE webhook_deliveries SET status = 'failed', next_attempt_at = NULL, attempt_count = 8")
-	for path, body := range map[string]any{
-		"/v1/webhooks/endpoints":                       oneEndpoint,
-		"/v1/webhooks/endpoints/" + endpoint + "/keys": keyBody("k9"),
-		"/v1/webhooks/endpoints/" + endpoint + "/test": nil,
-		"/v1/sessions": nil,
-		"/v1/webhooks/events/" + event + "/replay":       nil,
-		"/v1/events/" + event + "/replay":                nil,
-		"/v1/webhooks/deliveries/" + delivery + "/retry": nil,
-		"/v1/webhooks/deliveries/retry":                  `{"status":"failed"}`,
+	keys := "/v1/webhooks/endpoints/" + h.newEndpoint() + "/keys"
+	h.do("POST", "/v1/sessions", nil, "Idempotency-Key", "taken").ok(200)
+	for _, c := range []struct{ path, body, code string }{
+		{"/v1/webhooks/endpoints", `{"url":"https://localhost/"}`, "WEBHOOK_URL_REJECTED"},
+		{"/v1/webhooks/endpoints", `{"url":"https://a.example.com/","undelivered_payload_retention_hours":1}`, "BAD_REQUEST"},
+		{keys, `{"key_id":" ","algorithm":"RSA-OAEP-256","key_type":"RSA","jwk":{}}`, "BAD_REQUEST"},
+		{"/v1/sessions", `{"redirect_url":"http://a.example.com/"}`, "INVALID_REDIRECT_URL"},
+		{"/v1/sessions", `{"share_fields":{"shoe_size":{"required":true,"reason":"x"}}}`, "UNKNOWN_CLAIM_KEY"},
+		{"/v1/sessions", `{"webhook_endpoint_id":[]}`, "BAD_REQUEST"},
+		{bulk, `{"status":"succeeded"}`, "BAD_REQUEST"},
+		{bulk, `{"status":"failed","rate_per_second":101}`, "BAD_REQUEST"},
 	} {
-		key := "same " + path
-		first := h.do("POST", path, body, "Idempotency-Key", key)
-		h.clock.Advance(time.Minute)
-		second := h.do("POST", path, body, "Idempotency-Key", key)
-		if first.status >= 300 || second.status != first.status || second.raw != first.raw {
-			t.Errorf("%s: first %d %s, second %d %s", path, first.status, first.raw, second.status, second.raw)
-		}
-		if first.header.Get("Idempotent-Replayed") != "" || second.header.Get("Idempotent-Replayed") != "true" {
-			t.Errorf("%s: Idempotent-Replayed %q and %q", path, first.header.Get("Idempotent-Replayed"), second.header.Get("Idempotent-Replayed"))
-		}
-		if first.header.Get("Cache-Control") != second.header.Get("Cache-Control") {
-			t.Errorf("%s: Cache-Control %q", path, second.header.Get("Cache-Control"))
-		}
-	}
-	if n := h.count("SELECT count(*) FROM idempotency_keys WHERE sealed_response LIKE '%whsec%' OR sealed_response LIKE '%data%'"); n != 0 {
-		t.Error("a response is stored in the clear")
+		h.do("POST", c.path, c.body, "Idempotency-Key", "taken").refused(400, c.code)
 	}
 }
 

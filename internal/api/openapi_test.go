@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
@@ -111,6 +112,8 @@ func TestTenants_NoRouteReachesAnotherOrganization(t *testing.T) {
 	eventID, deliveryID, endpointID := h.newEvent()
 	keyID := h.do("GET", "/v1/webhooks/endpoints/"+endpointID+"/keys", nil).ids()[0]
 	sessionID, _ := h.newSession()
+	h.exec(`INSERT INTO delivery_rollups (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
+		VALUES ($1, $2, $3, '', 0, 0, 1, 1, 1, 0, '{0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0}'::integer[])`, h.owner.Organization, mustEndpoint(t, endpointID), h.clock.Now().Truncate(time.Hour))
 	ids := map[string]string{"{endpoint_id}": endpointID, "{key_id}": keyID, "{event_id}": eventID, "{delivery_id}": deliveryID, "{id}": sessionID, "{job_id}": h.newJob()}
 	bodies := map[string]any{
 		"PATCH /v1/webhooks/endpoints/{endpoint_id}":     `{"enabled":false}`,
@@ -135,7 +138,11 @@ func TestTenants_NoRouteReachesAnotherOrganization(t *testing.T) {
 		case op.scope == "":
 		case path != op.path:
 			other.do(op.method, path, bodies[op.method+" "+op.path]).refused(404, "NOT_FOUND")
-		case op.method == "GET" && op.scope != access.AnalyticsRead:
+		case op.scope == access.AnalyticsRead:
+			if own, got := h.do("GET", path, nil).ok(200)["buckets"].([]any), other.do("GET", path, nil).ok(200)["buckets"].([]any); len(own) != 1 || len(got) != 0 {
+				t.Errorf("%s shows %v, and to its own organization %v", path, got, own)
+			}
+		case op.method == "GET":
 			if got := other.do("GET", path, nil).ids(); len(got) != 0 {
 				t.Errorf("%s shows %v", path, got)
 			}

@@ -2,15 +2,18 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/apikey"
+	"kaylehooks/internal/fixture"
 )
 
 func TestOuter_EveryRefusalHasTheEnvelope(t *testing.T) {
@@ -90,11 +93,12 @@ func TestOuter_APanicIsAnOrdinary500(t *testing.T) {
 	})
 	w := httptest.NewRecorder()
 	h.door.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/panic", nil))
-	if w.Code != 500 || !strings.HasPrefix(w.Body.String(), `{"data":null,"error":{"code":"INTERNAL_SERVER_ERROR"`) || strings.Contains(w.Body.String(), "secret") {
-		t.Errorf("got %d %s", w.Code, w.Body)
+	if err := fixture.CheckResponse(h.doc, "", w.Code, w.Body.Bytes()); w.Code != 500 || err != nil || !strings.Contains(w.Body.String(), `"INTERNAL_SERVER_ERROR"`) {
+		t.Errorf("got %d %s, %v", w.Code, w.Body, err)
 	}
-	if log := h.log.String(); !strings.Contains(log, "request panicked") || strings.Contains(log, "secret") {
-		t.Errorf("log: %s", log)
+	h.logged(answer{header: w.Header()}, "request panicked")
+	if strings.Contains(w.Body.String()+h.log.String(), "secret") {
+		t.Errorf("it says what panicked: %s; log: %s", w.Body, h.log)
 	}
 }
 
@@ -103,9 +107,22 @@ func TestOuter_ADatabaseErrorNeverReachesTheClient(t *testing.T) {
 	h := newHarness(t)
 	h.exec("ALTER TABLE webhook_endpoints RENAME TO elsewhere")
 	got := h.do("GET", "/v1/webhooks/endpoints", nil).refused(500, "INTERNAL_SERVER_ERROR")
-	if strings.Contains(got.raw, "relation") || !strings.Contains(h.log.String(), "request failed") {
-		t.Errorf("answer %s, log %s", got.raw, h.log)
+	h.logged(got, "request failed")
+	if strings.Contains(got.raw, "relation") {
+		t.Errorf("answer %s", got.raw)
 	}
+}
+
+// logged is the line about the answer, which names its request.
+func (h *harness) logged(got answer, message string) string {
+	h.Helper()
+	for line := range strings.Lines(h.log.String()) {
+		if strings.Contains(line, message) && strings.Contains(line, "request_id="+got.header.Get("X-Request-Id")) {
+			return line
+		}
+	}
+	h.Errorf("no line %q with %s in the log: %s", message, got.header.Get("X-Request-Id"), h.log)
+	return ""
 }
 
 func TestOuter_WriteFailsWithItsAuditRow(t *testing.T) {
@@ -157,7 +174,7 @@ func TestOuter_AuditNamesTheTrueActor(t *testing.T) {
 	}
 }
 
-func TestOuter_DisabledAndExpiredKeysAreRefused(t *testing.T) {
+func TestOuter_DisabledExpiredAndDeletedKeysAreRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	record, secret, err := h.door.APIKeys.Issue(h.Context(), h.owner, apikey.Input{Name: "other", Scopes: []access.Scope{access.SessionsRead}})
@@ -165,6 +182,15 @@ func TestOuter_DisabledAndExpiredKeysAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.as(secret).do("GET", "/v1/sessions", nil).ok(200)
+	expiry := h.clock.Now().Add(time.Hour)
+	_, expiring, err := h.door.APIKeys.Issue(h.Context(), h.owner, apikey.Input{Name: "for an hour", Scopes: []access.Scope{access.SessionsRead}, ExpiresAt: &expiry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.clock.Set(expiry.Add(-time.Microsecond))
+	h.as(expiring).do("GET", "/v1/sessions", nil).ok(200)
+	h.clock.Set(expiry)
+	h.as(expiring).do("GET", "/v1/sessions", nil).refused(401, "UNAUTHORIZED")
 	off := false
 	if _, err := h.door.APIKeys.Update(context.Background(), h.owner, record.ID, apikey.Update{Enabled: &off}); err != nil {
 		t.Fatal(err)
@@ -173,6 +199,15 @@ func TestOuter_DisabledAndExpiredKeysAreRefused(t *testing.T) {
 	if got.header.Get("WWW-Authenticate") != "Bearer" {
 		t.Error("no WWW-Authenticate")
 	}
+	on := true
+	if _, err := h.door.APIKeys.Update(context.Background(), h.owner, record.ID, apikey.Update{Enabled: &on}); err != nil {
+		t.Fatal(err)
+	}
+	h.as(secret).do("GET", "/v1/sessions", nil).ok(200)
+	if err := h.door.APIKeys.Delete(context.Background(), h.owner, record.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.as(secret).do("GET", "/v1/sessions", nil).refused(401, "UNAUTHORIZED")
 }
 
 func TestOuter_BodyIsIgnoredWhereNoneIsTaken(t *testing.T) {
@@ -198,6 +233,19 @@ func TestOuter_BodyOfUnannouncedLength(t *testing.T) {
 	send("application/json", "{}").ok(200)
 	send("text/plain", "{}").refused(415, "UNSUPPORTED_MEDIA_TYPE")
 	send("application/json", `{"x":"`+strings.Repeat("x", bodyMax)+`"}`).refused(413, "PAYLOAD_TOO_LARGE")
+}
+
+func TestOuter_AnAnswerHasABoundedNumberOfFields(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	session, _ := h.newSession()
+	body := map[string]any{}
+	for n := range 10_000 {
+		body[fmt.Sprint("surplus_", n)] = n
+	}
+	if got := h.do("POST", "/v1/sessions/"+session+"/check-failures", body).refused(400, "BAD_REQUEST"); len(got.fields()) != maxFields {
+		t.Errorf("%d fields", len(got.fields()))
+	}
 }
 
 func TestOuter_RequestIDIsOurs(t *testing.T) {
