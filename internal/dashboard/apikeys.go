@@ -109,7 +109,7 @@ func (p *page) apiKeyRow(k apikey.Key) pages.APIKeyRow {
 	if change.Label != "" {
 		row.Actions = append(row.Actions, change)
 	}
-	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Href: path + "/delete", Small: true, Kind: "quiet", Name: "Delete " + k.Name})
+	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Href: path + "/delete", Small: true, Kind: "quiet", Name: "Delete " + k.Name, Dialog: true})
 	return row
 }
 
@@ -219,7 +219,7 @@ func askDeleteAPIKey(p *page) error {
 	if k.LastUsedAt != nil {
 		used = "It was last used " + length(p.Now.Sub(*k.LastUsedAt)) + " ago."
 	}
-	return p.Render(http.StatusOK, pages.ConfirmationPage(pages.ConfirmPage{
+	return p.askPage(pages.ConfirmPage{
 		Shell:   p.Shell("Delete API key", apiKeysPath),
 		Heading: ui.Heading{Title: "Delete API key", Crumbs: []ui.Link{{Label: "API keys", Href: apiKeysPath}, {Label: k.Name, Href: apiKeysPath + "#" + k.ID.String()}}},
 		Confirm: ui.Confirm{
@@ -227,7 +227,7 @@ func askDeleteAPIKey(p *page) error {
 			Action:  apiKeysPath + "/" + k.ID.String() + "/delete",
 			Effects: []string{used, "Requests with it are refused from now on.", "The audit log keeps its name and what was done with it."},
 		},
-	}))
+	})
 }
 
 // deleteAPIKey ends a key for good.

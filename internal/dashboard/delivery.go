@@ -292,6 +292,34 @@ func retryInfo(v deliveryParts) pages.RetryInfo {
 	return info
 }
 
+// askRetryDelivery is the question before a retry by key, where a slip of the finger is likely; the button asks nothing.
+func askRetryDelivery(p *page) error {
+	v, err := p.loadDelivery()
+	if err != nil {
+		return err
+	}
+	short, path := ui.ShortID(v.ID.String()), deliveriesPath+"/"+v.ID.String()
+	info, text := retryInfo(v), statusBadge(v.Delivery).Label
+	if info.Alert != nil || v.Status == delivery.Succeeded {
+		return fault.New(fault.Conflict, fault.CodeConflict, "This delivery cannot be retried now: "+lowerFirst(text)+".").WithHint(v.retryRefusal())
+	}
+	c := ui.Confirm{
+		ID: "retry", Title: "Retry " + short + " now?", Icon: "loop", Action: path + "/retry", Submit: "Retry now", BackHref: path, Back: "Not now",
+		Effects: []string{v.endpoint.DisplayName() + ", " + string(v.EventType) + ": " + lowerFirst(text) + ".", info.Text},
+		Hidden:  []ui.Hidden{{Name: "run", Value: strconv.Itoa(v.Run)}, {Name: "return", Value: p.here()}},
+	}
+	if info.Note != "" {
+		c.Effects = append(c.Effects, info.Note)
+	}
+	if !p.Fragment() {
+		c.Hidden = c.Hidden[:1]
+	}
+	return p.askPage(pages.ConfirmPage{
+		Shell: p.Shell("Retry "+short, deliveriesPath), Confirm: c,
+		Heading: ui.Heading{Title: "Retry a delivery", Crumbs: []ui.Link{{Label: "Deliveries", Href: deliveriesPath}, {Label: short, Href: path}}},
+	})
+}
+
 // retryDelivery makes a delivery due now. The form names the run that the person saw: when a newer one exists already, a
 // second click or another person was there first, and nothing more is done.
 func retryDelivery(p *page) error {

@@ -74,17 +74,18 @@ func (p *page) renderDelete(status int, e webhook.Endpoint, typed string, found 
 		"Its signing secret is erased and its encryption keys are deactivated.",
 		"Events, deliveries and the audit log stay readable.",
 	}
-	return p.Render(status, pages.EndpointDeletePage(pages.EndpointDelete{
+	v := pages.EndpointDelete{
 		Shell: p.Shell("Delete "+name, "/endpoints"), Head: st.EndpointHead,
 		Confirm: ui.Confirm{
 			ID: "delete", Title: "Delete " + name + " for good?", Effects: effects, Action: path + "/delete", Icon: "trash", Danger: true,
 			Typed: &ui.Field{
-				Name: "confirm", Label: "Type “" + name + "” to confirm", Value: typed, Required: true, Autocomplete: "off", Error: found["confirm"],
+				Name: "confirm", Label: "Type “" + name + "” to confirm", Value: typed, Required: true, Autocomplete: "off", Exactly: name, Error: found["confirm"],
 			},
 			Submit: "Delete endpoint", BackHref: path + "/settings", Back: "Keep endpoint",
 			Errors: formErrors(found, "the endpoint can be deleted", labelled{"confirm", "f-confirm", "Confirmation"}),
 		},
-	}))
+	}
+	return p.ask(status, v.Confirm, pages.EndpointDeletePage(v))
 }
 
 func deleteEndpoint(p *page) error {

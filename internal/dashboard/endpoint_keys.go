@@ -115,7 +115,7 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 		v.Left = append(v.Left, ui.Fact{Term: "Last used", Time: p.AtPtr(use.LastUsed)})
 	}
 	if p.Can(access.WebhooksWrite) {
-		v.Actions = append(v.Actions, ui.Action{Label: "Deactivate…", Icon: "pause", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true})
+		v.Actions = append(v.Actions, ui.Action{Label: "Deactivate…", Icon: "pause", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true, Dialog: true})
 	}
 	return v
 }
@@ -220,17 +220,18 @@ func (p *page) renderDeactivate(status int, k webhook.Key, typed string, found p
 	if note := p.waitingNote(uses[k.ID]); note != "" {
 		effects = append(effects, note)
 	}
-	return p.Render(status, pages.EndpointDeletePage(pages.EndpointDelete{
+	v := pages.EndpointDelete{
 		Shell: p.Shell("Deactivate "+k.KeyID, "/endpoints"), Head: st.EndpointHead,
 		Confirm: ui.Confirm{
 			ID: "deactivate", Title: "Leave this endpoint without an active key?", Effects: effects, Action: "/keys/" + k.ID.String() + "/deactivate",
 			Typed: &ui.Field{
-				Name: "confirm", Label: "Type the key id “" + k.KeyID + "” to confirm", Value: typed, Required: true, Autocomplete: "off", Mono: true, Error: found["confirm"],
+				Name: "confirm", Label: "Type the key id “" + k.KeyID + "” to confirm", Value: typed, Required: true, Autocomplete: "off", Mono: true, Exactly: k.KeyID, Error: found["confirm"],
 			},
 			Submit: "Deactivate key", Icon: "key", Danger: true, BackHref: endpointPath(e.ID) + "/keys", Back: "Keep key active",
 			Errors: formErrors(found, "the key can be deactivated", labelled{"confirm", "f-confirm", "Confirmation"}),
 		},
-	}))
+	}
+	return p.ask(status, v.Confirm, pages.EndpointDeletePage(v))
 }
 
 func deactivateKey(p *page) error {

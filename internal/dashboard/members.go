@@ -131,7 +131,7 @@ func (p *page) memberRow(m org.Member, manage, lastOwner bool) pages.MemberRow {
 	} else {
 		row.Actions = append(row.Actions, ui.Action{Label: "Restore", Href: path + "/restore", Post: true, Small: true, Name: "Restore " + m.Name})
 	}
-	row.Actions = append(row.Actions, ui.Action{Label: "Remove…", Href: path + "/remove", Small: true, Kind: "quiet", Name: "Remove " + m.Name})
+	row.Actions = append(row.Actions, ui.Action{Label: "Remove…", Href: path + "/remove", Small: true, Kind: "quiet", Name: "Remove " + m.Name, Dialog: true})
 	return row
 }
 
@@ -230,14 +230,14 @@ func askRemoveMember(p *page) error {
 	if m.ID.String() == p.Actor.ID {
 		effects = slices.Insert(effects, 0, "This is you: you leave the organization.")
 	}
-	return p.Render(http.StatusOK, pages.ConfirmationPage(pages.ConfirmPage{
+	return p.askPage(pages.ConfirmPage{
 		Shell:   p.Shell("Remove member", membersPath),
 		Heading: ui.Heading{Title: "Remove member", Crumbs: []ui.Link{{Label: "Members", Href: membersPath}}},
 		Confirm: ui.Confirm{
 			ID: "remove", Title: "Remove " + m.Name + "?", Effects: effects, Action: membersPath + "/" + m.ID.String() + "/remove",
 			Icon: "trash", Danger: true, Submit: "Remove " + m.Name, BackHref: membersPath, Back: "Keep " + m.Name,
 		},
-	}))
+	})
 }
 
 func inviteForm(try inviteTry) *pages.InviteForm {

@@ -19,6 +19,7 @@ import (
 	"kaylehooks/internal/logging"
 	"kaylehooks/internal/login"
 	"kaylehooks/internal/ratelimit"
+	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
 
@@ -182,6 +183,19 @@ func (p *page) Render(status int, c templ.Component) error {
 	p.W.WriteHeader(status)
 	_, _ = p.W.Write(body.Bytes()) // fails when the browser went away; nobody is left to tell
 	return nil
+}
+
+// ask shows a confirmation: to htmx the content of a dialog, else the page. The form is sent in the same way from both.
+func (p *page) ask(status int, c ui.Confirm, page templ.Component) error {
+	if p.Fragment() {
+		return p.Render(status, ui.ConfirmDialog(c, p.Session.CSRFToken))
+	}
+	return p.Render(status, page)
+}
+
+// askPage is ask of a page that holds nothing else.
+func (p *page) askPage(v pages.ConfirmPage) error {
+	return p.ask(http.StatusOK, v.Confirm, pages.ConfirmationPage(v))
 }
 
 // NoChange answers a poll that has nothing new; htmx leaves the page as it is.

@@ -16,6 +16,7 @@ func activityRoutes(r router) {
 	r.route("GET /deliveries/export", access.WebhooksRead, exportDeliveries)
 	r.route("GET /deliveries/{id}", access.WebhooksRead, showDelivery)
 	r.route("GET /deliveries/{id}/row", access.WebhooksRead, showDeliveryRow)
+	r.route("GET /deliveries/{id}/retry", access.WebhooksWrite, askRetryDelivery)
 	r.route("POST /deliveries/{id}/retry", access.WebhooksWrite, retryDelivery)
 
 	r.route("GET /events", access.WebhooksRead, listEvents)
@@ -71,6 +72,7 @@ func activityRoutes(r router) {
 	r.route("POST /settings/sessions/{id}/revoke", "", revokeDevice)
 	r.route("POST /settings/sessions/others", "", revokeOtherDevices)
 
+	r.route("GET /help/keyboard", "", showKeyboard)
 	r.route("GET /help/receivers", access.WebhooksRead, showReceivers)
 	r.route("POST /help/receivers/check", access.WebhooksRead, checkSignature)
 }

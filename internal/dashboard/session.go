@@ -88,7 +88,7 @@ func showSession(p *page) error {
 	}
 	if v.Status.Active() {
 		heading.Live = p.liveNote()
-		stop := ui.Action{Label: "Cancel session…", Icon: "square", Href: sessionsPath + "/" + text + "/cancel", Kind: "danger"}
+		stop := ui.Action{Label: "Cancel session…", Icon: "square", Href: sessionsPath + "/" + text + "/cancel", Kind: "danger", Dialog: true}
 		if !p.Can(access.SessionsWrite) {
 			stop.Disabled = needsRole(access.SessionsWrite)
 		}
@@ -278,7 +278,7 @@ func askCancelSession(p *page) error {
 	if !s.Status.Active() {
 		return p.Redirect(path, ui.Flash{Tone: ui.Info, Text: "This session has ended already."})
 	}
-	return p.Render(http.StatusOK, pages.ConfirmationPage(pages.ConfirmPage{
+	return p.askPage(pages.ConfirmPage{
 		Shell:   p.Shell("Cancel session", sessionsPath),
 		Heading: ui.Heading{Title: "Cancel session", Crumbs: []ui.Link{{Label: "Sessions", Href: sessionsPath}, {Label: ui.ShortID(s.ID.String()), Href: path}}},
 		Confirm: ui.Confirm{
@@ -288,7 +288,7 @@ func askCancelSession(p *page) error {
 				"Endpoints that subscribe to session.cancelled are told, with the outcome not_verified.",
 			},
 		},
-	}))
+	})
 }
 
 func cancelSession(p *page) error {

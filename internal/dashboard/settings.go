@@ -93,7 +93,10 @@ func (p *page) profileForm(try settingsTry) pages.ProfileForm {
 		Zone:    ui.Select{Name: "zone_name", Label: "Times", Options: []ui.Option{option("UTC", "UTC", prefs.TimeZone), option(localZone, local, prefs.TimeZone)}, Error: try.profile["time_zone"]},
 		Theme:   ui.CheckGroup{Name: "theme", Legend: "Theme", Radio: true, Options: []ui.Check{check("auto", "As the system", theme), check("light", "Light", theme), check("dark", "Dark", theme)}, Error: try.profile["theme"]},
 		Density: ui.CheckGroup{Name: "density", Legend: "Rows", Radio: true, Options: []ui.Check{check("compact", "Compact", prefs.Density), check("normal", "Normal", prefs.Density), check("relaxed", "Relaxed", prefs.Density)}, Error: try.profile["density"]},
-		Errors:  formErrors(try.profile, "your settings can be saved", labelled{"time_zone", "f-zone_name", "Times"}, labelled{"theme", "f-theme", "Theme"}, labelled{"density", "f-density", "Rows"}),
+		Shortcuts: ui.CheckGroup{Name: "shortcuts", Legend: "Keyboard", Options: []ui.Check{{
+			Value: "1", Label: "Single-key shortcuts", Checked: prefs.Shortcuts, Hint: "Never while you type. “?” lists them; Help for receivers, search and every action work without them.",
+		}}},
+		Errors: formErrors(try.profile, "your settings can be saved", labelled{"time_zone", "f-zone_name", "Times"}, labelled{"theme", "f-theme", "Theme"}, labelled{"density", "f-density", "Rows"}),
 	}
 }
 
@@ -146,6 +149,7 @@ func saveProfile(p *page) error {
 	prefs.TimeZone = cmp.Or(p.Value("zone_name"), prefs.TimeZone)
 	prefs.Theme = cmp.Or(p.Value("theme"), prefs.Theme)
 	prefs.Density = cmp.Or(p.Value("density"), prefs.Density)
+	prefs.Shortcuts = p.Value("shortcuts") == "1"
 	if prefs.Theme == "auto" {
 		prefs.Theme = "system"
 	}

@@ -50,7 +50,7 @@ func (p *page) Shell(title, active string) ui.Shell {
 	s.Organization, s.Environment, s.EnvTone = organization.Name, organization.Environment, environmentTone(organization.Environment)
 	s.CSRF = p.Session.CSRFToken
 	s.User = ui.User{Name: user.Name, Initials: initials(user.Name), Email: user.Email, Role: string(p.Session.Role)}
-	s.LocalZone, s.Density = user.TimeZone == localZone, user.Density
+	s.LocalZone, s.Density, s.Shortcuts = user.TimeZone == localZone, user.Density, user.Shortcuts
 	if user.Theme != "system" {
 		s.Theme = user.Theme
 	}

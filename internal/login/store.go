@@ -15,7 +15,7 @@ func findSession(tx *postgres.Tx, where string, value any) (Session, bool, error
 	found := tx.Raw(`SELECT s.id, s.csrf_token, s.flash <> '' AS has_flash, s.created_at, s.last_seen_at, s.expires_at,
 			s.reauthenticated_at, m.role,
 			u.id AS user_id, u.email AS user_email, u.name AS user_name, u.time_zone AS user_time_zone, u.theme AS user_theme,
-			u.density AS user_density, u.live AS user_live, u.created_at AS user_created_at, u.updated_at AS user_updated_at,
+			u.density AS user_density, u.live AS user_live, u.shortcuts AS user_shortcuts, u.created_at AS user_created_at, u.updated_at AS user_updated_at,
 			o.id AS organization_id, o.name AS organization_name, o.environment AS organization_environment,
 			o.created_at AS organization_created_at, o.updated_at AS organization_updated_at
 		FROM login_sessions s

@@ -33,8 +33,8 @@ func (s *Service) UpdatePreferences(ctx context.Context, actor access.Actor, p P
 		return err
 	}
 	tx := s.DB.Reader(ctx)
-	err = affected(tx.Exec("UPDATE users SET time_zone = $2, theme = $3, density = $4, live = $5, updated_at = $6 WHERE id = $1",
-		user, p.TimeZone, p.Theme, p.Density, p.Live, tx.Now), errNoUser)
+	err = affected(tx.Exec("UPDATE users SET time_zone = $2, theme = $3, density = $4, live = $5, shortcuts = $6, updated_at = $7 WHERE id = $1",
+		user, p.TimeZone, p.Theme, p.Density, p.Live, p.Shortcuts, tx.Now), errNoUser)
 	if err != nil {
 		return fmt.Errorf("update preferences: %w", err)
 	}

@@ -39,6 +39,8 @@ type Preferences struct {
 	Theme    string // "system", "light" or "dark"
 	Density  string // "compact", "normal" or "relaxed"
 	Live     bool   // pages poll for new rows
+	// Shortcuts lets single keys act on pages.
+	Shortcuts bool
 }
 
 // TimeZones, Themes and Densities list what Preferences accept, the default first.
@@ -52,7 +54,7 @@ func Densities() []string { return []string{"normal", "compact", "relaxed"} }
 
 // DefaultPreferences are those of a new user.
 func DefaultPreferences() Preferences {
-	return Preferences{TimeZone: TimeZones()[0], Theme: Themes()[0], Density: Densities()[0], Live: true}
+	return Preferences{TimeZone: TimeZones()[0], Theme: Themes()[0], Density: Densities()[0], Live: true, Shortcuts: true}
 }
 
 // check returns a complaint per preference with an unknown value.

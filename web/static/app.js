@@ -33,19 +33,23 @@
       announce("Selected");
     }
   };
-  d.addEventListener("click", ({ target }) => {
+  d.addEventListener("click", (e) => {
+    const { target } = e;
     const b = target.closest("[data-copy], [data-dismiss]");
     if (b) b.dataset.copy ? copy(b) : b.closest(".toast").remove();
+    if (box?.open && target.closest("[data-back]")) { e.preventDefault(); box.close(); }
     for (const m of all("[data-menu][open]")) if (!m.contains(target)) m.open = false;
   });
 
-  // "/" searches, Escape closes the menu.
+  // Escape closes the menu.
   d.addEventListener("keydown", (e) => {
-    if (e.key === "Escape") for (const m of all("[data-menu][open]")) { m.open = false; m.firstElementChild.focus(); }
-    if (e.key !== "/" || e.ctrlKey || e.metaKey || e.target.closest("input, textarea, select")) return;
-    const find = one("[data-find]");
-    if (find) { e.preventDefault(); find.focus(); }
+    if (e.key === "Escape" && !box?.open) for (const m of all("[data-menu][open]")) { m.open = false; m.firstElementChild.focus(); }
   });
+
+  // Confirmations open in a dialog, which gives the focus back.
+  const box = one("#dialog");
+  let opener;
+  box?.addEventListener("close", () => { box.replaceChildren(); opener.focus(); });
 
   // Times tick, as ui.Span says.
   const two = (n) => String(n).padStart(2, "0"), by = (n, m) => Math.trunc(n / m);
@@ -58,27 +62,6 @@
       t.textContent = s < 0 ? "in " + span(-s) : next ? "now" : span(s) + " ago";
     }
   }, 1000);
-
-  // A private key stays here.
-  const secret = /PRIVATE KEY|"(d|p|q|dp|dq|qi|oth)"\s*:/;
-  const stop = (field) => {
-    field.value = "";
-    const note = one("[data-key-stop]", field.form);
-    note.hidden = false; note.focus();
-  };
-  const check = async (e) => {
-    const f = e.target, file = f.files?.[0];
-    if (!f.matches("[data-key]") || f.dataset.clean) return;
-    if (!file) { if (secret.test(f.value)) { e.stopImmediatePropagation(); stop(f); } return; }
-    e.stopImmediatePropagation();
-    if (file.size > 65536) return;
-    if (secret.test(await file.text())) return stop(f);
-    f.dataset.clean = 1;
-    f.dispatchEvent(new Event("change", { bubbles: true }));
-    delete f.dataset.clean;
-  };
-  d.addEventListener("input", check, true);
-  d.addEventListener("change", check, true);
 
   // One request a click.
   d.addEventListener("submit", (e) => {
@@ -96,14 +79,19 @@
   const on = (name, f) => d.addEventListener("htmx:" + name, f);
   on("config:request", (e) => {
     const { sourceEvent, sourceElement, request } = e.detail.ctx;
-    if (sourceEvent?.type === "every" && d.hidden) return e.preventDefault();
+    if (sourceEvent?.type === "every" && (d.hidden || box?.open)) return e.preventDefault();
     if (sourceElement.matches("[data-filters]")) for (const [k, v] of [...request.body]) if (v === "") request.body.delete(k);
   });
   const busy = (yes) => (e) => { if (e.target.matches?.("[data-filters]")) one("#results")?.setAttribute("aria-busy", yes); };
   on("before:request", busy(true));
   on("finally:request", busy(false));
-  on("after:request", (e) => live(e.detail.ctx.response?.status >= 500));
-  on("error", () => live(true));
-  on("after:swap", ready);
+  // What cannot be had as a dialog is a page.
+  const failed = ({ ctx }) => { live(true); if (ctx?.target === box) location = ctx.request.action; };
+  on("after:request", ({ detail }) => detail.ctx.response?.status >= 500 ? failed(detail) : live(false));
+  on("error", (e) => failed(e.detail));
+  on("after:swap", ({ detail: { ctx } }) => {
+    if (ctx.target === box && !box.open) { opener = ctx.sourceElement; box.setAttribute("aria-labelledby", "dialog-t"); box.showModal(); }
+    ready();
+  });
   ready();
 })();

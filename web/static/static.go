@@ -17,13 +17,15 @@ import (
 // Prefix is the path under which Handler must be mounted.
 const Prefix = "/static/"
 
-//go:embed app.css app.js icons.svg favicon.svg favicon.ico vendor/htmx.min.js
+//go:embed app.css app.js keys.js keycheck.js icons.svg favicon.svg favicon.ico vendor/htmx.min.js
 var files embed.FS
 
 // sources maps the name a template uses to the embedded file.
 var sources = map[string]string{
 	"app.css":     "app.css",
 	"app.js":      "app.js",
+	"keys.js":     "keys.js",
+	"keycheck.js": "keycheck.js",
 	"icons.svg":   "icons.svg",
 	"favicon.svg": "favicon.svg",
 	"favicon.ico": "favicon.ico",

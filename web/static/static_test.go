@@ -46,6 +46,7 @@ func TestHandler_ServesHashedNamesForever(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8",
+		"keys.js": "text/javascript; charset=utf-8", "keycheck.js": "text/javascript; charset=utf-8",
 		"htmx.js": "text/javascript; charset=utf-8", "icons.svg": "image/svg+xml",
 		"favicon.svg": "image/svg+xml", "favicon.ico": "image/x-icon",
 	}
@@ -157,7 +158,11 @@ func TestVendor_FilesMatchTheirChecksums(t *testing.T) {
 
 func TestSizes_StaySmall(t *testing.T) {
 	t.Parallel()
-	for name, limit := range map[string]int{"app.css": 44 << 10, "app.js": 5 << 10} {
+	for name, limit := range map[string]int{
+		"app.css": 44 << 10, "app.js": 5 << 10,
+		"keys.js":     5 << 9,  // on every page, for those who use shortcuts
+		"keycheck.js": 1 << 10, // on the page of keys
+	} {
 		content, err := files.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +172,7 @@ func TestSizes_StaySmall(t *testing.T) {
 		}
 	}
 	sent := 0
-	for _, name := range []string{"app.css", "app.js", "htmx.js", "icons.svg"} {
+	for _, name := range []string{"app.css", "app.js", "keys.js", "keycheck.js", "htmx.js", "icons.svg"} {
 		sent += len(loaded.assets[strings.TrimPrefix(URL(name), Prefix)].gzipped)
 	}
 	if sent == 0 || sent > 30_000 {
@@ -179,7 +184,7 @@ func TestSizes_StaySmall(t *testing.T) {
 // assets themselves must not ask for either.
 func TestAssets_FitTheContentSecurityPolicy(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"app.css", "app.js", "icons.svg", "favicon.svg"} {
+	for _, name := range []string{"app.css", "app.js", "keys.js", "keycheck.js", "icons.svg", "favicon.svg"} {
 		content, err := files.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

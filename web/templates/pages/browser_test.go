@@ -3,6 +3,7 @@ package pages_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -28,6 +29,43 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // TestBrowser_PagesLiveWithThePolicy opens every page in Chromium and fails on
 // any complaint, then tries the behaviours that only a browser can show.
 func TestBrowser_PagesLiveWithThePolicy(t *testing.T) {
+	b := openGallery(t)
+	ctx, do := b.ctx, b.do
+	for _, p := range allPages() {
+		do(p.name, chromedp.Navigate(b.base+"/page/"+p.name))
+		if ask[bool](ctx, t, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`)) {
+			t.Errorf("%s: scrolls sideways on a small screen", p.name)
+		}
+	}
+
+	do("filter", chromedp.EmulateViewport(1440, 900), chromedp.Navigate(b.base+"/page/deliveries"),
+		chromedp.SendKeys("#q", "whd_abc"), chromedp.WaitVisible("#filtered"))
+	found, address := ask(ctx, t, chromedp.Text("#filtered")), ask(ctx, t, chromedp.Location())
+	if found != "results for whd_abc" || !strings.HasSuffix(address, "/deliveries?q=whd_abc&type=session&from=2026-03-06") {
+		t.Errorf("filter: %q at %s", found, address)
+	}
+	do("poll", chromedp.Navigate(b.base+"/page/deliveries"), chromedp.WaitVisible("#row-polled"))
+
+	do("private key", chromedp.Navigate(b.base+"/page/endpoint-keys-none"),
+		chromedp.SendKeys("#keytext", "-----BEGIN PRIVATE KEY-----"), chromedp.WaitVisible("[data-key-stop]"))
+	if pasted := ask(ctx, t, chromedp.Value("#keytext")); strings.Contains(pasted, "PRIVATE KEY") {
+		t.Errorf("private key: the field still holds %q", pasted)
+	}
+	do("key check", chromedp.Navigate(b.base+"/page/endpoint-keys-none"), chromedp.SendKeys("#keytext", "harmless"), chromedp.WaitVisible("#checked"))
+}
+
+// tab is a page of the gallery in Chromium; do carries out steps and fails on any complaint of the browser.
+type tab struct {
+	t    *testing.T
+	ctx  context.Context
+	base string
+
+	mu         sync.Mutex
+	complaints []string
+}
+
+func openGallery(t *testing.T) *tab {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a browser")
 	}
@@ -36,69 +74,49 @@ func TestBrowser_PagesLiveWithThePolicy(t *testing.T) {
 		t.Skip("chromium is not installed")
 	}
 	server := httptest.NewServer(galleryHandler(t))
-	defer server.Close()
-
+	t.Cleanup(server.Close)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU)
 	alloc, stop := chromedp.NewExecAllocator(t.Context(), options...)
-	defer stop()
+	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc)
-	defer cancel()
+	t.Cleanup(cancel)
 	ctx, done := context.WithTimeout(ctx, 2*time.Minute)
-	defer done()
-
-	var mu sync.Mutex
-	var complaints []string
-	do := func(what string, steps ...chromedp.Action[chromedp.Void]) {
-		t.Helper()
-		for _, step := range steps {
-			if err := chromedp.Do(ctx, step); err != nil {
-				t.Fatalf("%s: %v", what, err)
-			}
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, c := range complaints {
-			t.Errorf("%s: %s", what, c)
-		}
-		complaints = nil
-	}
-	do("start", chromedp.EmulateViewport(390, 800))
-	if err := chromedp.Listen(ctx, func(ev any) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch e := ev.(type) {
-		case *log.EventEntryAdded:
-			// Chromium reports the rejected key, too, which is meant to be 422.
-			if e.Entry.Level == log.EntryLevelError && !strings.Contains(e.Entry.Text, "422") {
-				complaints = append(complaints, e.Entry.URL+": "+e.Entry.Text)
-			}
-		case *runtime.EventExceptionThrown:
-			complaints = append(complaints, e.ExceptionDetails.Text)
-		}
-	}); err != nil {
+	t.Cleanup(done)
+	b := &tab{t: t, ctx: ctx, base: server.URL}
+	b.do("start", chromedp.EmulateViewport(390, 800))
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range allPages() {
-		do(p.name, chromedp.Navigate(server.URL+"/page/"+p.name))
-		if ask[bool](ctx, t, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`)) {
-			t.Errorf("%s: scrolls sideways on a small screen", p.name)
+	return b
+}
+
+func (b *tab) hear(ev any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := ev.(type) {
+	case *log.EventEntryAdded:
+		// Chromium reports rejected forms and servers that are away, too, which are meant to be 422 and 503 here.
+		if e.Entry.Level == log.EntryLevelError && !strings.Contains(e.Entry.Text, "422") && !strings.Contains(e.Entry.Text, "503") {
+			b.complaints = append(b.complaints, e.Entry.URL+": "+e.Entry.Text)
+		}
+	case *runtime.EventExceptionThrown:
+		b.complaints = append(b.complaints, e.ExceptionDetails.Text+" "+fmt.Sprint(e.ExceptionDetails.Exception))
+	}
+}
+
+func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	for _, step := range steps {
+		if err := chromedp.Do(b.ctx, step); err != nil {
+			b.t.Fatalf("%s: %v", what, err)
 		}
 	}
-
-	do("filter", chromedp.EmulateViewport(1440, 900), chromedp.Navigate(server.URL+"/page/deliveries"),
-		chromedp.SendKeys("#q", "whd_abc"), chromedp.WaitVisible("#filtered"))
-	found, address := ask(ctx, t, chromedp.Text("#filtered")), ask(ctx, t, chromedp.Location())
-	if found != "results for whd_abc" || !strings.HasSuffix(address, "/deliveries?q=whd_abc&type=session&from=2026-03-06") {
-		t.Errorf("filter: %q at %s", found, address)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.complaints {
+		b.t.Errorf("%s: %s", what, c)
 	}
-	do("poll", chromedp.Navigate(server.URL+"/page/deliveries"), chromedp.WaitVisible("#row-polled"))
-
-	do("private key", chromedp.Navigate(server.URL+"/page/endpoint-keys-none"),
-		chromedp.SendKeys("#keytext", "-----BEGIN PRIVATE KEY-----"), chromedp.WaitVisible("[data-key-stop]"))
-	if pasted := ask(ctx, t, chromedp.Value("#keytext")); strings.Contains(pasted, "PRIVATE KEY") {
-		t.Errorf("private key: the field still holds %q", pasted)
-	}
-	do("key check", chromedp.Navigate(server.URL+"/page/endpoint-keys-none"), chromedp.SendKeys("#keytext", "harmless"), chromedp.WaitVisible("#checked"))
+	b.complaints = nil
 }
 
 func ask[T any](ctx context.Context, t *testing.T, question chromedp.Action[T]) T {
@@ -128,6 +146,10 @@ func galleryHandler(t *testing.T) http.Handler {
 		})
 	}
 	mux.HandleFunc("GET /deliveries", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("HX-Request") != "true" {
+			http.Redirect(w, r, "/page/deliveries-none", http.StatusSeeOther)
+			return
+		}
 		templ.Handler(templ.Raw(`<div id="results"><p id="filtered">results for `+templ.EscapeString(r.FormValue("q"))+`</p></div>`)).ServeHTTP(w, r)
 	})
 	mux.HandleFunc("GET /deliveries/{id}/row", func(w http.ResponseWriter, r *http.Request) {
@@ -141,6 +163,16 @@ func galleryHandler(t *testing.T) http.Handler {
 		}
 		// 422 is how a rejected key is answered; the panel has to be swapped in.
 		templ.Handler(templ.Raw(`<section id="check"><p id="checked">checked `+templ.EscapeString(r.FormValue("keytext"))+`</p></section>`), templ.WithStatus(http.StatusUnprocessableEntity)).ServeHTTP(w, r)
+	})
+	for path, content := range dialogSamples() {
+		mux.Handle("GET "+path, templ.Handler(content))
+	}
+	mux.HandleFunc("GET /members/usr_2/remove", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("HX-Request") == "true" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		http.Redirect(w, r, "/page/api-key-delete", http.StatusSeeOther)
 	})
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	return mux

@@ -64,7 +64,7 @@ func members() pages.Members {
 		return &pages.RoleForm{Action: "/members/" + id + "/role", Role: ui.Select{ID: "role-" + id, Name: "role", Label: "Role", Options: options(chosen, "owner", "Owner", "admin", "Admin", "member", "Member")}}
 	}
 	acts := func(id, name string) []ui.Action {
-		return []ui.Action{{Label: "Suspend", Name: "Suspend " + name, Href: "/members/" + id + "/suspend", Post: true, Small: true}, {Label: "Remove…", Name: "Remove " + name, Href: "/members/" + id + "/remove", Small: true, Kind: "danger"}}
+		return []ui.Action{{Label: "Suspend", Name: "Suspend " + name, Href: "/members/" + id + "/suspend", Post: true, Small: true}, {Label: "Remove…", Name: "Remove " + name, Href: "/members/" + id + "/remove", Small: true, Kind: "danger", Dialog: true}}
 	}
 	active := ui.Badge{Tone: ui.OK, Icon: "check", Label: "Active"}
 	return pages.Members{

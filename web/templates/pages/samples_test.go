@@ -60,7 +60,8 @@ func shell(title, current string) ui.Shell {
 		}
 	}
 	return ui.Shell{
-		Title: title, Path: current, Organization: "Fjordpay", Environment: "Production", CSRF: token,
+		Shortcuts: true,
+		Title:     title, Path: current, Organization: "Fjordpay", Environment: "Production", CSRF: token,
 		User:     ui.User{Name: "Ana Lindqvist", Initials: "AL", Email: "ana@fjordpay.example", Role: "owner"},
 		ZoneName: "Europe/Oslo", Nav: nav,
 		Foot: []ui.FootFact{{Term: "Workers", Value: "4 up"}, {Term: "Heartbeat", Value: "2 s ago"}, {Term: "Oldest due", Value: "0.4 s"}},

@@ -6,7 +6,7 @@ import "kaylehooks/web/templates/ui"
 //
 //	GET  /settings
 //	POST /settings/organization   name, environment, seen
-//	POST /settings/profile        name, zone_name, theme (auto|light|dark), density (compact|normal|relaxed)
+//	POST /settings/profile        name, zone_name, theme (auto|light|dark), density (compact|normal|relaxed), shortcuts (1)
 //	POST /settings/password       current, password
 //	POST /settings/zone           zone (utc|local), return: the switch of the top bar
 //	POST /settings/sessions/{id}/revoke
@@ -33,11 +33,12 @@ type OrganizationForm struct {
 
 // ProfileForm edits the person's own settings.
 type ProfileForm struct {
-	Name    ui.Field      // left out without a name
-	Zone    ui.Select     // name "zone_name"
-	Theme   ui.CheckGroup // radio, name "theme"
-	Density ui.CheckGroup // radio, name "density"
-	Errors  ui.FormErrors
+	Name      ui.Field      // left out without a name
+	Zone      ui.Select     // name "zone_name"
+	Theme     ui.CheckGroup // radio, name "theme"
+	Density   ui.CheckGroup // radio, name "density"
+	Shortcuts ui.CheckGroup // name "shortcuts"
+	Errors    ui.FormErrors
 }
 
 // PasswordForm changes the person's password.

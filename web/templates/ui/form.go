@@ -3,6 +3,8 @@ package ui
 import (
 	"crypto/rand"
 	"strings"
+
+	"github.com/a-h/templ"
 )
 
 // Field is a one-line input with its label, hint and error. Field ids must be
@@ -23,6 +25,7 @@ type Field struct {
 	MaxLength    int
 	Min, Max     string // for number and date inputs
 	Pattern      string
+	Exactly      string // the one value that is right, so that the browser holds a form back that would be refused
 	Locked       string // name of the environment variable that fixes the value; renders it read-only
 }
 
@@ -110,8 +113,14 @@ type Action struct {
 	Small    bool
 	Disabled string // why it cannot be used now; renders a disabled button with that reason
 	Download bool   // adds the download attribute to a link
+	Dialog   bool   // the link leads to a confirmation page, which opens in a dialog when scripting is on
 	External bool   // leaves the dashboard, for example to the queue monitor
 	Name     string // fuller accessible name, for example "Retry whd_01…", when Label alone is ambiguous
+}
+
+// dialogAttributes open a confirmation page in the dialog of the page.
+func dialogAttributes(href string) templ.Attributes {
+	return templ.Attributes{"hx-get": href, "hx-target": "#dialog", "aria-haspopup": "dialog"}
 }
 
 func (a Action) class() string {

@@ -13,6 +13,7 @@ type Shell struct {
 	LocalZone    bool   // true: times are shown in ZoneName, false: in UTC
 	ZoneName     string // the person's zone, for example "Europe/Oslo"
 	Theme        string // "" follows the system, "light" or "dark"
+	Shortcuts    bool   // single keys act on the page
 	Density      string // "" is normal, "compact" or "relaxed"
 	Nav          []NavGroup
 	Foot         []FootFact // short system facts under the navigation

@@ -1,0 +1,23 @@
+// A private key stays in the browser: the page of keys is the only one with fields for key material.
+(() => {
+  const d = document;
+  const secret = /PRIVATE KEY|"(d|p|q|dp|dq|qi|oth)"\s*:/;
+  const stop = (field) => {
+    field.value = "";
+    const note = field.form.querySelector("[data-key-stop]");
+    note.hidden = false; note.focus();
+  };
+  const check = async (e) => {
+    const f = e.target, file = f.files?.[0];
+    if (!f.matches("[data-key]") || f.dataset.clean) return;
+    if (!file) { if (secret.test(f.value)) { e.stopImmediatePropagation(); stop(f); } return; }
+    e.stopImmediatePropagation();
+    if (file.size > 65536) return;
+    if (secret.test(await file.text())) return stop(f);
+    f.dataset.clean = 1;
+    f.dispatchEvent(new Event("change", { bubbles: true }));
+    delete f.dataset.clean;
+  };
+  d.addEventListener("input", check, true);
+  d.addEventListener("change", check, true);
+})();
