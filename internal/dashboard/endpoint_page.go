@@ -123,7 +123,7 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 	}
 	if p.Can(access.WebhooksWrite) {
 		back := []ui.Hidden{{Name: "return", Value: path + tabPath(tab)}}
-		st.Heading.Actions = endpointActions(e, st.key != nil, back, false)
+		st.Heading.Actions = append(endpointActions(e, st.key != nil, back, false), ui.Action{Label: "Recover…", Icon: "loop", Href: path + "/recover", Name: "Recover what failed at " + e.DisplayName()})
 	}
 	st.SubNav = ui.SubNav{Label: e.DisplayName()}
 	for _, t := range []struct{ name, label string }{
@@ -204,7 +204,7 @@ func (p *page) endpointVerdict(e webhook.Endpoint, st endpointState) ui.Verdict 
 		v.Actions = []ui.Action{{Label: "See failures", Href: link(path+"/deliveries", "status", string(delivery.StateRetrying))}}
 		if st.standing.Held > 0 && p.Can(access.WebhooksWrite) {
 			v.Actions = append(v.Actions, ui.Action{
-				Label: "Retry failed deliveries…", Icon: "loop", Href: link("/jobs/new", "status", string(delivery.Failed), "endpoint", e.ID.String()),
+				Label: "Recover failed deliveries…", Icon: "loop", Href: path + "/recover",
 			})
 		}
 	case healthPaused, healthUnproven, healthOK:

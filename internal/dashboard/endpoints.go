@@ -53,7 +53,7 @@ func listEndpoints(p *page) error {
 	}
 	heading := ui.Heading{Title: "Endpoints"}
 	if p.Can(access.WebhooksWrite) {
-		heading.Actions = []ui.Action{{Label: "Create endpoint", Icon: "plus", Href: "/endpoints/new", Kind: "primary"}}
+		heading.Actions = append(p.labelActions(f.endpoints, p.Query("label")), ui.Action{Label: "Create endpoint", Icon: "plus", Href: "/endpoints/new", Kind: "primary"})
 	}
 	return p.Render(http.StatusOK, pages.EndpointsPage(pages.Endpoints{
 		Shell: p.Shell("Endpoints", "/endpoints"), Heading: heading, Filters: p.endpointFilters(f), Results: v,
@@ -109,7 +109,7 @@ func (p *page) filteredEndpoints(f *fleet) []endpointEntry {
 		haystack := strings.ToLower(e.DisplayName() + "\n" + e.URL + "\n" + e.ID.String())
 		switch {
 		case text != "" && !strings.Contains(haystack, text),
-			label != "" && !slices.ContainsFunc(e.Labels, func(l string) bool { return strings.EqualFold(l, label) }),
+			label != "" && !e.Labelled(label),
 			p.Query("health") != "" && p.Query("health") != string(entry.health),
 			p.Query("event") != "" && !e.Subscribes(event.Type(p.Query("event"))):
 			continue

@@ -66,6 +66,7 @@ func listEvents(p *page) error {
 		return err
 	}
 	v := pages.EventsResults{
+		CSRF: p.Session.CSRFToken, Bulk: p.eventsBulk(),
 		Active: p.withSearch(p.activeFilters(
 			[3]string{"type", "Type", f.Type.Short()}, [3]string{"outcome", "Outcome", lowerFirst(outcomeWord(f.Outcome))},
 			[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
@@ -180,6 +181,7 @@ func (p *page) eventRow(e event.Event, deliveries []delivery.Delivery) pages.Eve
 	return pages.EventRow{
 		ID: ui.NewID(e.ID.String(), "", eventsPath+"/"+e.ID.String()), Type: e.Type.Short(), Test: e.Type == event.Test,
 		Subject: subjectOf(e, ""), Outcome: r.badge(), Reach: r.meter(), ReachOf: r.words(), Payloads: r.held(), Created: p.At(e.CreatedAt),
+		Selectable: r.Held > 0 && r.Waiting+r.Retrying+r.Failed > 0,
 	}
 }
 

@@ -57,6 +57,9 @@ func (p *page) jobScope(f delivery.JobFilters, endpoints map[id.Endpoint]webhook
 	if !f.To.IsZero() {
 		text += ", created to " + p.Moment(f.To)
 	}
+	if !f.FailedFrom.IsZero() {
+		text += ", last attempt since " + p.Moment(f.FailedFrom)
+	}
 	return text
 }
 

@@ -42,6 +42,7 @@ func (p *page) readJob(value func(string) string) delivery.JobFilters {
 	}
 	f.From, _ = p.ParseFormTime(value("from"), false)
 	f.To, _ = p.ParseFormTime(value("to"), true)
+	f.FailedFrom, _ = p.ParseFormTime(value("failed_from"), false)
 	return f
 }
 
@@ -51,25 +52,37 @@ func newJob(p *page) error {
 
 // renderJobPreview shows what a bulk retry would do before it does it.
 func (p *page) renderJobPreview(status int, draft jobDraft) error {
-	endpoints, err := p.endpointsByID()
+	v, refused, err := p.jobPreview(draft)
 	if err != nil {
 		return err
 	}
-	v := pages.JobPreview{Filter: p.jobScope(draft.filters, endpoints), Scope: p.jobScopeForm(draft.filters, byName(endpoints))}
+	if refused {
+		status = http.StatusUnprocessableEntity
+	}
+	return p.Render(status, pages.JobPreviewPage(v))
+}
+
+// jobPreview counts what a bulk retry would do; refused is set when its scope makes no sense.
+func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err error) {
+	endpoints, err := p.endpointsByID()
+	if err != nil {
+		return v, false, err
+	}
+	v = pages.JobPreview{Filter: p.jobScope(draft.filters, endpoints), Scope: p.jobScopeForm(draft.filters, byName(endpoints))}
 	v.Shell, v.Heading = p.jobPreviewHead()
 	counts, err := p.Deliveries.PreviewJob(p.Ctx, p.Actor, draft.filters)
 	if found, ok := problemsOf(err); ok { // an address that somebody changed by hand
 		v.Filter = "Nothing: this scope names something unknown."
 		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: formErrors(found, "", labelled{"status", "", "Status"}, labelled{"endpoint_id", "", "Endpoint"}, labelled{"type", "", "Event"}).Items[0].Text}
-		return p.Render(http.StatusUnprocessableEntity, pages.JobPreviewPage(v))
+		return v, true, nil
 	}
 	if err != nil {
-		return err
+		return v, false, err
 	}
 	v.Counts = previewCounts(counts)
 	if counts.Eligible == 0 {
 		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "No delivery of this scope can be sent again now."}
-		return p.Render(status, pages.JobPreviewPage(v))
+		return v, false, nil
 	}
 	f := draft.filters
 	if f.To.IsZero() { // what comes after this moment is not part of what the person saw
@@ -84,6 +97,7 @@ func (p *page) renderJobPreview(status int, draft jobDraft) error {
 			{Name: "type", Value: string(f.EventType)},
 			{Name: "from", Value: formMoment(f.From)},
 			{Name: "to", Value: formMoment(f.To)},
+			{Name: "failed_from", Value: formMoment(f.FailedFrom)},
 		},
 		Rate: ui.Field{
 			Name: "rate", Label: "Deliveries per second", Type: "number", Value: draft.rate, Min: strconv.Itoa(delivery.MinJobRate), Max: strconv.Itoa(delivery.MaxJobRate),
@@ -99,7 +113,7 @@ func (p *page) renderJobPreview(status int, draft jobDraft) error {
 		}
 	}
 	v.Form = form
-	return p.Render(status, pages.JobPreviewPage(v))
+	return v, false, nil
 }
 
 func (p *page) jobPreviewHead() (ui.Shell, ui.Heading) {
@@ -129,6 +143,7 @@ func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint)
 		choose("status", "Status", string(f.Status), []ui.Option{{Value: string(delivery.Failed), Label: "Failed"}, {Value: string(delivery.Pending), Label: "Waiting"}}),
 		choose("endpoint", "Endpoint", f.EndpointID, options), choose("type", "Event", string(f.EventType), eventTypeOptions()),
 		moment("from", "From", f.From), moment("to", "To", f.To),
+		moment("failed_from", "Failed since", f.FailedFrom),
 	}}
 }
 
@@ -233,27 +248,11 @@ func previewChosen(p *page) error {
 	}
 	v := pages.JobPreview{Filter: counted(len(list), "chosen delivery", "chosen deliveries")}
 	v.Shell, v.Heading = p.jobPreviewHead()
-	counts, delivered := delivery.JobPreview{Matched: len(list)}, 0
+	counts := fatesOf(p, list, endpoints)
+	v.Counts = counts.rows("Chosen")
 	hidden := []ui.Hidden{{Name: "form", Value: formID()}}
-	for _, d := range list {
-		switch e := endpoints[d.WebhookEndpointID]; {
-		case d.Status == delivery.Succeeded:
-			delivered++
-		case d.Status == delivery.Delivering:
-			counts.InFlight++
-		case !d.PayloadHeld(p.Now):
-			counts.PayloadGone++
-		case !e.Enabled || e.DeletedAt != nil:
-			counts.EndpointDisabled++
-		default:
-			counts.Eligible++
-			hidden = append(hidden, ui.Hidden{Name: "id", Value: d.ID.String()})
-		}
-	}
-	v.Counts = append([]pages.CountRow{}, previewCounts(counts)...)
-	v.Counts[4].Label = "Chosen"
-	if delivered > 0 {
-		v.Counts = append(v.Counts[:4:4], pages.CountRow{Label: "Delivered already", Count: ui.Count(delivered)}, v.Counts[4])
+	for _, d := range counts.eligible {
+		hidden = append(hidden, ui.Hidden{Name: "id", Value: d.ID.String()})
 	}
 	if counts.Eligible == 0 {
 		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "Choose at least one delivery that can be sent again."}

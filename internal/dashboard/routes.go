@@ -19,6 +19,10 @@ func coreRoutes(r router) {
 	r.route("GET /attention", access.WebhooksRead, showAttention)
 
 	r.route("GET /endpoints", access.WebhooksRead, listEndpoints)
+	r.route("GET /endpoints/pause", access.WebhooksWrite, askPauseLabelled)
+	r.route("POST /endpoints/pause", access.WebhooksWrite, pauseLabelled)
+	r.route("GET /endpoints/resume", access.WebhooksWrite, askResumeLabelled)
+	r.route("POST /endpoints/resume", access.WebhooksWrite, resumeLabelled)
 	r.route("GET /endpoints/new", access.WebhooksWrite, newEndpoint)
 	r.route("POST /endpoints", access.WebhooksWrite, createEndpoint)
 	r.route("GET /endpoints/{id}", access.WebhooksRead, showEndpoint)
@@ -30,6 +34,7 @@ func coreRoutes(r router) {
 	r.route("POST /endpoints/{id}/test", access.WebhooksWrite, testEndpoint)
 	r.route("POST /endpoints/{id}/pause", access.WebhooksWrite, pauseEndpoint)
 	r.route("POST /endpoints/{id}/resume", access.WebhooksWrite, resumeEndpoint)
+	r.route("GET /endpoints/{id}/recover", access.WebhooksWrite, recoverEndpoint)
 	r.route("GET /endpoints/{id}/delete", access.WebhooksWrite, askDeleteEndpoint)
 	r.route("POST /endpoints/{id}/delete", access.WebhooksWrite, deleteEndpoint)
 

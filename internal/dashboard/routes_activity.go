@@ -22,6 +22,8 @@ func activityRoutes(r router) {
 	r.route("GET /events", access.WebhooksRead, listEvents)
 	r.route("GET /events/export", access.WebhooksRead, exportEvents)
 	r.route("GET /events/new", access.WebhooksRead, newEvents)
+	r.route("POST /events/preview", access.WebhooksWrite, previewReplay)
+	r.route("POST /events/replay", access.WebhooksWrite, replayChosen)
 	r.route("GET /events/{id}", access.WebhooksRead, showEvent)
 	r.route("GET /events/{id}/routes/{endpoint}", access.WebhooksRead, showRoute)
 	r.route("POST /events/{id}/replay", access.WebhooksWrite, replayEvent)

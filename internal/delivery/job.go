@@ -59,6 +59,9 @@ type JobFilters struct {
 	EventType  event.Type `json:"type,omitempty"`
 	From       time.Time  `json:"created_from,omitzero"`
 	To         time.Time  `json:"created_to,omitzero"`
+	// FailedFrom is when the last attempt was made at the earliest. A delivery fails up to a day and more after it was
+	// created, so a receiver's bad time is better told by this than by From.
+	FailedFrom time.Time `json:"failed_from,omitzero"`
 }
 
 // JobInput is the input of CreateJob.
@@ -181,7 +184,11 @@ func (f JobFilters) apply(q *gorm.DB) *gorm.DB {
 		}
 		rest.EndpointID = endpoint
 	}
-	return rest.apply(q).Where("d.status IN ?", f.statuses())
+	q = rest.apply(q).Where("d.status IN ?", f.statuses())
+	if !f.FailedFrom.IsZero() {
+		q = q.Where("d.last_attempt_at >= ?", f.FailedFrom)
+	}
+	return q
 }
 
 // CreateJob queues a bulk retry of what matches the filters and exists by now; RunJobs works it off. It needs
@@ -208,7 +215,7 @@ func (s *Service) CreateJobIn(tx *postgres.Tx, actor access.Actor, in JobInput) 
 		RatePerSecond: in.rate(), Filters: in.Filters,
 		CreatedByType: actor.Type, CreatedByID: actor.ID, CreatedByName: actor.Name, CreatedAt: tx.Now, PacedUntil: tx.Now,
 	}
-	job.Filters.From, job.Filters.To = in.Filters.From.UTC(), in.Filters.To.UTC()
+	job.Filters.From, job.Filters.To, job.Filters.FailedFrom = in.Filters.From.UTC(), in.Filters.To.UTC(), in.Filters.FailedFrom.UTC()
 	var greatest []Delivery
 	err := tx.Raw("SELECT id, created_at FROM webhook_deliveries WHERE organization_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1", actor.Organization).Scan(&greatest).Error
 	if err != nil {

@@ -186,38 +186,43 @@ func (s *Service) UpdateEndpoint(ctx context.Context, actor access.Actor, endpoi
 		if e, err = s.lock(tx, actor.Organization, endpoint); err != nil {
 			return err
 		}
-		if c.ExpectedUpdatedAt != nil && !c.ExpectedUpdatedAt.Equal(e.UpdatedAt) {
-			return ErrEndpointChanged
-		}
-		wasEnabled := e.Enabled
-		named, err := s.apply(&e, c, tx.Now)
-		if err != nil {
-			return err
-		}
-		e.UpdatedAt = tx.Now
-		err = s.update(tx, e, "name", "labels", "url", "enabled", "disabled_at", "subscribed_event_types", "undelivered_payload_retention_hours", "updated_at")
-		if err != nil {
-			return err
-		}
-		switch {
-		case wasEnabled && !e.Enabled:
-			err = s.Deliveries.Park(tx, e.ID)
-		case !wasEnabled && e.Enabled:
-			err = s.Deliveries.Resume(tx, e.ID)
-		}
-		if err != nil {
-			return err
-		}
-		meta := audit.Metadata{"updated_fields": named}
-		if c.Enabled != nil {
-			meta["enabled"] = e.Enabled
-		}
-		if c.RetentionHours != nil {
-			meta["undelivered_payload_retention_hours"] = e.UndeliveredPayloadRetentionHours
-		}
-		return audit.Record(tx, actor, "webhook_endpoint.updated", target(e.ID), meta)
+		return s.change(tx, actor, &e, c)
 	})
 	return e, err
+}
+
+// change applies c to a locked endpoint.
+func (s *Service) change(tx *postgres.Tx, actor access.Actor, e *Endpoint, c EndpointChange) error {
+	if c.ExpectedUpdatedAt != nil && !c.ExpectedUpdatedAt.Equal(e.UpdatedAt) {
+		return ErrEndpointChanged
+	}
+	wasEnabled := e.Enabled
+	named, err := s.apply(e, c, tx.Now)
+	if err != nil {
+		return err
+	}
+	e.UpdatedAt = tx.Now
+	err = s.update(tx, *e, "name", "labels", "url", "enabled", "disabled_at", "subscribed_event_types", "undelivered_payload_retention_hours", "updated_at")
+	if err != nil {
+		return err
+	}
+	switch {
+	case wasEnabled && !e.Enabled:
+		err = s.Deliveries.Park(tx, e.ID)
+	case !wasEnabled && e.Enabled:
+		err = s.Deliveries.Resume(tx, e.ID)
+	}
+	if err != nil {
+		return err
+	}
+	meta := audit.Metadata{"updated_fields": named}
+	if c.Enabled != nil {
+		meta["enabled"] = e.Enabled
+	}
+	if c.RetentionHours != nil {
+		meta["undelivered_payload_retention_hours"] = e.UndeliveredPayloadRetentionHours
+	}
+	return audit.Record(tx, actor, "webhook_endpoint.updated", target(e.ID), meta)
 }
 
 // DeleteEndpoint ends the endpoint for good: keys, secrets and held payloads go, events and deliveries stay readable.

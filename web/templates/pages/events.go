@@ -15,6 +15,8 @@ type Events struct {
 
 // EventsResults is the region #results of the event list.
 type EventsResults struct {
+	CSRF   string
+	Bulk   *Bulk // nil: rows cannot be chosen
 	Active ui.ActiveFilters
 	New    *ui.NewRows
 	Rows   []EventRow
@@ -34,6 +36,8 @@ type EventRow struct {
 	ReachOf  string   // for example "2 sent, 1 retrying, 1 skipped"
 	Payloads string   // for example "2 bodies held" or "none held"
 	Created  ui.Time
+	// Selectable is whether a replay could send something.
+	Selectable bool
 }
 
 // Event is one event with its routing.

@@ -42,11 +42,13 @@ type JobRow struct {
 type JobPreview struct {
 	Shell   ui.Shell
 	Heading ui.Heading
+	Notes   []ui.Alert
 	Scope   *ui.Filters // a GET form that changes the scope; nil for chosen rows
 	Filter  string      // the scope in words
 	Counts  []CountRow
 	Form    *JobForm // nil: nothing is eligible
 	Blocked *ui.Alert
+	Back    ui.Link // where it was asked for; empty: the deliveries
 }
 
 // CountRow is one line of a count table.

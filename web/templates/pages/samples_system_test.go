@@ -67,7 +67,13 @@ func jobPages() []page {
 			Facts: []ui.Fact{{Term: "Filter", Text: "Status failed, endpoint Risk engine"}, {Term: "Upper bound", ID: nid("whd_01kkc1x3ereqsvp94ymez8aayw", "", ""), Sub: "Later deliveries are not swept in"}},
 		},
 	}
-	return []page{{"jobs", pages.JobsPage(list)}, {"job-preview", pages.JobPreviewPage(preview)}, {"job", pages.JobPage(job)}}
+	ask := pages.Ask{
+		Shell: shell("Pause endpoints by label", "/endpoints"), Heading: ui.Heading{Title: "Pause endpoints by label", Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}},
+		Scope:  &ui.Filters{Action: "/endpoints/pause", Fields: []ui.FilterField{{Name: "label", Label: "Label", Options: options("eu", "", "Choose a label", "eu", "eu"), Set: true}}},
+		Counts: preview.Counts, CountOf: "Deliveries",
+		Confirm: &ui.Confirm{ID: "pause", Title: "Pause 2 endpoints labelled “eu”?", Icon: "pause", Effects: []string{"Risk engine, Ledger."}, Action: "/endpoints/pause", Submit: "Pause 2 endpoints", BackHref: "/endpoints", Back: "Change nothing"},
+	}
+	return []page{{"jobs", pages.JobsPage(list)}, {"job-preview", pages.JobPreviewPage(preview)}, {"job", pages.JobPage(job)}, {"ask", pages.AskPage(ask)}}
 }
 
 func receivers() pages.Receivers {

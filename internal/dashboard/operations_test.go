@@ -1,0 +1,188 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/webhook"
+)
+
+// TestRecover_TakesWhatFailedSinceThen is a receiver that was down twice: only what failed in the second outage is sent again,
+// though it was created before.
+func TestRecover_TakesWhatFailedSinceThen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	other, _ := w.endpoint("ledger", false)
+	path := "/endpoints/" + e.ID.String()
+	b := w.as(w.admin)
+	b.get(path+"/recover").is(http.StatusOK).shows("Recover what failed", "No delivery of this scope can be sent again now.", "never encrypted for it")
+	w.sender.answers(http.StatusInternalServerError, "")
+	run := func() {
+		for range 8 {
+			w.work()
+			w.clock.Advance(11*time.Hour + time.Minute)
+		}
+	}
+	w.fail()
+	run()
+	_, deliveries := w.of(w.fail())
+	created := w.clock.Now()
+	w.work()
+	w.clock.Advance(time.Minute)
+	since := w.clock.Now()
+	run()
+	late := deliveries[e.ID].ID.String()
+
+	b = w.as(w.admin) // a day has passed
+	b.get(path).is(http.StatusOK).shows(path+"/recover", "Recover…")
+	address := path + "/recover?since=" + since.UTC().Format("2006-01-02T15:04:05Z")
+	preview := b.get(address).is(http.StatusOK).shows("Retry 1 delivery", "endpoint risk, ", "last attempt since")
+	if got := preview.find(`(?s)Matched.*?<td[^>]*>([0-9,]+)</td>`); got != "1" {
+		t.Errorf("%s deliveries failed since then, want 1", got)
+	}
+	if since.Before(created) {
+		t.Fatal("the test must look back to after the creation")
+	}
+	b.get(path + "/recover?since=yesterday").is(http.StatusUnprocessableEntity).shows("That is not a time")
+	b.get(path+"/recover").is(http.StatusOK).shows("Failed since", "24 h")
+
+	a := b.post("/jobs", append(b.get(address).hidden("/jobs"), "rate", "100")...)
+	job := a.header.Get("Location")
+	a.redirects(job)
+	b.get(job).is(http.StatusOK).shows("last attempt since", "of 1 visited")
+	for range 3 {
+		w.clock.Advance(time.Second)
+		_, err := w.handler.Deliveries.RunJobs(t.Context(), 100)
+		w.check(err)
+	}
+	var due []string
+	w.check(w.db.Reader(t.Context()).Raw("SELECT webhook_endpoint_id::text FROM webhook_deliveries WHERE status = 'pending'").Scan(&due).Error)
+	if len(due) != 1 || due[0] != e.ID.UUID.String() {
+		t.Errorf("due are deliveries to %v, want one to %s and none to %s", due, e.ID.UUID, other.ID.UUID)
+	}
+	b.get("/deliveries/" + late).is(http.StatusOK).shows("Attempt 1 of run 2 is due now.")
+	if n := fixture.Audited(t, w.db, w.org, "webhook_job.created"); n != 1 {
+		t.Errorf("the recovery is audited %d times", n)
+	}
+
+	off := false
+	_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, e.ID, webhook.EndpointChange{Enabled: &off})
+	w.check(err)
+	b.get(path + "/recover").is(http.StatusOK).shows("is paused: resume it first")
+	w.as(w.member).get(path + "/recover").is(http.StatusForbidden)
+	w.stranger().get(path + "/recover").is(http.StatusNotFound)
+}
+
+func TestEndpoints_PausedAndResumedByLabel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.admin)
+	b.get("/endpoints").is(http.StatusOK).hides("by label")
+	b.get("/endpoints/pause").is(http.StatusOK).shows("No endpoint carries a label yet.")
+	labelled := func(name string, labels ...string) webhook.Endpoint {
+		e, _ := w.endpoint(name, false)
+		_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, e.ID, webhook.EndpointChange{Labels: &labels})
+		w.check(err)
+		return e
+	}
+	labelled("risk", "eu", "core")
+	labelled("ledger", "EU")
+	labelled("crm", "us")
+	w.fail() // waits at each of them
+	state := func() string {
+		t.Helper()
+		return fixture.Scalar[string](t, w.db, `SELECT string_agg(name, ',' ORDER BY name) FROM webhook_endpoints WHERE enabled`)
+	}
+	x := w.stranger()
+	x.get("/endpoints/pause?label=eu").is(http.StatusOK).shows("No endpoint carries a label yet.").hides("risk")
+	x.post("/endpoints/pause", "label", "eu").redirects("/endpoints?label=eu")
+	m := w.as(w.member)
+	m.get("/endpoints?label=eu").is(http.StatusOK).hides("Pause all")
+	m.get("/endpoints/pause?label=eu").is(http.StatusForbidden)
+	m.post("/endpoints/pause", "label", "eu").is(http.StatusForbidden)
+	m.post("/endpoints/resume", "label", "eu").is(http.StatusForbidden)
+	if got := state(); got != "crm,ledger,risk" {
+		t.Fatalf("enabled are %s", got)
+	}
+
+	r := b.reader("/endpoints").visit("Pause by label…").sees(http.StatusOK, "Choose the label whose endpoints to pause.")
+	r.open(b.get("/endpoints?label=eu"), "/endpoints?label=eu")
+	r.visit("Pause all “eu”…").sees(http.StatusOK, "Pause 2 endpoints labelled “eu”?", "ledger", "risk", "2 waiting deliveries are parked")
+	sent := r.send("Pause 2 endpoints")
+	r.sees(http.StatusOK, "2 endpoints are paused.", "Undo…")
+	r.again(sent) // a double click
+	if got := state(); got != "crm" {
+		t.Fatalf("after pausing enabled are %s", got)
+	}
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at IS NULL"); n != 2 {
+		t.Errorf("%d deliveries are parked, want 2", n)
+	}
+	audited := fixture.Audited(t, w.db, w.org, "webhook_endpoint.updated")
+	b.post("/endpoints/pause", "label", "eu").redirects("/endpoints?label=eu")
+	b.get("/endpoints").shows("Nothing was changed")
+	if again := fixture.Audited(t, w.db, w.org, "webhook_endpoint.updated"); again != audited || audited != 5 {
+		t.Errorf("audited are %d changes, after a repetition %d; want 5", audited, again)
+	}
+	b.get("/endpoints/pause?label=eu").is(http.StatusOK).shows("nothing to pause").hides("<form class=\"inline\" method=\"post\" action=\"/endpoints/pause\"")
+	b.get("/endpoints/pause?label=nowhere").is(http.StatusOK).shows("No endpoint carries the label “nowhere”.")
+
+	r.open(b.get("/endpoints/resume?label=eu"), "/endpoints/resume?label=eu")
+	r.sees(http.StatusOK, "2 parked deliveries become due at once.").send("Resume 2 endpoints")
+	r.sees(http.StatusOK, "2 endpoints are resumed.")
+	if got := state(); got != "crm,ledger,risk" {
+		t.Fatalf("after resuming enabled are %s", got)
+	}
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at IS NULL"); n != 0 {
+		t.Errorf("%d deliveries stay parked", n)
+	}
+}
+
+func TestEvents_ReplayChosen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	w.endpoint("ledger", false)
+	done, _ := w.of(w.succeed())
+	w.work()
+	w.sender.answers(http.StatusInternalServerError, "")
+	failing, _ := w.of(w.fail())
+	w.exhaust()
+	b := w.as(w.admin)
+	list := b.get("/events").is(http.StatusOK).shows("Replay chosen…", "Replay all that failed…", "/jobs/new?status=failed")
+	if !strings.Contains(list.find(`(<input class="check"[^>]*value="`+done.ID.String()+`"[^>]*>)`), "disabled") {
+		t.Error("an event that was delivered everywhere can be chosen")
+	}
+	b.get("/events?outcome=waiting&type=verification.session.failed").is(http.StatusOK)
+	b.get("/events?outcome=failed&type=verification.session.failed").shows("/jobs/new?status=failed&type=verification.session.failed")
+	b.get("/events?outcome=delivered").shows("Replay chosen…").hides("Replay all")
+
+	ids := []string{"id", done.ID.String(), "id", failing.ID.String(), "id", failing.ID.String(), "id", "evt_nonsense"}
+	m, x := w.as(w.member), w.stranger()
+	m.get("/events").is(http.StatusOK).hides("Replay chosen…")
+	for _, action := range []string{"/events/preview", "/events/replay"} {
+		m.post(action, ids...).is(http.StatusForbidden)
+	}
+	x.post("/events/preview", ids...).is(http.StatusUnprocessableEntity).shows("Replay 0 chosen events", "Choose at least one event").hides(failing.ID.String())
+	x.post("/events/replay", ids...).redirects("/events")
+	if n := fixture.Audited(t, w.db, w.org, "webhook_event.replayed"); n != 0 {
+		t.Fatal("a stranger or a member replayed an event")
+	}
+	b.post("/events/preview").is(http.StatusUnprocessableEntity).shows("Choose at least one event")
+
+	r := b.reader("/events")
+	r.send("Replay chosen…", ids[:4]...)
+	r.sees(http.StatusOK, "Replay 2 chosen events", "Delivered already", "Replay 1 event to 2 endpoints?")
+	sent := r.send("Replay 1 event")
+	r.sees(http.StatusOK, "1 event is replayed")
+	r.again(sent)
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending' AND next_trigger = 'replay'"); n != 2 {
+		t.Errorf("%d deliveries are due, want 2", n)
+	}
+	if n := fixture.Audited(t, w.db, w.org, "webhook_event.replayed"); n != 1 {
+		t.Errorf("%d replays are audited, want 1", n)
+	}
+}

@@ -1,0 +1,81 @@
+package dashboard
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"kaylehooks/internal/delivery"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+// recoverSpan is how far back a recovery looks unless another time is chosen.
+const recoverSpan = 24 * time.Hour
+
+// recoverEndpoint previews the bulk retry of everything that failed at an endpoint since a time.
+func recoverEndpoint(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	st, err := p.endpointHead(e, "")
+	if err != nil {
+		return err
+	}
+	path, name := endpointPath(e.ID), e.DisplayName()
+	since, ok := p.ParseFormTime(p.Query("since"), false)
+	unreadable := p.Query("since") != "" && !ok
+	if !ok {
+		since = p.Now.Add(-recoverSpan).Truncate(time.Minute)
+	}
+	filters := delivery.JobFilters{Status: delivery.Failed, EndpointID: e.ID.String(), FailedFrom: since}
+	v, _, err := p.jobPreview(jobDraft{filters: filters, form: formID(), rate: strconv.Itoa(delivery.DefaultJobRate)})
+	if err != nil {
+		return err
+	}
+	v.Shell = p.Shell("Recover "+name, "/endpoints")
+	v.Heading = ui.Heading{
+		Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}, {Label: name, Href: path}}, Title: "Recover what failed",
+		Range: p.recoverChoices(since, st.standing.LastSuccess), RangeOf: "Failed since",
+	}
+	v.Back = ui.Link{Label: "Back to the endpoint", Href: path}
+	v.Scope = &ui.Filters{Action: path + "/recover", Fields: []ui.FilterField{
+		{Name: "since", Label: "Failed since", Type: "datetime-local", Value: p.FormTime(since), Set: true},
+	}}
+	status := http.StatusOK
+	if unreadable {
+		status = http.StatusUnprocessableEntity
+		v.Notes = append(v.Notes, ui.Alert{Tone: ui.Bad, Icon: "warn", Urgent: true, Text: "That is not a time, so the last 24 hours are shown. Write it as 2026-01-31T14:00."})
+	}
+	if !e.Enabled {
+		v.Notes = append(v.Notes, ui.Alert{
+			Tone: ui.Warn, Icon: "pause", Text: name + " is paused: resume it first, then recover. Its waiting deliveries go on by themselves when it is resumed.",
+			Actions: []ui.Action{{Label: "Resume", Icon: "play", Href: path + "/resume", Post: true, Small: true, Fields: []ui.Hidden{{Name: "return", Value: p.With()}}}},
+		})
+	}
+	v.Notes = append(v.Notes, ui.Alert{
+		Tone: ui.Neutral, Icon: "info",
+		Text: "Deliveries whose last attempt was made since then and failed are sent again. Events that happened while the endpoint was paused were never encrypted for it, so there is nothing that could be sent; the list of events shows them as skipped.",
+	})
+	return p.Render(status, pages.JobPreviewPage(v))
+}
+
+// recoverChoices are times to recover from, as links.
+func (p *page) recoverChoices(current time.Time, lastSuccess *time.Time) []ui.Link {
+	var out []ui.Link
+	add := func(label string, t time.Time) {
+		t = t.Truncate(time.Minute)
+		out = append(out, ui.Link{Label: label, Href: p.With("since", formMoment(t)), Current: t.Equal(current)})
+	}
+	for _, s := range []struct {
+		label string
+		back  time.Duration
+	}{{"1 h", time.Hour}, {"6 h", 6 * time.Hour}, {"24 h", recoverSpan}, {"3 d", 72 * time.Hour}} {
+		add(s.label, p.Now.Add(-s.back))
+	}
+	if lastSuccess != nil {
+		add("Last 2xx", *lastSuccess)
+	}
+	return out
+}
