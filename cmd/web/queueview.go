@@ -76,6 +76,70 @@ func (v *queueView) Snapshot(ctx context.Context) (dashboard.QueueSnapshot, erro
 	return s, err
 }
 
+// Names implements dashboard.Queue.
+func (*queueView) Names() []string { return queue.Lanes() }
+
+// Tasks implements dashboard.Queue.
+func (v *queueView) Tasks(_ context.Context, lane string, state dashboard.TaskState, page, size int) ([]dashboard.QueueTask, error) {
+	list, ok := map[dashboard.TaskState]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
+		dashboard.TaskPending: v.inspector.ListPendingTasks, dashboard.TaskActive: v.inspector.ListActiveTasks, dashboard.TaskScheduled: v.inspector.ListScheduledTasks,
+		dashboard.TaskRetry: v.inspector.ListRetryTasks, dashboard.TaskArchived: v.inspector.ListArchivedTasks,
+	}[state]
+	if !ok || !slices.Contains(queue.Lanes(), lane) {
+		return nil, fmt.Errorf("unknown queue %q or state %q", lane, state)
+	}
+	infos, err := list(lane, asynq.Page(page), asynq.PageSize(size))
+	if errors.Is(err, asynq.ErrQueueNotFound) { // never used
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list tasks of queue %s: %w", lane, err)
+	}
+	tasks := make([]dashboard.QueueTask, len(infos))
+	for i, info := range infos {
+		tasks[i] = taskOf(info)
+	}
+	return tasks, nil
+}
+
+func taskOf(info *asynq.TaskInfo) dashboard.QueueTask {
+	t := dashboard.QueueTask{ID: info.ID, Queue: info.Queue, State: dashboard.TaskState(info.State.String()), Retried: info.Retried, LastError: info.LastErr}
+	t.Dues, _ = queue.Dues(info) // one that is not ours rings for nothing
+	if info.State == asynq.TaskStateRetry || info.State == asynq.TaskStateScheduled {
+		t.NextAt = info.NextProcessAt
+	}
+	return t
+}
+
+// Task implements dashboard.Queue.
+func (v *queueView) Task(_ context.Context, lane, task string) (dashboard.QueueTask, error) {
+	info, err := v.inspector.GetTaskInfo(lane, task)
+	if err != nil {
+		return dashboard.QueueTask{}, noTask(err)
+	}
+	return taskOf(info), nil
+}
+
+// RunTask implements dashboard.Queue.
+func (v *queueView) RunTask(_ context.Context, lane, task string) error {
+	return noTask(v.inspector.RunTask(lane, task))
+}
+
+// DeleteTask implements dashboard.Queue.
+func (v *queueView) DeleteTask(_ context.Context, lane, task string) error {
+	return noTask(v.inspector.DeleteTask(lane, task))
+}
+
+func noTask(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, asynq.ErrQueueNotFound), errors.Is(err, asynq.ErrTaskNotFound):
+		return dashboard.ErrNoTask
+	}
+	return fmt.Errorf("task: %w", err)
+}
+
 // facts reads what an operator asks about Redis first.
 func (v *queueView) facts(ctx context.Context) ([]dashboard.QueueFact, error) {
 	info, err := v.redis.Info(ctx).Result()

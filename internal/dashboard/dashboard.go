@@ -66,6 +66,15 @@ type Queue interface {
 	Snapshot(ctx context.Context) (QueueSnapshot, error)
 	// SetPaused stops or resumes taking tasks from the named queue. The caller has checked queue:manage.
 	SetPaused(ctx context.Context, queue string, paused bool) error
+	// Names lists the queues.
+	Names() []string
+	// Tasks lists tasks of the named queue, the next one first; pages are counted from 1.
+	Tasks(ctx context.Context, queue string, state TaskState, page, size int) ([]QueueTask, error)
+	// Task finds one task, or ErrNoTask.
+	Task(ctx context.Context, queue, task string) (QueueTask, error)
+	// RunTask makes a task pending, DeleteTask removes it; ErrNoTask. The caller has checked queue:manage.
+	RunTask(ctx context.Context, queue, task string) error
+	DeleteTask(ctx context.Context, queue, task string) error
 }
 
 // QueueSnapshot is the queue at one moment.

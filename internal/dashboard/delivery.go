@@ -263,6 +263,9 @@ func (p *page) deliveryFacts(v deliveryParts) []ui.Fact {
 	case v.PayloadScrubbedAt != nil && v.PayloadBytes > 0:
 		payload.Sub = ui.Bytes(int64(v.PayloadBytes)) + ", erased " + p.Moment(*v.PayloadScrubbedAt)
 	}
+	if task, ok := p.taskFact(v.Delivery); ok {
+		facts = append(facts, task)
+	}
 	return append(facts, payload)
 }
 

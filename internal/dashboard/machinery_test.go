@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 )
 
@@ -19,6 +22,59 @@ type fakeQueue struct {
 	paused bool
 	away   bool
 	seen   time.Time
+	tasks  []QueueTask
+}
+
+func (*fakeQueue) Names() []string { return []string{"fresh", "slow"} }
+
+func (q *fakeQueue) Tasks(_ context.Context, queue string, state TaskState, page, size int) ([]QueueTask, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.away {
+		return nil, errors.New("redis is away")
+	}
+	var out []QueueTask
+	for _, t := range q.tasks {
+		if t.Queue == queue && t.State == state {
+			out = append(out, t)
+		}
+	}
+	from := min((page-1)*size, len(out))
+	return out[from:min(from+size, len(out))], nil
+}
+
+func (q *fakeQueue) Task(_ context.Context, _, task string) (QueueTask, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, t := range q.tasks {
+		if t.ID == task {
+			return t, nil
+		}
+	}
+	return QueueTask{}, ErrNoTask
+}
+
+func (q *fakeQueue) RunTask(_ context.Context, _, task string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.tasks {
+		if q.tasks[i].ID == task {
+			q.tasks[i].State = TaskPending
+			return nil
+		}
+	}
+	return ErrNoTask
+}
+
+func (q *fakeQueue) DeleteTask(_ context.Context, _, task string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	before := len(q.tasks)
+	q.tasks = slices.DeleteFunc(q.tasks, func(t QueueTask) bool { return t.ID == task })
+	if len(q.tasks) == before {
+		return ErrNoTask
+	}
+	return nil
 }
 
 func (q *fakeQueue) Snapshot(context.Context) (QueueSnapshot, error) {
@@ -79,6 +135,79 @@ func TestQueue(t *testing.T) {
 	q.mu.Unlock()
 	b.get("/queue").is(http.StatusOK).shows("Redis does not answer", "Nothing is lost")
 	b.post("/queue/fresh/pause").is(http.StatusConflict)
+}
+
+// TestQueue_TasksAndDeliveriesLinkBothWays: Redis serves all organizations, so what a task rings for elsewhere is not named.
+func TestQueue_TasksAndDeliveriesLinkBothWays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	_, deliveries := w.of(w.fail())
+	d := deliveries[e.ID]
+	path := "/deliveries/" + d.ID.String()
+	b, a, m := w.as(w.owner), w.as(w.admin), w.as(w.member)
+	b.get(path).is(http.StatusOK).shows("Queue task", "Redis does not answer")
+	b.get("/queue/fresh").is(http.StatusNotFound)
+
+	_, stranger := fixture.Organization(t, w.db)
+	foreign := delivery.Due{EndpointID: id.Endpoint{UUID: id.NewUUID(w.clock.Now())}, DeliveryID: id.Delivery{UUID: id.NewUUID(w.clock.Now())}}
+	theirs := foreign.EndpointID.String() + ":7"
+	q := &fakeQueue{seen: w.clock.Now(), tasks: []QueueTask{
+		{ID: theirs, Queue: "fresh", State: TaskActive, Dues: []delivery.Due{{EndpointID: foreign.EndpointID}}},
+		{ID: "task-mine", Queue: "fresh", State: TaskPending, Dues: []delivery.Due{{EndpointID: e.ID, DeliveryID: d.ID}}},
+		{ID: "task-all", Queue: "fresh", State: TaskPending, Dues: []delivery.Due{{EndpointID: e.ID}}},
+		{ID: "task-both", Queue: "fresh", State: TaskRetry, Dues: []delivery.Due{{EndpointID: e.ID}, foreign}, LastError: "lock of " + foreign.DeliveryID.String(), NextAt: w.clock.Now().Add(time.Minute)},
+		{ID: "task-late", Queue: "slow", State: TaskRetry, Dues: []delivery.Due{{EndpointID: e.ID}}, Retried: 2, LastError: "database away", NextAt: w.clock.Now().Add(time.Minute)},
+	}}
+	w.handler.Queue = q
+	b.get("/queue").is(http.StatusOK).shows("/queue/fresh?state=pending")
+	b.get(path).is(http.StatusOK).shows("pending in queue fresh", "/queue/fresh?state=pending#task-task-mine")
+	b.get("/queue/fresh").is(http.StatusOK).shows(`id="task-task-mine"`, path, "whatever is due at risk", "2 tasks", "Delete task").hides("Run now")
+	b.fragment("/queue/fresh").is(http.StatusOK).shows("task-mine").hides("<html")
+	b.get("/queue/fresh?state=archived").is(http.StatusOK).shows("No task is archived here")
+	b.get("/queue/fresh?state=nonsense&page=-3").is(http.StatusOK).shows("task-mine")
+	b.get("/queue/nonsense").is(http.StatusNotFound)
+	b.get("/queue/fresh?state=retry").is(http.StatusOK).shows("1 delivery of other organizations").hides(foreign.DeliveryID.String(), "Run now", "Delete…")
+	b.get("/queue/fresh?state=active").is(http.StatusOK).shows("1 delivery of other organizations").hides(foreign.EndpointID.String())
+	w.as(stranger).get("/queue/fresh").is(http.StatusOK).shows("1 delivery of other organizations").hides(d.ID.String(), "risk", "Delete…")
+
+	m.get("/queue/fresh").is(http.StatusForbidden)
+	m.get(path).is(http.StatusOK).hides("Queue task")
+	a.get("/queue/slow?state=retry").is(http.StatusOK).shows("database away", "Needs the role owner.")
+	for _, action := range []string{"/queue/slow/tasks/task-late/run", "/queue/slow/tasks/task-late/delete"} {
+		a.post(action).is(http.StatusForbidden)
+		m.post(action).is(http.StatusForbidden)
+	}
+	x := w.as(stranger)
+	x.post("/queue/slow/tasks/task-late/delete").is(http.StatusNotFound)
+	b.post("/queue/fresh/tasks/task-both/delete").is(http.StatusNotFound)
+	if len(q.tasks) != 5 {
+		t.Fatal("somebody else's task was deleted")
+	}
+
+	r := b.reader("/queue/slow?state=retry")
+	r.send("Run task task-late now")
+	r.sees(http.StatusOK, "is waiting for a worker now")
+	b.post("/queue/slow/tasks/task-late/run").redirects("/queue/slow?state=pending")
+	b.get("/queue/slow?state=pending").shows("Nothing was changed: the task is pending.")
+	r.open(b.get("/queue/slow?state=pending"), "/queue/slow?state=pending")
+	r.visit("Delete task task-late").sees(http.StatusOK, "No delivery is lost").send("Delete task")
+	r.sees(http.StatusOK, "is deleted.", "No task is pending here")
+	b.post("/queue/slow/tasks/task-late/delete").is(http.StatusNotFound)
+	for _, name := range []string{"queue.task_run", "queue.task_deleted"} {
+		if n := fixture.Audited(t, w.db, w.org, name); n != 1 {
+			t.Errorf("%s is audited %d times, want once", name, n)
+		}
+	}
+
+	b.post("/deliveries/" + d.ID.String() + "/retry")
+	w.sender.answers(http.StatusInternalServerError, "")
+	w.work()
+	b.get(path).is(http.StatusOK).shows("none yet", "it waits in Postgres")
+	q.mu.Lock()
+	q.away = true
+	q.mu.Unlock()
+	b.get("/queue/fresh").is(http.StatusOK).shows("Redis does not answer", "What is due")
 }
 
 func TestReceivers_SamplesAndChecker(t *testing.T) {

@@ -28,7 +28,10 @@ const (
 	dueLate = time.Minute
 )
 
-var errNoQueue = fault.Missing("queue")
+var (
+	errNoQueue   = fault.Missing("queue")
+	errQueueAway = fault.New(fault.Conflict, fault.CodeConflict, "Redis does not answer, so the queue cannot be changed.").WithHint("Try again when it is back.")
+)
 
 func showQueue(p *page) error {
 	body, err := p.queueBody()
@@ -113,9 +116,14 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 
 func (p *page) queueRow(q QueueState) pages.QueueRow {
 	row := pages.QueueRow{
-		Name: q.Name, Sub: q.Purpose, State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"},
+		Name: q.Name, Href: queueTasksPath(q.Name, TaskPending), Sub: q.Purpose, State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"},
 		Pending: ui.Count(q.Pending), Active: ui.Count(q.Active), Scheduled: ui.Count(q.Scheduled), Retry: ui.Count(q.Retry), Archived: ui.Count(q.Archive),
 		Processed: ui.Count(q.ProcessedToday), Failed: ui.Count(q.FailedToday), Memory: ui.Bytes(q.MemoryBytes),
+	}
+	for i, n := range []int{q.Pending, q.Active, q.Scheduled, q.Retry, q.Archive} {
+		if n > 0 {
+			row.Hrefs[i] = queueTasksPath(q.Name, taskStates[i])
+		}
 	}
 	if q.Pending > 0 {
 		row.Oldest = shortWait(q.Oldest)
@@ -204,7 +212,7 @@ func (p *page) switchQueue(paused bool) error {
 	name := p.R.PathValue("name")
 	s, ok := p.snapshot()
 	if !ok && p.Queue != nil {
-		return fault.New(fault.Conflict, fault.CodeConflict, "Redis does not answer, so the queue cannot be changed.").WithHint("Try again when it is back.")
+		return errQueueAway
 	}
 	i := slices.IndexFunc(s.Queues, func(q QueueState) bool { return q.Name == name })
 	if i < 0 {

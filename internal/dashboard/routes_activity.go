@@ -42,6 +42,10 @@ func activityRoutes(r router) {
 	r.route("POST /sessions/{id}/cancel", access.SessionsWrite, cancelSession)
 
 	r.route("GET /queue", access.QueueRead, showQueue)
+	r.route("GET /queue/{name}", access.QueueRead, showQueueTasks)
+	r.route("POST /queue/{name}/tasks/{task}/run", access.QueueManage, runTask)
+	r.route("GET /queue/{name}/tasks/{task}/delete", access.QueueManage, askDeleteTask)
+	r.route("POST /queue/{name}/tasks/{task}/delete", access.QueueManage, deleteTask)
 	r.route("POST /queue/{name}/pause", access.QueueManage, pauseQueue)
 	r.route("POST /queue/{name}/resume", access.QueueManage, resumeQueue)
 

@@ -199,6 +199,9 @@ func payloadOf(dues []delivery.Due) []byte {
 	return []byte(strings.Join(lines, "\n"))
 }
 
+// Dues reads what a task rings for.
+func Dues(task *asynq.TaskInfo) ([]delivery.Due, error) { return parsePayload(task.Payload) }
+
 func parsePayload(b []byte) ([]delivery.Due, error) {
 	var dues []delivery.Due
 	for line := range strings.SplitSeq(string(b), "\n") {

@@ -31,7 +31,9 @@ type QueueBody struct {
 // QueueRow is one queue of the workers.
 type QueueRow struct {
 	Name      string
-	Sub       string // what it is for
+	Href      string
+	Sub       string    // what it is for
+	Hrefs     [5]string // the tasks behind the next five figures
 	State     ui.Badge
 	Pending   string
 	Active    string

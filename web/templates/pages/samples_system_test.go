@@ -14,7 +14,7 @@ func queue() pages.Queue {
 		if badge.Label == "Paused" {
 			verb = "Resume"
 		}
-		return pages.QueueRow{Name: name, Sub: sub, State: badge, Pending: pending, Active: "4", Scheduled: "0", Retry: "0", Archived: "0", Oldest: oldest, Processed: "4,839", Failed: "0", Memory: "12.4 KiB", Actions: []ui.Action{{Label: verb, Name: verb + " " + name, Href: "/queue/" + name + "/pause", Post: true, Small: true}}}
+		return pages.QueueRow{Name: name, Href: "/queue/" + name, Sub: sub, State: badge, Pending: pending, Active: "4", Scheduled: "0", Retry: "0", Archived: "0", Oldest: oldest, Processed: "4,839", Failed: "0", Memory: "12.4 KiB", Actions: []ui.Action{{Label: verb, Name: verb + " " + name, Href: "/queue/" + name + "/pause", Post: true, Small: true}}}
 	}
 	worker := func(name string, busy int, of string) pages.WorkerRow {
 		return pages.WorkerRow{Name: name, Host: "app-1:41822", State: running, Queues: "fresh, retry, slow, system", Busy: *meter(64, part(busy, ui.FillStrong)), BusyOf: of, Heartbeat: ago(2 * time.Second), Started: ago(52 * time.Hour)}
@@ -73,7 +73,14 @@ func jobPages() []page {
 		Counts: preview.Counts, CountOf: "Deliveries",
 		Confirm: &ui.Confirm{ID: "pause", Title: "Pause 2 endpoints labelled “eu”?", Icon: "pause", Effects: []string{"Risk engine, Ledger."}, Action: "/endpoints/pause", Submit: "Pause 2 endpoints", BackHref: "/endpoints", Back: "Change nothing"},
 	}
-	return []page{{"jobs", pages.JobsPage(list)}, {"job-preview", pages.JobPreviewPage(preview)}, {"job", pages.JobPage(job)}, {"ask", pages.AskPage(ask)}}
+	tasks := pages.QueueTasks{
+		Shell: shell("Queue retry, pending", "/queue"), Heading: ui.Heading{Title: "Queue retry", Crumbs: []ui.Link{{Label: "Queue", Href: "/queue"}}, Range: []ui.Link{{Label: "Pending", Href: "/queue/retry", Current: true}}, RangeOf: "State"},
+		Results: pages.QueueTasksResults{CSRF: token, PollHref: "/queue/retry", Pager: ui.Pager{Shown: "2 tasks, the next one first"}, Rows: []pages.QueueTaskRow{
+			{ID: "t1", Short: "t1", State: ui.Badge{Tone: ui.Neutral, Icon: "clock", Label: "Pending"}, For: []pages.QueueTaskFor{{Text: "whd_01j…9qk", Full: "whd_01j9qk", Href: "/deliveries/whd_01j9qk", Endpoint: "Risk engine"}}, Retried: "0", Actions: []ui.Action{{Label: "Delete…", Icon: "trash", Href: "/queue/retry/tasks/t1/delete", Small: true, Name: "Delete task t1"}}},
+			{ID: "t2", Short: "t2", State: ui.Badge{Tone: ui.Neutral, Icon: "clock", Label: "Pending"}, For: []pages.QueueTaskFor{{Text: "whatever is due at Risk engine", Href: "/endpoints/x/deliveries"}}, Others: "1 delivery of other organizations", Retried: "0"},
+		}},
+	}
+	return []page{{"jobs", pages.JobsPage(list)}, {"job-preview", pages.JobPreviewPage(preview)}, {"job", pages.JobPage(job)}, {"ask", pages.AskPage(ask)}, {"queue-tasks", pages.QueueTasksPage(tasks)}}
 }
 
 func receivers() pages.Receivers {

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"kaylehooks/internal/dashboard"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/devstack/devtest"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/queue"
+)
+
+// What the bell rings for is what the dashboard says that a task rings for.
+func TestQueueView_TasksOfTheBell(t *testing.T) {
+	t.Parallel()
+	options, err := redis.ParseURL(devtest.Redis(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	t.Cleanup(func() { _ = client.Close() })
+	v := newQueueView(client)
+	if tasks, err := v.Tasks(t.Context(), queue.LaneFresh, dashboard.TaskPending, 1, 10); err != nil || len(tasks) != 0 {
+		t.Fatalf("a queue that was never used has %v, %v", tasks, err)
+	}
+	due := delivery.Due{EndpointID: id.Endpoint{UUID: uuid.New()}, DeliveryID: id.Delivery{UUID: uuid.New()}}
+	bell := queue.NewBell(client, time.Now, slog.New(slog.DiscardHandler))
+	bell.Ring([]delivery.Due{{EndpointID: due.EndpointID, DeliveryID: due.DeliveryID, Fresh: true}})
+	bell.Close() // rings what is left
+	tasks, err := v.Tasks(t.Context(), queue.LaneFresh, dashboard.TaskPending, 1, 10)
+	if err != nil || len(tasks) != 1 || tasks[0].State != dashboard.TaskPending || tasks[0].Queue != queue.LaneFresh || len(tasks[0].Dues) != 1 || tasks[0].Dues[0] != due {
+		t.Fatalf("tasks are %+v, %v; want one for %+v", tasks, err, due)
+	}
+	if more, err := v.Tasks(t.Context(), queue.LaneFresh, dashboard.TaskPending, 2, 10); err != nil || len(more) != 0 {
+		t.Errorf("the second page has %v, %v", more, err)
+	}
+	one, err := v.Task(t.Context(), queue.LaneFresh, tasks[0].ID)
+	if err != nil || one.ID != tasks[0].ID || len(one.Dues) != 1 {
+		t.Errorf("Task: %+v, %v", one, err)
+	}
+	if err := v.DeleteTask(t.Context(), queue.LaneFresh, one.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{v.DeleteTask(t.Context(), queue.LaneFresh, one.ID), v.RunTask(t.Context(), queue.LaneFresh, one.ID), v.DeleteTask(t.Context(), queue.LaneSlow, "nothing")} {
+		if !errors.Is(err, dashboard.ErrNoTask) {
+			t.Errorf("got %v, want ErrNoTask", err)
+		}
+	}
+	if _, err := v.Task(t.Context(), queue.LaneFresh, one.ID); !errors.Is(err, dashboard.ErrNoTask) {
+		t.Errorf("Task of one that was deleted: %v", err)
+	}
+}

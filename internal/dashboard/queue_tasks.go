@@ -1,0 +1,341 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/pages"
+	"kaylehooks/web/templates/ui"
+)
+
+// TaskState is where a task stands in its queue.
+type TaskState string
+
+// The states that a task of ours can have.
+const (
+	TaskPending   TaskState = "pending"
+	TaskActive    TaskState = "active"
+	TaskScheduled TaskState = "scheduled"
+	TaskRetry     TaskState = "retry"
+	TaskArchived  TaskState = "archived"
+)
+
+var taskStates = []TaskState{TaskPending, TaskActive, TaskScheduled, TaskRetry, TaskArchived}
+
+// QueueTask is one task: what it rings for, and never more than ids.
+type QueueTask struct {
+	ID, Queue string
+	State     TaskState
+	// Dues are what it rings for; a zero delivery stands for whatever is due at the endpoint.
+	Dues []delivery.Due
+	// Retried counts the tries that ended in a fault of ours.
+	Retried   int
+	LastError string
+	// NextAt is when it is tried again; zero for one that waits or is served.
+	NextAt time.Time
+}
+
+// ErrNoTask reports a task that is not in the queue any more.
+var ErrNoTask = fault.Missing("task")
+
+const (
+	// tasksShown is the length of a page of tasks.
+	tasksShown = 50
+	// tasksPages bounds how far the list can be turned over: tasks are gone within seconds.
+	tasksPages = 100
+	// tasksSearched is how many tasks of each queue and state are looked through for a delivery.
+	tasksSearched = 200
+)
+
+func taskBadge(s TaskState) ui.Badge {
+	switch s {
+	case TaskPending:
+		return ui.Badge{Tone: ui.Neutral, Icon: "clock", Label: "Pending", Title: "It waits for a worker."}
+	case TaskActive:
+		return ui.Badge{Tone: ui.Info, Icon: "arrow", Label: "Active", Title: "A worker is at it."}
+	case TaskScheduled:
+		return ui.Badge{Tone: ui.Neutral, Icon: "clock", Label: "Scheduled", Title: "It waits for its time."}
+	case TaskRetry:
+		return ui.Badge{Tone: ui.Warn, Icon: "loop", Label: "Retry", Title: "It failed for a reason on our side and is tried again."}
+	case TaskArchived:
+		return ui.Badge{Tone: ui.Bad, Icon: "square", Label: "Archived", Title: "It is not tried again."}
+	}
+	return ui.Badge{Tone: ui.Neutral, Icon: "dash", Label: string(s)}
+}
+
+func queueTasksPath(queue string, s TaskState) string {
+	return link(queuePath+"/"+queue, "state", string(s))
+}
+
+// asked bounds what f may take of the patience for Redis; ok is false when there is no queue or it does not answer.
+func (p *page) asked(f func(ctx context.Context) error) (ok bool) {
+	if p.Queue == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(p.Ctx, queuePatience)
+	defer cancel()
+	if err := f(ctx); err != nil {
+		p.Log.LogAttrs(p.Ctx, slog.LevelWarn, "queue not read", slog.String("error", err.Error()))
+		return false
+	}
+	return true
+}
+
+// showQueueTasks lists the tasks of one queue. Redis serves all organizations: what belongs to another one is counted and
+// not named.
+func showQueueTasks(p *page) error {
+	name := p.R.PathValue("name")
+	if p.Queue == nil || !slices.Contains(p.Queue.Names(), name) {
+		return errNoQueue
+	}
+	state := TaskState(p.Query("state"))
+	if !slices.Contains(taskStates, state) {
+		state = TaskPending
+	}
+	number, _ := strconv.Atoi(p.Query("page"))
+	number = min(max(number, 1), tasksPages)
+	endpoints, err := p.endpointsByID()
+	if err != nil {
+		return err
+	}
+	var tasks []QueueTask
+	ok := p.asked(func(ctx context.Context) (err error) {
+		tasks, err = p.Queue.Tasks(ctx, name, state, number, tasksShown)
+		return err
+	})
+	v := pages.QueueTasks{
+		Shell: p.Shell("Queue "+name+", "+string(state), queuePath),
+		Heading: ui.Heading{
+			Crumbs: []ui.Link{{Label: "Queue", Href: queuePath}}, Title: "Queue " + name, RangeOf: "State", Live: p.liveNote(),
+			Sub: []ui.SubItem{{Text: "A task rings for deliveries and holds nothing but their ids. Most are gone within a second."}},
+		},
+	}
+	for _, s := range taskStates {
+		v.Heading.Range = append(v.Heading.Range, ui.Link{Label: taskBadge(s).Label, Href: queueTasksPath(name, s), Current: s == state})
+	}
+	v.Results.CSRF = p.Session.CSRFToken
+	if p.live() {
+		v.Results.PollHref = p.With()
+	}
+	for i, t := range tasks {
+		row := p.taskRow(t, endpoints)
+		if row.Others != "" { // its id may name an endpoint of theirs
+			row.ID, row.Short = "other-"+strconv.Itoa(i), "shared"
+		}
+		v.Results.Rows = append(v.Results.Rows, row)
+	}
+	switch {
+	case !ok:
+		v.Results.State.Error = &ui.ErrorPanel{
+			Title: "Redis does not answer", Text: "Its tasks cannot be listed. Nothing is lost: what is due stays in Postgres.", RequestID: p.RequestID, RetryHref: p.With(),
+			Actions: []ui.Action{{Label: "What is due", Href: link(deliveriesPath, "status", anyWaiting)}},
+		}
+	case len(tasks) == 0:
+		v.Results.State.Empty = &ui.Empty{
+			Icon: "queue", Title: "No task is " + string(state) + " here", Text: "That is the usual state: a task is rung when a delivery is due and is gone when it was served.",
+			Actions: []ui.Action{{Label: "What is due", Href: link(deliveriesPath, "status", anyWaiting)}, {Label: "All queues", Href: queuePath}},
+		}
+	default:
+		v.Results.Pager = ui.Pager{Shown: counted(len(tasks), "task", "tasks") + ", the next one first"}
+		if number > 1 {
+			v.Results.Pager.Newer = p.With("page", strconv.Itoa(number-1))
+		}
+		if len(tasks) == tasksShown && number < tasksPages {
+			v.Results.Pager.Older = p.With("page", strconv.Itoa(number+1))
+		}
+	}
+	if p.Fragment() {
+		return p.Render(http.StatusOK, pages.QueueTasksList(v.Results))
+	}
+	return p.Render(http.StatusOK, pages.QueueTasksPage(v))
+}
+
+// shortTask shortens the id of a task, which is the id of an endpoint with a number, or a uuid.
+func shortTask(text string) string {
+	if short := ui.ShortID(text); short != text || len(text) <= 16 {
+		return short
+	}
+	return text[:8] + "…" + text[len(text)-4:]
+}
+
+func (p *page) taskRow(t QueueTask, endpoints map[id.Endpoint]webhook.Endpoint) pages.QueueTaskRow {
+	row := pages.QueueTaskRow{ID: t.ID, Short: shortTask(t.ID), State: taskBadge(t.State), Retried: ui.Count(t.Retried), Error: cutText(t.LastError, 200)}
+	if !t.NextAt.IsZero() {
+		row.Next = p.AtPtr(&t.NextAt)
+	}
+	others := 0
+	for _, due := range t.Dues {
+		e, ours := endpoints[due.EndpointID]
+		switch {
+		case !ours:
+			others++
+		case due.DeliveryID.IsZero():
+			row.For = append(row.For, pages.QueueTaskFor{Text: "whatever is due at " + e.DisplayName(), Href: link(endpointPath(e.ID)+"/deliveries", "status", anyWaiting)})
+		default:
+			row.For = append(row.For, pages.QueueTaskFor{Text: ui.ShortID(due.DeliveryID.String()), Full: due.DeliveryID.String(), Href: deliveriesPath + "/" + due.DeliveryID.String(), Endpoint: e.DisplayName()})
+		}
+	}
+	if others > 0 {
+		row.Others = counted(others, "delivery", "deliveries") + " of other organizations"
+		row.Error = "" // it may name them
+		return row
+	}
+	if t.State == TaskActive {
+		return row
+	}
+	path := queuePath + "/" + t.Queue + "/tasks/" + t.ID
+	state := []ui.Hidden{{Name: "state", Value: string(t.State)}}
+	if t.State != TaskPending {
+		row.Actions = append(row.Actions, ui.Action{Label: "Run now", Icon: "play", Href: path + "/run", Post: true, Small: true, Fields: state, Name: "Run task " + row.Short + " now"})
+	}
+	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Icon: "trash", Href: link(path+"/delete", "state", string(t.State)), Small: true, Name: "Delete task " + row.Short})
+	if !p.Can(access.QueueManage) {
+		for i := range row.Actions {
+			row.Actions[i].Disabled = needsRole(access.QueueManage)
+		}
+	}
+	return row
+}
+
+// ownTask finds the task of the route; one that rings for another organization too is not to be touched here.
+func (p *page) ownTask() (t QueueTask, err error) {
+	name := p.R.PathValue("name")
+	if p.Queue == nil || !slices.Contains(p.Queue.Names(), name) {
+		return t, errNoQueue
+	}
+	endpoints, err := p.endpointsByID()
+	if err != nil {
+		return t, err
+	}
+	found := true
+	ok := p.asked(func(ctx context.Context) (err error) {
+		t, err = p.Queue.Task(ctx, name, p.R.PathValue("task"))
+		if f, known := fault.As(err); known && f == ErrNoTask {
+			found, err = false, nil
+		}
+		return err
+	})
+	switch {
+	case !ok:
+		return t, errQueueAway
+	case !found, slices.ContainsFunc(t.Dues, func(d delivery.Due) bool { _, ours := endpoints[d.EndpointID]; return !ours }):
+		return t, ErrNoTask
+	}
+	return t, nil
+}
+
+func askDeleteTask(p *page) error {
+	t, err := p.ownTask()
+	if err != nil {
+		return err
+	}
+	back := queueTasksPath(t.Queue, t.State)
+	return p.Render(http.StatusOK, pages.AskPage(pages.Ask{
+		Shell:   p.Shell("Delete task "+shortTask(t.ID), queuePath),
+		Heading: ui.Heading{Crumbs: []ui.Link{{Label: "Queue", Href: queuePath}, {Label: t.Queue, Href: back}}, Title: "Delete a task"},
+		Confirm: &ui.Confirm{
+			ID: "delete", Icon: "trash", Danger: true, Title: "Delete task " + shortTask(t.ID) + "?",
+			Effects: []string{
+				"It rings for " + counted(len(t.Dues), "delivery", "deliveries") + ".",
+				"No delivery is lost: what is due is rung for again within about a minute. To stop a delivery, pause its endpoint.",
+			},
+			Action: queuePath + "/" + t.Queue + "/tasks/" + t.ID + "/delete", Submit: "Delete task", BackHref: back, Back: "Keep task",
+		},
+	}))
+}
+
+func deleteTask(p *page) error { return p.changeTask(false) }
+func runTask(p *page) error    { return p.changeTask(true) }
+
+// changeTask does something to a task and leaves a trace of it. The trace comes first: Redis knows no transaction with it.
+func (p *page) changeTask(run bool) error {
+	t, err := p.ownTask()
+	if err != nil {
+		return err
+	}
+	if t.State == TaskActive || run && t.State == TaskPending {
+		return p.Redirect(queueTasksPath(t.Queue, t.State), ui.Flash{Tone: ui.Info, Text: "Nothing was changed: the task is " + string(t.State) + "."})
+	}
+	event, done, f := "queue.task_deleted", "deleted", p.Queue.DeleteTask
+	if run {
+		event, done, f = "queue.task_run", "waiting for a worker now", p.Queue.RunTask
+	}
+	err = p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
+		return audit.Record(tx, p.Actor, event, audit.Target{Type: "queue_task", ID: t.ID}, audit.Metadata{"queue": t.Queue, "state": t.State, "deliveries": len(t.Dues)})
+	})
+	if err != nil {
+		return err
+	}
+	err = f(p.Ctx, t.Queue, t.ID)
+	if known, ok := fault.As(err); ok && known == ErrNoTask {
+		return p.Redirect(queueTasksPath(t.Queue, t.State), ui.Flash{Tone: ui.Info, Text: "The task was served meanwhile."})
+	}
+	if err != nil {
+		return err
+	}
+	return p.Redirect(queueTasksPath(t.Queue, t.State), ui.Flash{Tone: ui.OK, Text: "Task " + shortTask(t.ID) + " is " + done + "."})
+}
+
+// taskOf finds the task that rings for a delivery among those that come first.
+func (p *page) taskOf(d delivery.Delivery) (task *QueueTask, answered bool) {
+	answered = p.asked(func(ctx context.Context) error {
+		for _, state := range []TaskState{TaskActive, TaskPending, TaskRetry} {
+			for _, name := range p.Queue.Names() {
+				tasks, err := p.Queue.Tasks(ctx, name, state, 1, tasksSearched)
+				if err != nil {
+					return err
+				}
+				for i, t := range tasks {
+					if slices.ContainsFunc(t.Dues, func(due delivery.Due) bool { return due.DeliveryID == d.ID }) {
+						task = &tasks[i]
+						return nil
+					}
+				}
+			}
+		}
+		return nil
+	})
+	return task, answered
+}
+
+// taskFact says where the task of a delivery stands. A delivery that is not due has none: retries wait in Postgres.
+func (p *page) taskFact(d delivery.Delivery) (ui.Fact, bool) {
+	open := d.Status == delivery.Pending || d.Status == delivery.Delivering
+	if !open || !p.Can(access.QueueRead) {
+		return ui.Fact{}, false
+	}
+	fact := ui.Fact{Term: "Queue task", Href: queuePath}
+	if d.Status == delivery.Pending && (d.NextAttemptAt == nil || d.NextAttemptAt.After(p.Now)) {
+		fact.Text, fact.Sub = "none yet", "it waits in Postgres and gets one when it is due"
+		if d.NextAttemptAt == nil {
+			fact.Sub = "it is parked in Postgres until its endpoint is resumed"
+		}
+		return fact, true
+	}
+	t, answered := p.taskOf(d)
+	switch {
+	case !answered:
+		fact.Text, fact.Sub = "not known", "Redis does not answer; what is due is rung for again when it does"
+	case t == nil && d.Status == delivery.Delivering:
+		fact.Text, fact.Sub = "taken", "a worker took it with others that were due at the endpoint"
+	case t == nil:
+		fact.Text, fact.Sub = "none in front", fmt.Sprintf("not among the first %d of a queue; what is due is rung for again within a minute", tasksSearched)
+	default:
+		fact.Text, fact.Href = strings.ToLower(taskBadge(t.State).Label)+" in queue "+t.Queue, queueTasksPath(t.Queue, t.State)+"#task-"+t.ID
+		fact.Sub, fact.SubMono = t.ID, true
+	}
+	return fact, true
+}
