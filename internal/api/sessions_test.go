@@ -55,6 +55,7 @@ func TestSessions_CreateRefusals(t *testing.T) {
 		`{"share_fields":[]}`:                                                     "INVALID_SHARE_FIELDS",
 		`{"share_fields":null}`:                                                   "INVALID_SHARE_FIELDS",
 		`{"share_fields":{"family_name":true}}`:                                   "INVALID_SHARE_FIELDS",
+		`{"share_fields":{"family_name":{"Required":true,"reason":"x"}}}`:         "INVALID_SHARE_FIELDS",
 		`{"share_fields":{"shoe_size":{"required":true,"reason":"x"}}}`:           "UNKNOWN_CLAIM_KEY",
 		`{"share_fields":{"age_over_9":{"required":true,"reason":"x"}}}`:          "INVALID_AGE_GATE_KEY",
 		`{"share_fields":{"family_name":{"required":true,"reason":" "}}}`:         "REASON_REQUIRED",

@@ -19,8 +19,24 @@ const (
 
 // requestedField is an entry as the client sent it.
 type requestedField struct {
-	Required *bool   `json:"required"`
-	Reason   *string `json:"reason"`
+	Required *bool
+	Reason   *string
+}
+
+// UnmarshalJSON takes the two members by their exact names, unlike encoding/json: one that is to be ignored must not overwrite another.
+func (f *requestedField) UnmarshalJSON(data []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	for name, target := range map[string]any{"required": &f.Required, "reason": &f.Reason} {
+		if raw, given := members[name]; given {
+			if err := json.Unmarshal(raw, target); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func refuse(code, message, field string) error {
