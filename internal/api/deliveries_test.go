@@ -211,6 +211,37 @@ func TestCursor_TraversalMeetsEveryRowOnce(t *testing.T) {
 	}
 }
 
+// INV-23: what was there at the start comes exactly once, though a thousand rows share a millisecond, two of them each microsecond, and
+// more come meanwhile.
+func TestCursor_AThousandRowsInAMillisecond(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	session, _ := h.newSession()
+	add := func(n int, after string) {
+		h.exec(`INSERT INTO verification_sessions SELECT (jsonb_populate_record(s, jsonb_build_object('id', gen_random_uuid(), 'created_at', s.created_at + (n / 2) * interval '1 microsecond' + $2::interval))).*
+			FROM verification_sessions s, generate_series(0, $3 - 1) n WHERE s.id = $1`, mustID[id.SessionKind](t, session), after, n)
+	}
+	add(999, "0")
+	seen, cursor, pages := map[string]int{}, "", 0
+	for more := true; more; pages++ {
+		got := h.do("GET", "/v1/sessions?limit=7"+cursor, nil)
+		for _, id := range got.ids() {
+			seen[id]++
+			cursor = "&starting_after=" + id
+		}
+		more = got.page["has_more"] == true
+		add(1, "1 millisecond")
+	}
+	if len(seen) != 1000 || pages != 143 {
+		t.Errorf("%d rows in %d pages", len(seen), pages)
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s came %d times", id, n)
+		}
+	}
+}
+
 func TestCursor_EveryListContinuesWhereItStopped(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

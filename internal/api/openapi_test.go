@@ -137,7 +137,14 @@ func TestTenants_NoRouteReachesAnotherOrganization(t *testing.T) {
 		switch {
 		case op.scope == "":
 		case path != op.path:
-			other.do(op.method, path, bodies[op.method+" "+op.path]).refused(404, "NOT_FOUND")
+			foreign := other.do(op.method, path, bodies[op.method+" "+op.path]).refused(404, "NOT_FOUND")
+			missing := other.do(op.method, fill(op.path, unknown), bodies[op.method+" "+op.path])
+			for _, got := range []answer{foreign, missing} {
+				got.header.Del("X-Request-Id")
+			}
+			if diff := cmp.Diff(missing.header, foreign.header); diff != "" || missing.raw != foreign.raw {
+				t.Errorf("%s %s: what is foreign is told from what is missing: %s, %s %s", op.method, op.path, foreign.raw, missing.raw, diff)
+			}
 		case op.scope == access.AnalyticsRead:
 			if own, got := h.do("GET", path, nil).ok(200)["buckets"].([]any), other.do("GET", path, nil).ok(200)["buckets"].([]any); len(own) != 1 || len(got) != 0 {
 				t.Errorf("%s shows %v, and to its own organization %v", path, got, own)
