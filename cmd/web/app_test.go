@@ -142,12 +142,14 @@ func TestCommands_SayWhatIsMissingAndExitWithTwo(t *testing.T) {
 		"no Redis":           {[]string{"worker"}, good("REDIS_URL=redis://127.0.0.1:1/0"), []string{"Redis is not reachable", "REDIS_URL"}},
 		"port taken":         {[]string{"serve"}, good("LISTEN_ADDR=" + taken.Addr().String()), []string{"cannot listen", "LISTEN_ADDR"}},
 		"unknown command":    {[]string{"srve"}, good(), []string{"web --help"}},
+		"bad key id":         {[]string{"keygen", "--kid", " a", "--bits", "2048"}, good(), []string{"key_id"}},
 		"bad key size":       {[]string{"keygen", "--bits", "512"}, good(), []string{"--bits"}},
 		"setup for nobody":   {[]string{"setup"}, good(), []string{"--org", "--email"}},
 		"bad e-mail address": {[]string{"setup", "--org", "X", "--email", "nobody"}, good(), []string{"email"}},
 		"nobody's password":  {[]string{"reset-password", "--email", "nobody@example.com"}, good(), []string{"user"}},
 		"listen to nothing":  {[]string{"listen"}, good(), []string{"--secret", "--key"}},
 		"no key id":          {[]string{"listen", "--secret", "whsec_x", "--key", "private.pem"}, good(), []string{"--key"}},
+		"no such status":     {[]string{"listen", "--secret", "whsec_x", "--key", "k=x", "--status", "42"}, good(), []string{"--status"}},
 		"no such key file":   {[]string{"listen", "--secret", "whsec_x", "--key", "k=/does/not/exist"}, good(), []string{"--key"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"kaylehooks/internal/webhook"
 	"kaylehooks/receiver"
 )
 
@@ -55,7 +56,10 @@ func (c keygenCommand) Run(env environment) error {
 	}
 	private, public, err := receiver.GenerateKeyPair(c.Kid, c.Bits)
 	if err != nil {
-		return usagef("--kid: %w", err)
+		return fmt.Errorf("--kid: %w", err)
+	}
+	if _, err := webhook.AcceptKey(webhook.PublicKeyInput{KeyID: c.Kid, Algorithm: webhook.KeyAlgorithm, KeyType: webhook.KeyType, JWK: public}); err != nil {
+		return err // what could not be registered is of no use
 	}
 	if c.Out == "" {
 		return c.print(env, keygenResult{PrivateKey: string(private), PublicJWK: public}, string(private)+string(public))

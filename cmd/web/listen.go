@@ -17,7 +17,7 @@ type listenCommand struct {
 	Addr     string   `help:"Address to listen on." default:"127.0.0.1:3000"`
 	Secret   []string `help:"Signing secret; repeat it during a rotation." env:"SIGNING_SECRET" required:""`
 	Key      []string `help:"Private key file (PEM) as kid=path; repeat for several." required:"" placeholder:"KID=PATH"`
-	Status   int      `help:"Answer every good webhook with this status, to see what a failure does."`
+	Status   int      `help:"Answer every good webhook with this status (200 to 599), to see what a failure does."`
 	ShowData bool     `help:"Print the decrypted data. It is personal data: mind where the output goes."`
 	JSON     bool     `help:"Print one JSON object per request." name:"json"`
 }
@@ -50,6 +50,9 @@ type receipt struct {
 
 // Run receives until a signal comes.
 func (c listenCommand) Run(env environment) error {
+	if c.Status != 0 && (c.Status < http.StatusOK || c.Status > 599) {
+		return usagef("--status must be 200 to 599")
+	}
 	keys, err := readKeys(c.Key)
 	if err != nil {
 		return err
