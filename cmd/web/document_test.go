@@ -86,8 +86,13 @@ func (l *library) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(res.Header.Get("X-Request-Id"), "req_") {
-		return nil, fmt.Errorf("%s %s: X-Request-Id is %q", req.Method, req.URL, res.Header.Get("X-Request-Id"))
+	if err := fixture.CheckHeaders(res.Header, body); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", req.Method, req.URL, err)
+	}
+	for _, name := range []string{"X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Permissions-Policy", "Content-Security-Policy"} {
+		if res.Header.Get(name) == "" {
+			return nil, fmt.Errorf("%s %s: no %s", req.Method, req.URL, name)
+		}
 	}
 	pattern := patternOf(doc, req.Method, req.URL.Path)
 	if res.StatusCode == http.StatusNoContent {

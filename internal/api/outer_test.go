@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,6 +147,26 @@ func TestOuter_RateLimitPerKey(t *testing.T) {
 		t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
 	}
 	h.as(h.issue(h.owner, access.SessionsRead)).do("GET", "/v1/sessions", nil).ok(200)
+}
+
+func TestOuter_RateLimitHoldsForRequestsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, func(c *Config) { c.RateKeyPerSecond, c.RateKeyBurst = 1, 10 })
+	var wg sync.WaitGroup
+	var allowed atomic.Int32
+	for range 100 {
+		wg.Go(func() {
+			if got := h.do("GET", "/v1/sessions", nil); got.status == http.StatusOK {
+				allowed.Add(1)
+			} else if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" {
+				t.Errorf("got %d %v", got.status, got.header)
+			}
+		})
+	}
+	wg.Wait()
+	if allowed.Load() != 10 {
+		t.Errorf("%d of 100 were allowed", allowed.Load())
+	}
 }
 
 func TestOuter_RateLimitOfPublicCancelIsPerClient(t *testing.T) {
