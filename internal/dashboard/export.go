@@ -14,7 +14,9 @@ import (
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/verification"
 	"kaylehooks/web/templates/ui"
 )
 
@@ -31,7 +33,7 @@ func exportActions(p *page, path, things string) []ui.Action {
 		q.Del(name)
 	}
 	action := func(label string) ui.Action {
-		return ui.Action{Label: label, Icon: "down", Href: address(path, q), Download: true, Name: "Export these " + things + " as " + label + ", " + ui.Count(exportMax) + " rows at most"}
+		return ui.Action{Label: label, Icon: "down", Href: address(path, q), Download: true, Export: exportMax, Name: "Export these " + things + " as " + label + ", " + ui.Count(exportMax) + " rows at most"}
 	}
 	table := action("CSV")
 	q.Set("format", jsonLines)
@@ -222,5 +224,40 @@ func exportEvents(p *page) error {
 			return []any{
 				e.ID.String(), stamp(&e.CreatedAt), string(e.Type), e.TriggerText(), r.badge().Label, r.Delivered, r.Retrying, r.Waiting, r.Failed, r.Withdrawn, r.Skipped, r.Held,
 			}, postgres.Position{At: e.CreatedAt, ID: e.ID.UUID}
+		})
+}
+
+// exportSessions streams the filtered sessions and what became of their events: nothing of a person, nor of the share
+// contract.
+func exportSessions(p *page) error {
+	f, jump, impossible := p.sessionFilter()
+	head := []string{
+		"id", "created_utc", "status", "failure_code", "targeted_endpoints", "completed_utc", "expires_utc",
+		"event_id", "outcome", "delivered", "retrying", "waiting", "failed", "withdrawn", "skipped",
+	}
+	last, reached := map[id.Session]event.Event{}, map[id.Session]reach{}
+	return exportList(p, "sessions", impossible || jump != "", head,
+		func(at postgres.Page) (postgres.List[verification.Session], error) {
+			list, err := p.Sessions.List(p.Ctx, p.Actor, f, at)
+			if err != nil {
+				return list, err
+			}
+			clear(last)
+			clear(reached)
+			return list, p.lastEvents(list.Rows, last, reached)
+		},
+		func(s verification.Session) ([]any, postgres.Position) {
+			var code any
+			if s.FailureCode != nil {
+				code = string(*s.FailureCode)
+			}
+			cells := []any{s.ID.String(), stamp(&s.CreatedAt), string(s.Status), code, len(s.WebhookEndpointIDs), stamp(s.CompletedAt), stamp(&s.ExpiresAt)}
+			if e, ok := last[s.ID]; ok {
+				r := reached[s.ID]
+				cells = append(cells, e.ID.String(), r.badge().Label, r.Delivered, r.Retrying, r.Waiting, r.Failed, r.Withdrawn, r.Skipped)
+			} else {
+				cells = append(cells, "", "", nil, nil, nil, nil, nil, nil)
+			}
+			return cells, postgres.Position{At: s.CreatedAt, ID: s.ID.UUID}
 		})
 }

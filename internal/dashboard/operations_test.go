@@ -1,10 +1,13 @@
 package dashboard
 
 import (
+	"encoding/csv"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/webhook"
@@ -184,5 +187,42 @@ func TestEvents_ReplayChosen(t *testing.T) {
 	}
 	if n := fixture.Audited(t, w.db, w.org, "webhook_event.replayed"); n != 1 {
 		t.Errorf("%d replays are audited, want 1", n)
+	}
+}
+
+func TestExport_Sessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	first := w.succeed()
+	w.work()
+	w.clock.Advance(time.Second)
+	second := w.fail()
+	w.clock.Advance(time.Second)
+	third := w.open()
+	b := w.as(w.member)
+	b.get("/sessions?status=failed").is(http.StatusOK).shows("/sessions/export?status=failed", `data-export="10000"`, "/static/export.")
+	b.get("/sessions?status=expired").is(http.StatusOK).hides("data-export")
+	a := b.get("/sessions/export").is(http.StatusOK).hides("MARKERNAME", "family_name", "98aca4d9")
+	rows, err := csv.NewReader(strings.NewReader(a.body)).ReadAll()
+	w.check(err)
+	var got [][]string
+	for _, row := range rows[1:] {
+		got = append(got, []string{row[0], row[2], row[8], row[9], row[11]}) // status, outcome, delivered, waiting
+	}
+	want := [][]string{
+		{third.ID.String(), "created", "", "", ""}, {second.ID.String(), "failed", "Waiting", "0", "1"}, {first.ID.String(), "succeeded", "Delivered", "1", "0"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("exported (-want +got):\n%s\n%s", diff, a.body)
+	}
+	if n := strings.Count(b.get("/sessions/export?format=jsonl&delivery=undelivered").is(http.StatusOK).shows(second.ID.String()).body, "\n"); n != 1 {
+		t.Errorf("%d undelivered sessions are exported, want 1", n)
+	}
+	if n := strings.Count(w.stranger().get("/sessions/export").is(http.StatusOK).body, "\n"); n != 1 {
+		t.Errorf("a stranger exports %d lines, want the head only", n)
+	}
+	if n := fixture.Audited(t, w.db, w.org, "export.created"); n != 2 {
+		t.Errorf("%d exports are audited, want 2", n)
 	}
 }

@@ -80,8 +80,12 @@ func listSessions(p *page) error {
 	for _, s := range verification.Statuses() {
 		statuses = append(statuses, ui.Option{Value: string(s), Label: sessionBadge(s).Label})
 	}
+	heading := ui.Heading{Title: "Sessions"}
+	if len(v.Rows) > 0 {
+		heading.Actions = exportActions(p, sessionsPath+"/export", "sessions")
+	}
 	return p.Render(http.StatusOK, pages.SessionsPage(pages.Sessions{
-		Shell: p.Shell("Sessions", sessionsPath), Heading: ui.Heading{Title: "Sessions"}, Results: v,
+		Shell: p.Shell("Sessions", sessionsPath), Heading: heading, Results: v,
 		Filters: ui.Filters{
 			Action: sessionsPath, Search: &ui.SearchBox{Label: "Search by id", Placeholder: "Session or any other id", Value: p.Query("q")},
 			Fields: []ui.FilterField{
@@ -118,21 +122,9 @@ func (p *page) sessionRows(sessions []verification.Session) ([]pages.SessionRow,
 	if len(sessions) == 0 {
 		return nil, nil
 	}
-	ids := make([]id.Session, len(sessions))
-	for i, s := range sessions {
-		ids[i] = s.ID
-	}
-	events, err := event.OfSessions(p.DB.Reader(p.Ctx), p.Actor.Organization, ids)
-	if err != nil {
+	last, reached := map[id.Session]event.Event{}, map[id.Session]reach{}
+	if err := p.lastEvents(sessions, last, reached); err != nil {
 		return nil, err
-	}
-	deliveries, err := p.deliveriesOf(events)
-	if err != nil {
-		return nil, err
-	}
-	last := map[id.Session]event.Event{} // a replacement comes after its original and is what counts
-	for _, e := range events {
-		last[e.SessionID()] = e
 	}
 	rows := make([]pages.SessionRow, len(sessions))
 	for i, s := range sessions {
@@ -147,13 +139,34 @@ func (p *page) sessionRows(sessions []verification.Session) ([]pages.SessionRow,
 			row.Expires = p.AtPtr(&s.ExpiresAt)
 		}
 		if e, ok := last[s.ID]; ok {
-			r := reachOf(e.Routing, deliveries[e.ID], p.Now)
+			r := reached[s.ID]
 			row.Event = idPtr(ui.NewID(e.ID.String(), "", eventsPath+"/"+e.ID.String()))
 			row.Reach, row.ReachOf = r.meter(), r.words()
 		}
 		rows[i] = row
 	}
 	return rows, nil
+}
+
+// lastEvents finds the event that counts of each session, and how far it came. A replacement comes after its original.
+func (p *page) lastEvents(sessions []verification.Session, last map[id.Session]event.Event, reached map[id.Session]reach) error {
+	ids := make([]id.Session, len(sessions))
+	for i, s := range sessions {
+		ids[i] = s.ID
+	}
+	events, err := event.OfSessions(p.DB.Reader(p.Ctx), p.Actor.Organization, ids)
+	if err != nil {
+		return err
+	}
+	deliveries, err := p.deliveriesOf(events)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		last[e.SessionID()] = e
+		reached[e.SessionID()] = reachOf(e.Routing, deliveries[e.ID], p.Now)
+	}
+	return nil
 }
 
 func targetsWord(n int) string {

@@ -132,6 +132,11 @@ func ask[T any](ctx context.Context, t *testing.T, question chromedp.Action[T]) 
 func galleryHandler(t *testing.T) http.Handler {
 	t.Helper()
 	mux := http.NewServeMux()
+	waiting := make(chan struct{}, 1)
+	mux.HandleFunc("GET /deliveries/export/go-on", func(w http.ResponseWriter, _ *http.Request) {
+		waiting <- struct{}{}
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.Handle("GET "+static.Prefix, static.Handler())
 	mux.Handle("GET /favicon.ico", static.Favicon())
 	for _, p := range allPages() {
@@ -164,6 +169,7 @@ func galleryHandler(t *testing.T) http.Handler {
 		// 422 is how a rejected key is answered; the panel has to be swapped in.
 		templ.Handler(templ.Raw(`<section id="check"><p id="checked">checked `+templ.EscapeString(r.FormValue("keytext"))+`</p></section>`), templ.WithStatus(http.StatusUnprocessableEntity)).ServeHTTP(w, r)
 	})
+	mux.HandleFunc("GET /deliveries/export", func(w http.ResponseWriter, r *http.Request) { serveExport(w, r, waiting) })
 	for path, content := range dialogSamples() {
 		mux.Handle("GET "+path, templ.Handler(content))
 	}

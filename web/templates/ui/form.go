@@ -114,6 +114,7 @@ type Action struct {
 	Disabled string // why it cannot be used now; renders a disabled button with that reason
 	Download bool   // adds the download attribute to a link
 	Dialog   bool   // the link leads to a confirmation page, which opens in a dialog when scripting is on
+	Export   int    // above 0 the download is an export of at most so many rows, of which scripting shows the progress
 	External bool   // leaves the dashboard, for example to the queue monitor
 	Name     string // fuller accessible name, for example "Retry whd_01…", when Label alone is ambiguous
 }

@@ -1,5 +1,7 @@
 package ui
 
+import "slices"
+
 // Shell is what every page of the signed-in dashboard shares: who looks, at
 // which organization, with which settings, and the way around.
 type Shell struct {
@@ -79,6 +81,10 @@ type Heading struct {
 	Live    *Live
 	Range   []Link // segmented choice at the right, for example 1 h / 24 h
 	RangeOf string // accessible name of Range, for example "Range"
+}
+
+func (h Heading) exports() bool {
+	return slices.ContainsFunc(h.Actions, func(a Action) bool { return a.Export > 0 })
 }
 
 // SubItem is one fact in the line under a page title. Exactly one of Text, ID
