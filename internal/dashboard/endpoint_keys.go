@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -15,7 +16,7 @@ import (
 	"kaylehooks/web/templates/ui"
 )
 
-// keysMax is how many keys of an endpoint the page shows.
+// keysMax is how many keys of an endpoint a page shows unless the address says otherwise.
 const keysMax = 100
 
 func showKeys(p *page) error {
@@ -32,7 +33,19 @@ func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error 
 	if err != nil {
 		return err
 	}
-	list, err := p.Webhooks.ListKeys(p.Ctx, p.Actor, e.ID, nil, postgres.Page{Limit: keysMax})
+	at := postgres.Page{Limit: keysMax}
+	if p.R.Method == http.MethodGet { // the address of a posted form is no list
+		at, err = pageOf(p, func(ctx context.Context, actor access.Actor, key id.Key) (*postgres.Position, error) {
+			return p.Webhooks.KeyPosition(ctx, actor, e.ID, key)
+		})
+		if err != nil {
+			return err
+		}
+		if p.Query("limit") == "" {
+			at.Limit = keysMax
+		}
+	}
+	list, err := p.Webhooks.ListKeys(p.Ctx, p.Actor, e.ID, nil, at)
 	if err != nil {
 		return err
 	}
@@ -41,16 +54,20 @@ func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error 
 		return err
 	}
 	v := pages.EndpointKeys{Shell: p.Shell(e.DisplayName()+" keys", "/endpoints"), Head: st.EndpointHead, Generate: keySnippets()}
-	var active *webhook.Key
-	for i, k := range list.Rows {
-		if k.IsActive {
-			active = &list.Rows[i]
-			v.Active = p.activeKey(k, uses[k.ID])
-			continue
-		}
-		v.Retired = append(v.Retired, p.retiredKey(k, uses[k.ID]))
+	active := st.key // on every page of the list
+	if active != nil {
+		v.Active = p.activeKey(*active, uses[active.ID])
 	}
-	if list.HasOlder {
+	for _, k := range list.Rows {
+		if !k.IsActive {
+			v.Retired = append(v.Retired, p.retiredKey(k, uses[k.ID]))
+		}
+	}
+	switch {
+	case p.R.Method == http.MethodGet && (list.HasOlder || list.HasNewer):
+		v.RetirePager = pager(p, list, at.Limit, func(k webhook.Key) string { return k.ID.String() })
+		v.RetirePager.Shown = counted(len(v.Retired), "retired key", "retired keys") + " shown, newest first"
+	case list.HasOlder:
 		v.RetireNow = fmt.Sprintf("the latest %d are shown", keysMax)
 	}
 	if active == nil {
@@ -138,7 +155,7 @@ func addedBy(k webhook.Key) string {
 
 func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 	row := pages.RetiredKey{
-		KeyID: k.KeyID, Sub: fmt.Sprintf("%d bit", k.Bits), Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"},
+		ID: k.ID.String(), KeyID: k.KeyID, Sub: fmt.Sprintf("%d bit", k.Bits), Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"},
 		Thumbprint: k.Thumbprint, Active: p.day(k.CreatedAt) + " –", Encrypted: ui.Count(use.Deliveries), Waiting: ui.Count(use.Waiting),
 	}
 	if by := addedBy(k); by != "" {

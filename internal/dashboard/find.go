@@ -9,11 +9,14 @@ import (
 	"time"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
+	"kaylehooks/internal/org"
 	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
@@ -111,7 +114,13 @@ func (p *page) whereIs(kind, text string) (string, error) {
 			return "", err
 		}
 		k, err := p.Webhooks.GetKey(p.Ctx, p.Actor, whk)
-		return endpointPath(k.WebhookEndpointID) + "/keys", err
+		path := endpointPath(k.WebhookEndpointID) + "/keys"
+		if err != nil || k.IsActive {
+			return path, err
+		}
+		return anchored(path, text, keysMax, postgres.Position{At: k.CreatedAt, ID: k.ID.UUID}, func(at postgres.Page) (postgres.List[webhook.Key], error) {
+			return p.Webhooks.ListKeys(p.Ctx, p.Actor, k.WebhookEndpointID, nil, at)
+		}, func(k webhook.Key) string { return k.ID.String() })
 	}
 	return p.whereIsPerson(kind, text)
 }
@@ -121,16 +130,28 @@ func (p *page) whereIsPerson(kind, text string) (string, error) {
 	switch kind {
 	case "usr":
 		usr, err := id.Parse[id.UserKind](text)
-		if err == nil {
-			_, err = p.Org.Member(p.Ctx, p.Actor, usr)
+		if err != nil {
+			return "", err
 		}
-		return membersPath + "#" + text, err
+		m, err := p.Org.Member(p.Ctx, p.Actor, usr)
+		if err != nil {
+			return "", err
+		}
+		return anchored(membersPath, text, listMax, postgres.Position{At: m.CreatedAt, ID: m.ID.UUID}, func(at postgres.Page) (postgres.List[org.Member], error) {
+			return p.Org.Members(p.Ctx, p.Actor, org.MemberFilter{}, at)
+		}, func(m org.Member) string { return m.ID.String() })
 	case "key":
 		key, err := id.Parse[id.APIKeyKind](text)
-		if err == nil {
-			_, err = p.APIKeys.Get(p.Ctx, p.Actor, key)
+		if err != nil {
+			return "", err
 		}
-		return apiKeysPath + "#" + text, err
+		k, err := p.APIKeys.Get(p.Ctx, p.Actor, key)
+		if err != nil {
+			return "", err
+		}
+		return anchored(apiKeysPath, text, listMax, postgres.Position{At: k.CreatedAt, ID: k.ID.UUID}, func(at postgres.Page) (postgres.List[apikey.Key], error) {
+			return p.APIKeys.List(p.Ctx, p.Actor, at)
+		}, func(k apikey.Key) string { return k.ID.String() })
 	case "job":
 		job, err := id.Parse[id.JobKind](text)
 		if err == nil {
@@ -157,6 +178,18 @@ func (p *page) whereIsPerson(kind, text string) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// anchored is the address of the page of a list that has the row: the first page, or else the one that begins with it.
+func anchored[T any](path, row string, size int, at postgres.Position, list func(postgres.Page) (postgres.List[T], error), idOf func(T) string) (string, error) {
+	newer, err := list(postgres.Page{Limit: size, Before: &at})
+	if err != nil {
+		return "", err
+	}
+	if n := len(newer.Rows); n == size {
+		path = link(path, "after", idOf(newer.Rows[n-1]))
+	}
+	return path + "#" + row, nil
 }
 
 // kindWord names what an id of the prefix stands for.

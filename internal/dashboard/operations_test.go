@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"crypto/md5"
 	"encoding/csv"
 	"net/http"
 	"strings"
@@ -8,8 +9,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
+	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 )
 
@@ -225,4 +230,48 @@ func TestExport_Sessions(t *testing.T) {
 	if n := fixture.Audited(t, w.db, w.org, "export.created"); n != 2 {
 		t.Errorf("%d exports are audited, want 2", n)
 	}
+}
+
+// TestFind_LeadsToThePageThatHasTheRow writes rows past the rooms: they are more than one page shows.
+func TestFind_LeadsToThePageThatHasTheRow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	exec := func(statement string, args ...any) {
+		t.Helper()
+		w.check(w.db.Reader(t.Context()).Exec(statement, args...).Error)
+	}
+	begin := w.clock.Now().Add(-time.Hour)
+	exec(`INSERT INTO webhook_encryption_keys SELECT (json_populate_record(k, json_build_object('id', md5('k' || n)::uuid, 'key_id', 'old-' || n, 'thumbprint', left(md5('t' || n) || md5('u' || n), 43), 'is_active', false,
+			'disabled_at', $2::timestamptz, 'created_at', $2::timestamptz - n * interval '1 minute'))).* FROM webhook_encryption_keys k, generate_series(1, 250) n WHERE k.webhook_endpoint_id = $1`, e.ID, begin)
+	exec(`INSERT INTO users SELECT (json_populate_record(u, json_build_object('id', md5('u' || n)::uuid, 'email', 'm' || n || chr(64) || 'example.com'))).* FROM users u, generate_series(1, 1100) n WHERE u.id = $1`, fixture.UserID(t, w.member))
+	exec(`INSERT INTO memberships SELECT (json_populate_record(m, json_build_object('user_id', md5('u' || n)::uuid, 'created_at', $2::timestamptz - n * interval '1 minute'))).*
+		FROM memberships m, generate_series(1, 1100) n WHERE m.user_id = $1 AND m.organization_id = $3`, fixture.UserID(t, w.member), begin, w.org)
+	key, _, err := w.handler.APIKeys.Issue(t.Context(), w.owner, apikey.Input{Name: "first", Scopes: []access.Scope{access.WebhooksRead}})
+	w.check(err)
+	exec(`INSERT INTO api_keys SELECT (json_populate_record(k, json_build_object('id', md5('a' || n)::uuid, 'key_hash', md5('h' || n) || md5('i' || n), 'created_at', $2::timestamptz - n * interval '1 minute'))).*
+		FROM api_keys k, generate_series(1, 1100) n WHERE k.id = $1`, key.ID, begin)
+	named := func(text string) uuid.UUID { return md5.Sum([]byte(text)) }
+
+	b := w.as(w.owner)
+	for _, c := range []struct{ first, last string }{
+		{id.Key{UUID: named("k7")}.String(), id.Key{UUID: named("k240")}.String()},
+		{id.User{UUID: named("u7")}.String(), id.User{UUID: named("u1090")}.String()},
+		{id.APIKey{UUID: named("a7")}.String(), id.APIKey{UUID: named("a1090")}.String()},
+	} {
+		for _, row := range []string{c.first, c.last} {
+			to := b.get("/find?q=" + row).header.Get("Location")
+			path, anchor, _ := strings.Cut(to, "#")
+			if anchor != row || strings.Contains(path, "after=") != (row == c.last) {
+				t.Errorf("%s leads to %q", row, to)
+			}
+			b.get(path).is(http.StatusOK).shows(`id="` + row + `"`)
+		}
+	}
+	path := "/endpoints/" + e.ID.String() + "/keys"
+	r := b.reader(path).sees(http.StatusOK, "risk-key", "old-1", "99 retired keys shown")
+	r.page.hides("old-240")
+	r.visit("Older").sees(http.StatusOK, "risk-key", "old-150").visit("Older").sees(http.StatusOK, "risk-key", "old-240")
+	r.visit("Newer").sees(http.StatusOK, "old-150")
+	b.get(path + "?after=" + id.Key{UUID: named("nothing")}.String()).is(http.StatusBadRequest)
 }

@@ -86,7 +86,9 @@ type EndpointKeys struct {
 	Add       *KeyForm // nil for people who may not add keys
 	Retired   []RetiredKey
 	RetireNow string // note above the retired keys
-	Generate  []Snippet
+	// RetirePager leads to older ones.
+	RetirePager ui.Pager
+	Generate    []Snippet
 }
 
 // KeyView is one key with everything that identifies it.
@@ -121,6 +123,7 @@ type KeyCheck struct {
 
 // RetiredKey is one inactive key.
 type RetiredKey struct {
+	ID         string
 	KeyID      string
 	Sub        string // for example "3072 bit, added by Ana Lindqvist"
 	Badge      ui.Badge
