@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -54,7 +55,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("/verify/", func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusNotFound, "There is no verification page here; VERIFICATION_BASE_URL says where it is.\n")
 	})
-	mux.Handle("/", c.Pages)
+	mux.Handle("/", compressed(c.Pages))
 	// Not the mux alone: it would clean paths such as /v1//x with a redirect of its own, and /v1 answers in its envelope.
 	root := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1" || strings.HasPrefix(r.URL.Path, "/v1/") {
@@ -64,6 +65,17 @@ func New(c Config) http.Handler {
 		mux.ServeHTTP(w, r)
 	})
 	return c.logged(c.headed(root))
+}
+
+// compressed packs pages, not files: exports stream. Pages hold secrets beside text that a caller chose, such as a search, so
+// their packed size is blurred: it must not tell how well the two match.
+func compressed(next http.Handler) http.Handler {
+	const blur, smallest = 32, 1 << 10
+	wrap, err := gzhttp.NewWrapper(gzhttp.ContentTypes([]string{"text/html"}), gzhttp.MinSize(smallest), gzhttp.RandomJitter(blur, 0, false), gzhttp.EnableZstd(false))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return wrap(next)
 }
 
 // headed sets the headers that every response has (contract section 8.9); a handler may narrow the policy further.
