@@ -35,15 +35,19 @@ var purposes = map[string]string{
 // Snapshot implements dashboard.Queue.
 func (v *queueView) Snapshot(ctx context.Context) (dashboard.QueueSnapshot, error) {
 	var s dashboard.QueueSnapshot
+	used, err := v.inspector.Queues()
+	if err != nil {
+		return s, fmt.Errorf("list queues: %w", err)
+	}
 	for _, lane := range queue.Lanes() {
 		state := dashboard.QueueState{Name: lane, Purpose: purposes[lane]}
-		info, err := v.inspector.GetQueueInfo(lane)
-		switch {
-		case err == nil:
+		if slices.Contains(used, lane) { // one that was never used is simply empty
+			info, err := v.inspector.GetQueueInfo(lane)
+			if err != nil {
+				return s, fmt.Errorf("read queue %s: %w", lane, err)
+			}
 			state.Paused, state.Pending, state.Active, state.Scheduled, state.Retry, state.Archive = info.Paused, info.Pending, info.Active, info.Scheduled, info.Retry, info.Archived
 			state.Oldest, state.ProcessedToday, state.FailedToday, state.MemoryBytes = info.Latency, info.Processed, info.Failed, info.MemoryUsage
-		case !errors.Is(err, asynq.ErrQueueNotFound): // a lane that was never used is simply empty
-			return s, fmt.Errorf("read queue %s: %w", lane, err)
 		}
 		s.Queues = append(s.Queues, state)
 	}
