@@ -14,7 +14,7 @@ import (
 )
 
 // toggles are the forms that may be sent again as they are: going back and choosing anew is no double click.
-var toggles = map[string]bool{"POST /settings/zone": true, "POST /preferences": true}
+var toggles = map[string]bool{"POST /settings/zone": true}
 
 // doOnce carries out what a form asks for, unless the same form with the same content was carried out already: a double
 // click, or a reload of the answer. The second submission waits for the first and ends up where that led.

@@ -12,7 +12,6 @@ func coreRoutes(r router) {
 	r.route("POST /sign-out", "", doSignOut)
 	r.route("GET /reauthenticate", "", showReauthenticate)
 	r.route("POST /reauthenticate", "", doReauthenticate)
-	r.route("POST /preferences", "", doPreferences)
 	r.route("POST /settings/zone", "", doZone)
 
 	r.route("GET /{$}", access.WebhooksRead, showOverview)
