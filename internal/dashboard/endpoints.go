@@ -171,7 +171,7 @@ func (p *page) endpointRow(f *fleet, e endpointEntry) pages.EndpointRow {
 // endpointActions are the buttons of an endpoint. back is what its forms carry to come back to the page they are on.
 func endpointActions(e webhook.Endpoint, hasKey bool, back []ui.Hidden, small bool) []ui.Action {
 	path, name := endpointPath(e.ID), e.DisplayName()
-	test := ui.Action{Label: "Send test", Icon: "flask", Href: path + "/test", Post: true, Fields: back, Small: small, Name: "Send a test event to " + name}
+	test := ui.Action{Label: "Send test", Icon: "flask", Href: path + "/test", Post: true, Fields: back, Small: small, Name: "Send test event to " + name}
 	switch {
 	case !e.Enabled:
 		test.Disabled = "Resume the endpoint first"

@@ -28,12 +28,5 @@ type Unavailable struct {
 	Checks    []ui.Rule // named parts and their state
 	RequestID string
 	RetryHref string
-	Refresh   int // seconds
-}
-
-// bare is the shell with the refresh that the text of the page promises.
-func (v Unavailable) bare() ui.Bare {
-	b := v.Bare
-	b.Refresh = v.Refresh
-	return b
+	Refresh   int // seconds until the header Refresh loads the page again
 }

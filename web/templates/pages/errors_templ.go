@@ -308,7 +308,7 @@ func UnavailablePage(v Unavailable) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = ui.BarePage(v.bare(), true).Render(templ.WithChildren(ctx, templ_7745c5c3_Var9), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.BarePage(v.Bare, true).Render(templ.WithChildren(ctx, templ_7745c5c3_Var9), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

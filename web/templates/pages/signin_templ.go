@@ -97,7 +97,7 @@ func SignInPage(v SignIn) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "<button class=\"btn btn-primary\" type=\"submit\">Sign in</button><p class=\"small muted\">No account? An owner of your organization can send an invitation. Lost the password? Whoever runs the server can set a new one: <code>web reset-password --email …</code></p></form></section>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "<button class=\"btn btn-primary\" type=\"submit\">Sign in</button><p class=\"small muted\">No account? An owner of your organization can send an invitation. Lost the password? Whoever runs the server can set a new one: <code class=\"nowrap\">web reset-password --email …</code></p></form></section>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -20,7 +20,6 @@ type Shell struct {
 	Nav          []NavGroup
 	Foot         []FootFact // short system facts under the navigation
 	Flashes      []Flash
-	Refresh      int  // seconds until the browser reloads the page; 0 never
 	NoSearch     bool // hides the search box, for pages shown without a database
 }
 
@@ -67,7 +66,6 @@ type Bare struct {
 	Version     string // shown in the footer, for example "Kaylehooks 1.0.0"
 	Status      string // one line about the system, for example "Database and queue reachable"
 	StatusBad   bool
-	Refresh     int // seconds until the browser reloads the page; 0 never
 }
 
 // Heading is the head of a page: crumbs, the one h1, a line of facts, actions.
