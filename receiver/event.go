@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -67,6 +68,17 @@ type Cancelled struct {
 // Test is the data of a test event.
 type Test struct {
 	Message string `json:"message"`
+}
+
+var challenge = regexp.MustCompile("kch_[a-z0-9]{32}")
+
+// Challenge is the code in a test event that verifies a key, else "". Answering with it shows the sender that the event was
+// decrypted.
+func (e Event) Challenge() string {
+	if e.Test == nil {
+		return ""
+	}
+	return challenge.FindString(e.Test.Message)
 }
 
 // parseEvent reads a plaintext. An unknown type is passed on with its raw data: new types may come.

@@ -91,7 +91,7 @@ func (h *Handler) AddKey(kid string, key *rsa.PrivateKey) {
 	h.keys[kid] = key
 }
 
-// ServeHTTP takes one webhook in. It answers 204 to what is good, and with a short fixed text to what is not: personal
+// ServeHTTP takes one webhook in. It answers 204 to what is good, or 200 with the code of a challenge, and with a short fixed text to what is not: personal
 // data has no place in a response.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
@@ -114,10 +114,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	receipt.Status = Status(receipt.Err)
 	h.onRequest(receipt)
 	if receipt.Err == nil {
-		w.WriteHeader(receipt.Status)
+		WriteAccepted(w, receipt)
 		return
 	}
 	http.Error(w, reason(receipt.Err), receipt.Status)
+}
+
+// WriteAccepted answers a webhook that was taken in: without a body, unless its sender asks for a code to be returned.
+func WriteAccepted(w http.ResponseWriter, r Receipt) {
+	if code := r.Event.Challenge(); code != "" && r.Status == http.StatusNoContent {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, code)
+		return
+	}
+	w.WriteHeader(r.Status)
 }
 
 // ReadBody reads the body of a webhook.

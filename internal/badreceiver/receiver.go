@@ -91,6 +91,10 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	maps.Copy(w.Header(), answer.Header)
+	if answer.Status == 0 && receipt.Err == nil {
+		receiver.WriteAccepted(w, receipt)
+		return
+	}
 	w.WriteHeader(receipt.Status)
 	if receipt.Status != http.StatusNoContent && receipt.Status != http.StatusNotModified {
 		_, _ = io.WriteString(w, answer.Body)

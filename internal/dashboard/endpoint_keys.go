@@ -57,9 +57,20 @@ func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error 
 	active := st.key // on every page of the list
 	if active != nil {
 		v.Active = p.activeKey(*active, uses[active.ID])
+		if err := p.addChallenge(&v, *active, offer); err != nil {
+			return err
+		}
 	}
 	for _, k := range list.Rows {
-		if !k.IsActive {
+		if k.IsActive {
+			continue
+		}
+		if err := p.addChallenge(&v, k, offer); err != nil {
+			return err
+		}
+		if k.Staged() {
+			v.Staged = append(v.Staged, p.stagedKey(k))
+		} else {
 			v.Retired = append(v.Retired, p.retiredKey(k, uses[k.ID]))
 		}
 	}
@@ -100,12 +111,11 @@ func (p *page) keyForm(e webhook.Endpoint, active *webhook.Key, uses map[id.Key]
 		},
 		Errors: formErrors(offer.found, "this key can be added",
 			labelled{"key", "keytext", "Public key"}, labelled{"file", "keyfile", "File"}, labelled{"key_id", "keyid", "Key id"}),
-		Preview: "New deliveries are encrypted to this key from now on.",
+		Preview: "Added and activated, new deliveries are encrypted to it from then on. Added only, it waits: verify it, then activate it.",
 	}
 	if active != nil {
-		if use := uses[active.ID]; use.Waiting > 0 && use.LastExpiry != nil {
-			f.Preview += fmt.Sprintf(" %s encrypted to %s: the receiver must keep its private half until %s.",
-				counted(use.Waiting, "undelivered webhook stays", "undelivered webhooks stay"), active.KeyID, p.Moment(*use.LastExpiry))
+		if staying := p.stayingNote(*active, uses[active.ID]); staying != "" {
+			f.Preview += " " + staying
 		}
 	}
 	return f
@@ -113,7 +123,7 @@ func (p *page) keyForm(e webhook.Endpoint, active *webhook.Key, uses map[id.Key]
 
 func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 	v := &pages.KeyView{
-		Badges: []ui.Badge{{Tone: ui.OK, Icon: "check", Label: "Active"}},
+		Badges: []ui.Badge{{Tone: ui.OK, Icon: "play", Label: "Active"}, p.verifiedBadge(k)},
 		Left: []ui.Fact{
 			{Term: "Key id", Text: k.KeyID, Mono: true},
 			{Term: "Record", ID: idPtr(ui.NewID(k.ID.String(), "key record id", ""))},
@@ -132,7 +142,7 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 		v.Left = append(v.Left, ui.Fact{Term: "Last used", Time: p.AtPtr(use.LastUsed)})
 	}
 	if p.Can(access.WebhooksWrite) {
-		v.Actions = append(v.Actions, ui.Action{Label: "Deactivate…", Icon: "pause", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true, Dialog: true})
+		v.Actions = append(v.Actions, verifyAction(k), ui.Action{Label: "Deactivate…", Icon: "pause", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true, Dialog: true})
 	}
 	return v
 }
@@ -155,7 +165,7 @@ func addedBy(k webhook.Key) string {
 
 func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 	row := pages.RetiredKey{
-		ID: k.ID.String(), KeyID: k.KeyID, Sub: fmt.Sprintf("%d bit", k.Bits), Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"},
+		ID: k.ID.String(), KeyID: k.KeyID, Sub: fmt.Sprintf("%d bit", k.Bits), Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"}, Verified: p.verifiedBadge(k),
 		Thumbprint: k.Thumbprint, Active: p.day(k.CreatedAt) + " –", Encrypted: ui.Count(use.Deliveries), Waiting: ui.Count(use.Waiting),
 	}
 	if by := addedBy(k); by != "" {
@@ -169,7 +179,7 @@ func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 		row.Waiting += ", until " + p.Moment(*use.LastExpiry)
 	}
 	if p.Can(access.WebhooksWrite) {
-		row.Actions = []ui.Action{{Label: "Reactivate", Icon: "play", Href: "/keys/" + k.ID.String() + "/reactivate", Post: true, Small: true, Name: "Reactivate " + k.KeyID}}
+		row.Actions = []ui.Action{activateAction(k)}
 	}
 	return row
 }
@@ -285,7 +295,12 @@ func addKey(p *page) error {
 	if !offer.acceptable {
 		return p.renderKeys(http.StatusUnprocessableEntity, e, offer)
 	}
-	k, err := p.Webhooks.AddKey(p.Ctx, p.Actor, e.ID, offer.input)
+	add := p.Webhooks.AddKey
+	staged := p.Value("then") == "stage"
+	if staged {
+		add = p.Webhooks.StageKey
+	}
+	k, err := add(p.Ctx, p.Actor, e.ID, offer.input)
 	if f, ok := fault.As(err); ok && f.Message == webhook.ErrKeyIDTaken.Message {
 		offer.found = problems{"key_id": f.Message + " " + f.Hint}
 		return p.renderKeys(http.StatusConflict, e, offer)
@@ -298,10 +313,12 @@ func addKey(p *page) error {
 		return err
 	}
 	made = path
-	return p.Redirect(path, ui.Flash{
-		Tone: ui.OK, Text: k.KeyID + " is the active key.", Sub: "Send a test event to see whether the receiver decrypts it.",
-		Action: &ui.Action{Label: "Send test", Href: endpointPath(e.ID) + "/test", Post: true, Small: true},
-	})
+	verify := verifyAction(k)
+	flash := ui.Flash{Tone: ui.OK, Text: k.KeyID + " is the active key.", Sub: "Verify it to be sure that the receiver can decrypt.", Action: &verify}
+	if staged {
+		flash.Text, flash.Sub = k.KeyID+" is staged.", "Nothing is encrypted to it yet. Verify it, then activate it."
+	}
+	return p.Redirect(path, flash)
 }
 
 // checkKey answers with the verdict about a key without saving it: the panel to htmx, else the page.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
@@ -24,6 +25,8 @@ type keyOffer struct {
 	// keyID is the field as it was entered; shown is the accepted public key, rebuilt from its numbers, so that nothing
 	// else of the input can come back.
 	keyID, shown string
+	// challenged is the key whose challenge was answered wrongly; found says so.
+	challenged id.Key
 }
 
 // readKeyOffer judges the key in the form: a file if there is one, else the text.

@@ -43,7 +43,10 @@ func coreRoutes(r router) {
 	r.route("GET /keys/{id}/jwk", access.WebhooksRead, downloadKey)
 	r.route("GET /keys/{id}/deactivate", access.WebhooksWrite, askDeactivateKey)
 	r.route("POST /keys/{id}/deactivate", access.WebhooksWrite, deactivateKey)
+	r.route("GET /keys/{id}/reactivate", access.WebhooksWrite, askReactivateKey)
 	r.route("POST /keys/{id}/reactivate", access.WebhooksWrite, reactivateKey)
+	r.route("POST /keys/{id}/challenge", access.WebhooksWrite, challengeKey)
+	r.route("POST /keys/{id}/verify", access.WebhooksWrite, verifyKey)
 
 	r.route("GET /endpoints/{id}/secret", access.WebhooksRead, showSecret)
 	r.route("POST /endpoints/{id}/secret/rotate", access.WebhooksWrite, rotateSecret)

@@ -116,6 +116,49 @@ func (s *Service) SendTest(ctx context.Context, actor access.Actor, endpoint id.
 
 // SendTestIn is SendTest inside the caller's transaction.
 func (s *Service) SendTestIn(tx *postgres.Tx, actor access.Actor, endpoint id.Endpoint) (event.Event, error) {
+	e := newTest(tx, actor.Organization, endpoint)
+	e, err := s.sendTest(tx, actor, e, testMessage, nil)
+	if err != nil {
+		return event.Event{}, err
+	}
+	return e, audit.Record(tx, actor, "webhook_endpoint.tested", audit.Target{Type: "webhook_endpoint", ID: endpoint.String()}, audit.Metadata{"event_id": e.ID})
+}
+
+// SendChallenge sends a test event encrypted to the key, whether or not it is the active one, with a code in its message
+// that only the holder of the private half can read. webhook.VerifyKey takes it back. It needs webhooks:write;
+// webhook.ErrKeyNotFound, ErrEndpointDisabled.
+func (s *Service) SendChallenge(ctx context.Context, actor access.Actor, key id.Key) (event.Event, error) {
+	var e event.Event
+	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		if err := actor.Require(access.WebhooksWrite, tx.Now); err != nil {
+			return err
+		}
+		if err := tx.LockOrganization(actor.Organization); err != nil { // two challenges at once would each send a code, of which one counts
+			return err
+		}
+		e = newTest(tx, actor.Organization, id.Endpoint{})
+		k, code, err := webhook.Challenge(tx, actor.Organization, key, e.ID)
+		if err != nil {
+			return err
+		}
+		e.TriggerID = k.WebhookEndpointID.UUID
+		if e, err = s.sendTest(tx, actor, e, testMessage+" Challenge: "+code, &k); err != nil {
+			return err
+		}
+		return webhook.AuditChallenge(tx, actor, k)
+	})
+	return e, err
+}
+
+func newTest(tx *postgres.Tx, org id.Organization, endpoint id.Endpoint) event.Event {
+	return event.Event{
+		ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: org, Type: event.Test,
+		TriggerType: event.ByWebhookEndpoint, TriggerID: endpoint.UUID, CreatedAt: tx.Now,
+	}
+}
+
+// sendTest sends a test event to the endpoint that triggers it, encrypted to the key or, when that is nil, to the active one.
+func (s *Service) sendTest(tx *postgres.Tx, actor access.Actor, e event.Event, message string, key *webhook.Key) (event.Event, error) {
 	if err := actor.Require(access.WebhooksWrite, tx.Now); err != nil {
 		return event.Event{}, err
 	}
@@ -123,19 +166,17 @@ func (s *Service) SendTestIn(tx *postgres.Tx, actor access.Actor, endpoint id.En
 	if err != nil {
 		return event.Event{}, err
 	}
-	i := slices.IndexFunc(recipients, func(r webhook.Recipient) bool { return r.ID == endpoint })
+	i := slices.IndexFunc(recipients, func(r webhook.Recipient) bool { return r.ID.UUID == e.TriggerID })
 	if i < 0 {
 		return event.Event{}, webhook.ErrEndpointNotFound
 	}
 	if !recipients[i].Enabled {
 		return event.Event{}, ErrEndpointDisabled
 	}
-	data := event.TestData{Message: testMessage}
-	e := event.Event{
-		ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: actor.Organization, Type: event.Test,
-		TriggerType: event.ByWebhookEndpoint, TriggerID: endpoint.UUID, CreatedAt: tx.Now,
+	if key != nil {
+		recipients[i].Key = key
 	}
-	b := s.newBatch(tx, e, data)
+	b := s.newBatch(tx, e, event.TestData{Message: message})
 	for j, r := range recipients {
 		if i == j {
 			b.serve(r, event.TestSend, TestSend)
@@ -147,10 +188,7 @@ func (s *Service) SendTestIn(tx *postgres.Tx, actor access.Actor, endpoint id.En
 	if err := event.Insert(tx, e); err != nil {
 		return event.Event{}, err
 	}
-	if err := b.insert(); err != nil {
-		return event.Event{}, err
-	}
-	return e, audit.Record(tx, actor, "webhook_endpoint.tested", audit.Target{Type: "webhook_endpoint", ID: endpoint.String()}, audit.Metadata{"event_id": e.ID})
+	return e, b.insert()
 }
 
 // batch collects the routing and the deliveries of one event.

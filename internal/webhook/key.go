@@ -38,7 +38,18 @@ type Key struct {
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
 	DisabledAt        *time.Time
+	// ActivatedAt is when the key was made active last; a key that never was is staged.
+	ActivatedAt *time.Time
+	// VerifiedAt is when somebody showed that the receiver can decrypt with it, VerifiedBy who.
+	VerifiedAt *time.Time
+	VerifiedBy string
+	// ChallengeHash and ChallengeEventID are those of a challenge that was not answered yet.
+	ChallengeHash    *string
+	ChallengeEventID *id.Event
 }
+
+// Staged reports whether the key waits for its first activation.
+func (k Key) Staged() bool { return !k.IsActive && k.ActivatedAt == nil }
 
 // TableName names the table.
 func (Key) TableName() string { return "webhook_encryption_keys" }
@@ -65,6 +76,21 @@ func (s *Service) AddKey(ctx context.Context, actor access.Actor, endpoint id.En
 
 // AddKeyIn is AddKey inside the caller's transaction.
 func (s *Service) AddKeyIn(tx *postgres.Tx, actor access.Actor, endpoint id.Endpoint, in PublicKeyInput) (Key, error) {
+	return s.addKey(tx, actor, endpoint, in, true)
+}
+
+// StageKey registers a public key and leaves the active one as it is, so that the new one can be verified first. Otherwise
+// it is AddKey.
+func (s *Service) StageKey(ctx context.Context, actor access.Actor, endpoint id.Endpoint, in PublicKeyInput) (Key, error) {
+	var key Key
+	err := s.DB.InTx(ctx, func(tx *postgres.Tx) (err error) {
+		key, err = s.addKey(tx, actor, endpoint, in, false)
+		return err
+	})
+	return key, err
+}
+
+func (s *Service) addKey(tx *postgres.Tx, actor access.Actor, endpoint id.Endpoint, in PublicKeyInput, activate bool) (Key, error) {
 	if err := actor.Require(access.WebhooksWrite, tx.Now); err != nil {
 		return Key{}, err
 	}
@@ -83,7 +109,12 @@ func (s *Service) AddKeyIn(tx *postgres.Tx, actor access.Actor, endpoint id.Endp
 		KeyID: accepted.KeyID, Algorithm: KeyAlgorithm, KeyType: KeyType,
 		Modulus: accepted.N, Exponent: accepted.E, Bits: accepted.Bits,
 		Thumbprint: accepted.Thumbprint, SPKISHA256: accepted.SPKISHA256,
-		IsActive: true, CreatedBy: actor.Name, CreatedAt: tx.Now, UpdatedAt: tx.Now,
+		IsActive: activate, CreatedBy: actor.Name, CreatedAt: tx.Now, UpdatedAt: tx.Now,
+	}
+	if activate {
+		key.ActivatedAt = &tx.Now
+	} else {
+		key.DisabledAt = &tx.Now
 	}
 	taken, err := s.keyIDTaken(tx, endpoint, key.KeyID)
 	if err != nil {
@@ -92,8 +123,10 @@ func (s *Service) AddKeyIn(tx *postgres.Tx, actor access.Actor, endpoint id.Endp
 	if taken {
 		return Key{}, ErrKeyIDTaken
 	}
-	if err := deactivate(tx, endpoint); err != nil {
-		return Key{}, err
+	if activate {
+		if err := deactivate(tx, endpoint); err != nil {
+			return Key{}, err
+		}
 	}
 	if err := tx.Create(&key).Error; err != nil {
 		if postgres.IsUnique(err, "webhook_encryption_keys_key_id_key") {
@@ -157,8 +190,8 @@ func (s *Service) switchKey(ctx context.Context, actor access.Actor, key id.Key,
 		event := "webhook_key.deactivated"
 		k.IsActive, k.UpdatedAt, k.DisabledAt = active, tx.Now, &tx.Now
 		if active {
-			event, k.DisabledAt = "webhook_key.reactivated", nil
-			err := tx.Exec("UPDATE webhook_encryption_keys SET is_active = true, disabled_at = NULL, updated_at = $1 WHERE id = $2", tx.Now, k.ID).Error
+			event, k.DisabledAt, k.ActivatedAt = "webhook_key.reactivated", nil, &tx.Now
+			err := tx.Exec("UPDATE webhook_encryption_keys SET is_active = true, disabled_at = NULL, activated_at = $1, updated_at = $1 WHERE id = $2", tx.Now, k.ID).Error
 			if err != nil {
 				return fmt.Errorf("reactivate key %s: %w", k.ID, err)
 			}

@@ -73,19 +73,21 @@ type EndpointGone struct {
 // EndpointKeys is the encryption-keys page of one endpoint.
 //
 //	GET  /endpoints/{id}/keys
-//	POST /endpoints/{id}/keys         multipart: keytext, keyfile, key_id, pick
+//	POST /endpoints/{id}/keys         multipart: keytext, keyfile, key_id, pick, then (stage)
 //	POST /endpoints/{id}/keys/check   same fields; HX-Request: answers with the
 //	                                  KeyCheck panel (200 or 422), else the page
-//	POST /keys/{id}/deactivate | /reactivate
+//	POST /keys/{id}/deactivate | /reactivate | /challenge
 //	GET  /keys/{id}/jwk               downloads the public key
 type EndpointKeys struct {
-	Shell     ui.Shell
-	Head      EndpointHead
-	Blocked   *ui.Alert // no active key: new deliveries are blocked
-	Active    *KeyView
-	Add       *KeyForm // nil for people who may not add keys
-	Retired   []RetiredKey
-	RetireNow string // note above the retired keys
+	Shell      ui.Shell
+	Head       EndpointHead
+	Blocked    *ui.Alert // no active key: new deliveries are blocked
+	Active     *KeyView
+	Challenges []KeyChallenge
+	Staged     []RetiredKey
+	Add        *KeyForm // nil for people who may not add keys
+	Retired    []RetiredKey
+	RetireNow  string // note above the retired keys
 	// RetirePager leads to older ones.
 	RetirePager ui.Pager
 	Generate    []Snippet
@@ -121,12 +123,25 @@ type KeyCheck struct {
 	Pick    ui.Select // a JWKS with several keys: name "pick"; no options hides it
 }
 
+// KeyChallenge is a code that was sent and not answered yet.
+//
+//	POST /keys/{id}/verify   challenge; empty looks at what the receiver answered, as the poll does
+type KeyChallenge struct {
+	KeyID     string
+	Action    string
+	EventHref string
+	State     ui.Badge // of the delivery
+	Poll      bool
+	Code      ui.Field
+}
+
 // RetiredKey is one inactive key.
 type RetiredKey struct {
 	ID         string
 	KeyID      string
 	Sub        string // for example "3072 bit, added by Ana Lindqvist"
 	Badge      ui.Badge
+	Verified   ui.Badge
 	Thumbprint string
 	Active     string // for example "Nov 5, 2025 – Jan 14, 2026"
 	Encrypted  string

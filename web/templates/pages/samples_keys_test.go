@@ -36,13 +36,17 @@ func endpointKeys() pages.EndpointKeys {
 		Facts: []ui.Fact{{Term: "RFC 7638", Text: "Yb7Kp2MvXq9LdT4sRz1WcH6nJfA3gUe8oViNk5tQm0E", Hash: true, Copy: "Copy thumbprint"}},
 	}
 	form.Preview = "If you activate now: new deliveries use the new key; 501 waiting deliveries stay encrypted to risk-2026. Keep its private half until Mar 14, 18:02 UTC."
+	verified := ui.Badge{Tone: ui.OK, Icon: "check", Label: "Verified"}
 	retired := func(id, sub, active, n string) pages.RetiredKey {
-		return pages.RetiredKey{KeyID: id, Sub: sub, Badge: ui.Badge{Tone: ui.Neutral, Icon: "dash", Label: "Retired"}, Thumbprint: "b0XtE7mVq2RzY5kLw9PdHs3JfNc6AoGi1UeT8vKx4MQ", Active: active, Encrypted: n, Waiting: "0", Actions: []ui.Action{{Label: "Reactivate", Name: "Reactivate " + id, Href: "/keys/" + id + "/reactivate", Post: true, Small: true}}}
+		return pages.RetiredKey{KeyID: id, Sub: sub, Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"}, Verified: verified, Thumbprint: "b0XtE7mVq2RzY5kLw9PdHs3JfNc6AoGi1UeT8vKx4MQ", Active: active, Encrypted: n, Waiting: "0", Actions: []ui.Action{{Label: "Reactivate", Name: "Reactivate " + id, Href: "/keys/" + id + "/reactivate", Small: true, Dialog: true}}}
 	}
+	staged := retired("risk-2027", "3072 bit, added by Ana Lindqvist", "Mar 6, 2026", "")
+	staged.Badge, staged.Verified = ui.Badge{Tone: ui.Neutral, Icon: "clock", Label: "Staged"}, ui.Badge{Tone: ui.Neutral, Icon: "dash", Label: "Not verified"}
+	staged.Actions = []ui.Action{{Label: "Verify", Icon: "check", Name: "Verify risk-2027", Href: "/keys/x/challenge", Post: true, Small: true}, {Label: "Activate…", Icon: "play", Name: "Activate risk-2027", Href: "/keys/x/reactivate", Small: true, Dialog: true}}
 	return pages.EndpointKeys{
 		Shell: shell("Risk engine keys", "/endpoints"), Head: head("Keys", failing), Add: form,
 		Active: &pages.KeyView{
-			Badges: []ui.Badge{{Tone: ui.OK, Icon: "check", Label: "Active"}},
+			Badges: []ui.Badge{{Tone: ui.OK, Icon: "play", Label: "Active"}, verified},
 			Left: []ui.Fact{
 				{Term: "Key id", Text: "risk-2026", Mono: true},
 				{Term: "Record", ID: nid("whk_01kexz8ye0fx49yr10knfm929c", "key record id", "")},
@@ -56,6 +60,11 @@ func endpointKeys() pages.EndpointKeys {
 			},
 			Actions: []ui.Action{{Label: "Send test", Icon: "flask", Href: "/endpoints/" + riskID + "/test", Post: true, Small: true}, {Label: "Public JWK", Icon: "down", Href: "/keys/x/jwk", Small: true, Download: true}, {Label: "Deactivate", Href: "/keys/x/deactivate", Post: true, Small: true, Kind: "danger"}},
 		},
+		Staged: []pages.RetiredKey{staged},
+		Challenges: []pages.KeyChallenge{{
+			KeyID: "risk-2027", Action: "/keys/x/verify", EventHref: "/events/x", State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Succeeded"},
+			Code: ui.Field{ID: "code", Name: "challenge", Label: "Code that the receiver read", Mono: true, Required: true, Placeholder: "kch_…", Hint: "In the message of the test event, which only the private half of risk-2027 opens."},
+		}},
 		Retired:   []pages.RetiredKey{retired("risk-2025", "3072 bit, added by Ana Lindqvist", "Nov 5, 2025 – Jan 14, 2026", "21,904"), retired("risk-pilot", "3072 bit, added by Jonas Vik", "Nov 3 – Nov 5, 2025", "37")},
 		RetireNow: "Keys are never deleted",
 		Generate:  []pages.Snippet{{ID: "gen-openssl", Title: "OpenSSL", Code: "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out kayle-private.pem\nopenssl pkey -in kayle-private.pem -pubout -out kayle-public.pem", Note: "Upload kayle-public.pem; keep the other file."}, {ID: "gen-cli", Title: "Our command", Code: "web keygen --out kayle"}},

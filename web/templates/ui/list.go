@@ -132,7 +132,8 @@ type Confirm struct {
 	ID       string // unique id prefix
 	Title    string
 	Effects  []string // what will happen, each a sentence
-	Action   string   // where the form posts
+	Warning  *Alert
+	Action   string // where the form posts
 	Hidden   []Hidden
 	Typed    *Field // the text to type
 	Submit   string
