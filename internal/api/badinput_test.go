@@ -189,6 +189,14 @@ func (b *badInput) parameters() {
 			}
 		}
 		if p.In == "query" {
+			for _, raw := range []string{"%zz", "%", "1;x=2"} {
+				what := p.Name + "=" + raw
+				if got := b.try(what, b.request.path+"?"+what, b.request.body); p.Name == "starting_after" {
+					got.refused(400, "INVALID_REQUEST")
+				} else {
+					b.refusedBy(what, p.Name, got)
+				}
+			}
 			if _, got := try(""); p.Name != "starting_after" {
 				b.refusedBy(p.Name+" is empty", p.Name, got)
 			}

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"runtime"
 	"strings"
@@ -239,21 +240,28 @@ func takeBody(w http.ResponseWriter, r *http.Request, x *exchange) error {
 	return nil
 }
 
-// checkParameters refuses what huma takes for absent: parameters that are there but empty; and reads Idempotency-Key.
+// checkParameters refuses what huma takes for absent: parameters that are there but empty, or that cannot be read; and reads
+// Idempotency-Key.
 func checkParameters(r *http.Request, x *exchange) error {
 	r.Header.Del("Accept") // JSON is all there is
-	query := r.URL.Query()
-	var empty []fault.Field
+	query, unreadable := r.URL.Query(), unreadable(r.URL.RawQuery)
+	var bad []fault.Field
 	for _, p := range x.route.operation.Parameters {
-		if p.In != "query" || !query.Has(p.Name) || query.Get(p.Name) != "" {
+		message := "must not be empty"
+		switch {
+		case p.In != "query":
+			continue
+		case unreadable[p.Name]:
+			message = "is not percent-encoded correctly"
+		case !query.Has(p.Name) || query.Get(p.Name) != "":
 			continue
 		}
 		if p.Name == "starting_after" {
 			return postgres.ErrCursor
 		}
-		empty = append(empty, fault.Field{Name: p.Name, Message: "must not be empty"})
+		bad = append(bad, fault.Field{Name: p.Name, Message: message})
 	}
-	if err := fault.InvalidFields(empty...); err != nil {
+	if err := fault.InvalidFields(bad...); err != nil {
 		return err
 	}
 	if keys := r.Header.Values("Idempotency-Key"); x.route.idempotent && len(keys) > 0 {
@@ -263,6 +271,18 @@ func checkParameters(r *http.Request, x *exchange) error {
 		x.key = keys[0]
 	}
 	return nil
+}
+
+// unreadable are the parameters that net/url leaves out.
+func unreadable(rawQuery string) map[string]bool {
+	names := map[string]bool{}
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if _, err := url.QueryUnescape(value); err != nil || strings.Contains(pair, ";") {
+			names[name] = true
+		}
+	}
+	return names
 }
 
 // noteDenied audits a refusal for want of a scope (contract section 9.4), also when the client hangs up on it. The
