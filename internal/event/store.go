@@ -138,31 +138,6 @@ type Filter struct {
 	From, To  time.Time
 }
 
-// Outcome sorts events by what became of their deliveries.
-type Outcome string
-
-// The outcomes that can be filtered by. An event of which one delivery failed and another one waits has both.
-const (
-	AllDelivered Outcome = "delivered"
-	AnyFailed    Outcome = "failed"
-	AnyWaiting   Outcome = "waiting"
-	// NoDelivery is an event that no endpoint was to receive.
-	NoDelivery Outcome = "none"
-)
-
-// outcomeConditions select the outcomes. A failure is what a person may have to act on: what was withdrawn is none.
-var outcomeConditions = map[Outcome]string{
-	AllDelivered: "EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id) " +
-		"AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status <> 'succeeded')",
-	AnyFailed: "EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status = 'failed' " +
-		"AND d.payload_retention_reason IS DISTINCT FROM 'privacy_request')",
-	AnyWaiting: "EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status IN ('pending', 'delivering'))",
-	NoDelivery: "NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id)",
-}
-
-// Outcomes lists the outcomes.
-func Outcomes() []Outcome { return []Outcome{AllDelivered, AnyFailed, AnyWaiting, NoDelivery} }
-
 // Get returns one event. It needs webhooks:read.
 func Get(ctx context.Context, db *postgres.DB, actor access.Actor, event id.Event) (Event, error) {
 	tx := db.Reader(ctx)
@@ -178,6 +153,13 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
 		return postgres.List[Event]{}, err
 	}
+	if _, rare := rareOutcomes[f.Outcome]; rare && f.SessionID.IsZero() {
+		list, err := listRare(tx, actor.Organization, f, page)
+		if err != nil {
+			return list, fmt.Errorf("list events by outcome: %w", err)
+		}
+		return list, nil
+	}
 	q := tx.Table("events AS e").Where("e.organization_id = ?", actor.Organization)
 	if f.Type != "" {
 		q = q.Where("e.type = ?", f.Type)
@@ -187,6 +169,9 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 	}
 	if condition, ok := outcomeConditions[f.Outcome]; ok {
 		q = q.Where(condition)
+	}
+	if rare, ok := rareOutcomes[f.Outcome]; ok {
+		q = q.Where("EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status IN ? AND "+rare.delivery+")", rare.statuses)
 	}
 	if !f.From.IsZero() {
 		q = q.Where("e.created_at >= ?", f.From)

@@ -193,11 +193,6 @@ type Filter struct {
 	From, To    time.Time
 }
 
-// undelivered selects what [Filter].Undelivered keeps. An event that a withdrawal replaced does not count.
-const undelivered = `s.completed_at IS NOT NULL AND EXISTS (SELECT FROM events e WHERE e.trigger_id = s.id AND e.trigger_type = 'verification_session'
-	AND e.superseded_by_event_id IS NULL AND (NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id)
-		OR EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status <> 'succeeded')))`
-
 // List returns sessions, newest first. It needs sessions:read.
 func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page postgres.Page) (postgres.List[Session], error) {
 	tx := s.DB.Reader(ctx)
@@ -209,7 +204,10 @@ func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page p
 		q = q.Where("s.status = ?", f.Status)
 	}
 	if f.Undelivered {
-		q = q.Where(undelivered)
+		var err error
+		if q, err = whereUndelivered(tx, q, actor.Organization, f.From); err != nil {
+			return postgres.List[Session]{}, err
+		}
 	}
 	if !f.From.IsZero() {
 		q = q.Where("s.created_at >= ?", f.From)
