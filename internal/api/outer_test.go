@@ -113,6 +113,10 @@ func TestOuter_ADatabaseErrorNeverReachesTheClient(t *testing.T) {
 	if strings.Contains(got.raw, "relation") {
 		t.Errorf("answer %s", got.raw)
 	}
+	h.db.Close()
+	for _, path := range []string{"/v1/webhooks/endpoints", "/v1/verify/session/" + unknown["{id}"] + "/status"} {
+		h.logged(h.do("GET", path, nil).refused(500, "INTERNAL_SERVER_ERROR"), "request failed")
+	}
 }
 
 // logged is the line about the answer, which names its request.
