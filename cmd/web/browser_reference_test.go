@@ -4,11 +4,13 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"kaylehooks/internal/event"
 )
 
 // The reference is drawn by scripts from this server alone: whatever its policy forbids, or whatever is fetched from elsewhere, the
 // console would complain of.
-func TestBrowser_TheReferenceShowsEveryRoute(t *testing.T) {
+func TestBrowser_TheReferenceShowsEveryRouteAndPayload(t *testing.T) {
 	t.Parallel()
 	i := install(t)
 	i.start()
@@ -22,7 +24,11 @@ func TestBrowser_TheReferenceShowsEveryRoute(t *testing.T) {
 	for _, route := range shown {
 		have[route] = true
 	}
-	for _, route := range documented(t, i.base) {
+	routes := documented(t, i.base)
+	for _, payload := range event.Types() {
+		routes = append(routes, "POST "+string(payload)) // among the webhooks
+	}
+	for _, route := range routes {
 		if !have[route] {
 			t.Errorf("the reference does not show %s", route)
 		}
