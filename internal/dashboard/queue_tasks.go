@@ -199,7 +199,7 @@ func (p *page) taskRow(t QueueTask, endpoints map[id.Endpoint]webhook.Endpoint) 
 	path := queuePath + "/" + t.Queue + "/tasks/" + t.ID
 	state := []ui.Hidden{{Name: "state", Value: string(t.State)}}
 	if t.State != TaskPending {
-		row.Actions = append(row.Actions, ui.Action{Label: "Run now", Icon: "play", Href: path + "/run", Post: true, Small: true, Fields: state, Name: "Run task " + row.Short + " now"})
+		row.Actions = append(row.Actions, ui.Action{Label: "Run now", Icon: "play", Href: path + "/run", Post: true, Small: true, Fields: state, Name: "Run now: task " + row.Short})
 	}
 	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Icon: "trash", Href: link(path+"/delete", "state", string(t.State)), Small: true, Name: "Delete task " + row.Short})
 	if !p.Can(access.QueueManage) {
