@@ -53,12 +53,11 @@ func TestDialog_TrapsAndReturnsTheFocus(t *testing.T) {
 		b.do("tab", chromedp.KeyEvent(kb.Tab))
 		b.is("trapped", focused+" || document.activeElement === document.body")
 	}
-	b.do("escape", chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent("#dialog[open]"))
+	b.do("escape", chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent("#dialog[open]"), chromedp.WaitNotPresent("#dialog *"))
 	b.is("the focus is back on the link", `document.activeElement.matches('`+link+`')`)
-	b.is("nothing is left behind", `document.querySelector("#dialog").childElementCount === 0`)
 
 	open()
-	b.do("the safe way", chromedp.Click("#dialog [data-back]"), chromedp.WaitNotPresent("#dialog[open]"))
+	b.do("the safe way", chromedp.Click("#dialog [data-back]"), chromedp.WaitNotPresent("#dialog[open]"), chromedp.WaitNotPresent("#dialog *"))
 	b.is("the focus is back", `document.activeElement.matches('`+link+`')`)
 	b.is("no other page", `location.pathname === "/page/endpoint-settings"`)
 
@@ -94,12 +93,12 @@ func TestKeys_ActOutsideOfFieldsOnly(t *testing.T) {
 	b.do("retry", chromedp.KeyEvent("r"), chromedp.WaitVisible("#dialog[open] form"))
 	b.do("keys of the page rest", chromedp.KeyEvent("j"), chromedp.KeyEvent("?"))
 	b.is("the dialog stays", `document.querySelector("#dialog-t").textContent.includes("Retry it now?")`)
-	b.do("escape", chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent("#dialog[open]"))
+	b.do("escape", chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent("#dialog[open]"), chromedp.WaitNotPresent("#dialog *"))
 	if got := row(); got != rows[1] {
 		t.Errorf("after the dialog the focus is at %q, want %q", got, rows[1])
 	}
 	b.do("help", chromedp.KeyEvent("?"), chromedp.WaitVisible("#dialog[open] .keys"))
-	b.do("close", chromedp.Click("#dialog [type=submit]"), chromedp.WaitNotPresent("#dialog[open]"))
+	b.do("close", chromedp.Click("#dialog [type=submit]"), chromedp.WaitNotPresent("#dialog[open]"), chromedp.WaitNotPresent("#dialog *"))
 
 	b.do("search", chromedp.KeyEvent("/"))
 	b.is("the search has the focus", `document.activeElement.matches("[data-find]")`)
