@@ -117,7 +117,6 @@ type Handler struct {
 	mux     *http.ServeMux
 	cookies *sessions.CookieStore
 	origin  *http.CrossOriginProtection
-	once    outcomes
 
 	mu     sync.Mutex
 	badges map[id.Organization]badgeCount
@@ -152,7 +151,7 @@ type router struct{ h *Handler }
 // re-authentication is left to the room, so that its refusal comes after the page has read the form.
 func (r router) route(pattern string, scope access.Scope, f func(*page) error) {
 	r.h.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
-		r.h.serve(w, req, pattern, func(p *page) error {
+		r.h.serve(w, req, pattern, func(p *page) error { //nolint:contextcheck // a form that has begun outlives the request
 			if err := p.signIn(); err != nil {
 				return err
 			}

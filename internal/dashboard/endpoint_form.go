@@ -123,9 +123,28 @@ func retentionLabel(hours int) string {
 	return counted(hours, "hour", "hours")
 }
 
-func newEndpoint(p *page) error { return p.renderNewEndpoint(http.StatusOK, newInput(), formID(), nil) }
+// newEndpoint shows the empty form or, with from, one that is filled in as another endpoint is.
+func newEndpoint(p *page) error {
+	from := p.Query("from")
+	if from == "" {
+		return p.renderNewEndpoint(http.StatusOK, newInput(), nil)
+	}
+	source, err := id.Parse[id.EndpointKind](from)
+	if err != nil {
+		return webhook.ErrEndpointNotFound
+	}
+	e, err := p.Webhooks.GetEndpoint(p.Ctx, p.Actor, source)
+	if err != nil {
+		return err
+	}
+	in := inputOf(e)
+	in.Name, in.Enabled = cutText("Copy of "+e.DisplayName(), webhook.MaxName), true
+	return p.renderNewEndpoint(http.StatusOK, in, nil, ui.Alert{
+		Tone: ui.Neutral, Icon: "copy", Text: "Filled in as " + e.DisplayName() + " is. The copy gets a signing secret of its own, and needs a key: neither is copied.",
+	})
+}
 
-func (p *page) renderNewEndpoint(status int, in endpointInput, form string, found problems) error {
+func (p *page) renderNewEndpoint(status int, in endpointInput, found problems, notes ...ui.Alert) error {
 	list, err := p.Webhooks.ListEndpoints(p.Ctx, p.Actor, nil, postgres.Page{Limit: webhook.MaxEndpoints})
 	if err != nil {
 		return err
@@ -133,19 +152,14 @@ func (p *page) renderNewEndpoint(status int, in endpointInput, form string, foun
 	v := endpointForm(in, found, "this endpoint can be created")
 	v.Shell = p.Shell("New endpoint", "/endpoints")
 	v.Heading = ui.Heading{Title: "New endpoint", Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}}
-	v.Action, v.Submit, v.BackHref = link("/endpoints", "form", form), "Create endpoint", "/endpoints"
+	v.Action, v.Submit, v.BackHref = "/endpoints", "Create endpoint", "/endpoints"
+	v.Notes = notes
 	v.Limit = fmt.Sprintf("%d of %d endpoints are in use", len(list.Rows), webhook.MaxEndpoints)
 	return p.Render(status, pages.EndpointFormPage(v))
 }
 
 func createEndpoint(p *page) error {
-	in, form := p.readEndpoint(), p.Query("form")
-	before, done := p.once.begin(p.Session.ID, form, p.Now)
-	if before != "" {
-		return p.Redirect(before, ui.Flash{Tone: ui.Info, Text: "This endpoint was created already.", Sub: "Its secret was shown in the first answer. Rotate it if nobody has it."})
-	}
-	made := ""
-	defer func() { done(made) }()
+	in := p.readEndpoint()
 	retention := in.retention()
 	create := webhook.NewEndpoint{Labels: in.labels(), URL: in.URL, Enabled: &in.Enabled, EventTypes: in.Events, RetentionHours: &retention}
 	if in.Name != "" {
@@ -156,15 +170,16 @@ func createEndpoint(p *page) error {
 	}
 	e, secret, err := p.Webhooks.CreateEndpoint(p.Ctx, p.Actor, create)
 	if found, ok := problemsOf(err); ok {
-		return p.renderNewEndpoint(http.StatusUnprocessableEntity, in, form, found)
+		return p.renderNewEndpoint(http.StatusUnprocessableEntity, in, found)
 	}
 	if errors.Is(err, webhook.ErrTooManyEndpoints) {
-		return p.renderNewEndpoint(http.StatusConflict, in, form, problems{"": webhook.ErrTooManyEndpoints.Message + " " + webhook.ErrTooManyEndpoints.Hint})
+		return p.renderNewEndpoint(http.StatusConflict, in, problems{"": webhook.ErrTooManyEndpoints.Message + " " + webhook.ErrTooManyEndpoints.Hint})
 	}
 	if err != nil {
 		return err
 	}
-	made = endpointPath(e.ID)
+	made := endpointPath(e.ID)
+	p.showsSecret(made)
 	return p.Render(http.StatusOK, pages.EndpointCreatedPage(pages.EndpointCreated{
 		Shell:   p.Shell("Endpoint created", "/endpoints"),
 		Heading: ui.Heading{Title: e.DisplayName() + " was created", Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}, Sub: []ui.SubItem{{Text: addressOf(e.URL), Mono: true}}},
@@ -200,6 +215,7 @@ func (p *page) renderEditEndpoint(status int, e webhook.Endpoint, in endpointInp
 		v.Notes = append(v.Notes, *note)
 	}
 	if p.Can(access.WebhooksWrite) {
+		v.DuplicateHref = link("/endpoints/new", "from", e.ID.String())
 		v.Danger = &pages.DangerZone{
 			Title: "Delete this endpoint", Href: path + "/delete", Label: "Delete…",
 			Text: "Waiting webhooks are dropped and its keys and secret are erased. Events and deliveries stay readable.",

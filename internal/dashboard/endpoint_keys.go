@@ -95,12 +95,8 @@ func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error 
 
 func (p *page) keyForm(e webhook.Endpoint, active *webhook.Key, uses map[id.Key]delivery.KeyUse, offer keyOffer) *pages.KeyForm {
 	path := endpointPath(e.ID) + "/keys"
-	form := p.Query("form")
-	if form == "" {
-		form = formID()
-	}
 	f := &pages.KeyForm{
-		Action: link(path, "form", form), CheckAction: path + "/check", Check: offer.check, FileError: offer.found["file"],
+		Action: path, CheckAction: path + "/check", Check: offer.check, FileError: offer.found["file"],
 		Text: ui.Textarea{
 			ID: "keytext", Name: "keytext", Label: "Public key", Rows: 10, Sensitive: true, Value: offer.shown, Error: offer.found["key"],
 			Hint: "JWK, JWK set, PEM or certificate. RSA, 2048 to 8192 bits. Public half only.",
@@ -282,12 +278,6 @@ func addKey(p *page) error {
 		return err
 	}
 	path := endpointPath(e.ID) + "/keys"
-	before, done := p.once.begin(p.Session.ID, p.Query("form"), p.Now)
-	if before != "" {
-		return p.Redirect(before, ui.Flash{Tone: ui.Info, Text: "This key was added already."})
-	}
-	made := ""
-	defer func() { done(made) }()
 	offer, err := p.readKeyOffer(e)
 	if err != nil {
 		return err
@@ -312,7 +302,6 @@ func addKey(p *page) error {
 	if err != nil {
 		return err
 	}
-	made = path
 	verify := verifyAction(k)
 	flash := ui.Flash{Tone: ui.OK, Text: k.KeyID + " is the active key.", Sub: "Verify it to be sure that the receiver can decrypt.", Action: &verify}
 	if staged {

@@ -27,7 +27,6 @@ const (
 // jobDraft is a bulk retry that is not started yet.
 type jobDraft struct {
 	filters delivery.JobFilters
-	form    string
 	rate    string
 	// shown is the number of deliveries that the person was told, typed what they wrote to confirm it.
 	shown, typed string
@@ -47,7 +46,7 @@ func (p *page) readJob(value func(string) string) delivery.JobFilters {
 }
 
 func newJob(p *page) error {
-	return p.renderJobPreview(http.StatusOK, jobDraft{filters: p.readJob(p.Query), form: formID(), rate: strconv.Itoa(delivery.DefaultJobRate)})
+	return p.renderJobPreview(http.StatusOK, jobDraft{filters: p.readJob(p.Query), rate: strconv.Itoa(delivery.DefaultJobRate)})
 }
 
 // renderJobPreview shows what a bulk retry would do before it does it.
@@ -90,7 +89,6 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 	}
 	form := &pages.JobForm{
 		Hidden: []ui.Hidden{
-			{Name: "form", Value: draft.form},
 			{Name: "count", Value: strconv.Itoa(counts.Eligible)},
 			{Name: "status", Value: string(f.Status)},
 			{Name: "endpoint", Value: f.EndpointID},
@@ -175,19 +173,9 @@ func previewCounts(c delivery.JobPreview) []pages.CountRow {
 // createJob starts a bulk retry, or retries the rows that were chosen. A second submission of the form leads to the
 // outcome of the first.
 func createJob(p *page) error {
-	draft := jobDraft{filters: p.readJob(p.Value), form: p.Value("form"), rate: p.Value("rate"), shown: p.Value("count"), typed: p.Value("confirm"), found: problems{}}
-	before, done := p.once.begin(p.Session.ID, draft.form, p.Now)
-	if before != "" {
-		return p.Redirect(before, ui.Flash{Tone: ui.Info, Text: "This retry was started already."})
-	}
-	made := ""
-	defer func() { done(made) }()
+	draft := jobDraft{filters: p.readJob(p.Value), rate: p.Value("rate"), shown: p.Value("count"), typed: p.Value("confirm"), found: problems{}}
 	if chosen := p.Values("id"); len(chosen) > 0 {
-		if err := p.retryChosen(chosen); err != nil {
-			return err
-		}
-		made = deliveriesPath
-		return nil
+		return p.retryChosen(chosen)
 	}
 	rate, err := strconv.Atoi(draft.rate)
 	if err != nil || rate < delivery.MinJobRate || rate > delivery.MaxJobRate {
@@ -207,8 +195,7 @@ func createJob(p *page) error {
 	if err != nil {
 		return err
 	}
-	made = jobPath(j.ID)
-	return p.Redirect(made, ui.Flash{Tone: ui.OK, Text: "The bulk retry has started.", Sub: "You can leave this page; it goes on by itself."})
+	return p.Redirect(jobPath(j.ID), ui.Flash{Tone: ui.OK, Text: "The bulk retry has started.", Sub: "You can leave this page; it goes on by itself."})
 }
 
 // chosen loads the deliveries of the form, each once; ids of anything else are left out.
@@ -250,7 +237,7 @@ func previewChosen(p *page) error {
 	v.Shell, v.Heading = p.jobPreviewHead()
 	counts := fatesOf(p, list, endpoints)
 	v.Counts = counts.rows("Chosen")
-	hidden := []ui.Hidden{{Name: "form", Value: formID()}}
+	var hidden []ui.Hidden
 	for _, d := range counts.eligible {
 		hidden = append(hidden, ui.Hidden{Name: "id", Value: d.ID.String()})
 	}

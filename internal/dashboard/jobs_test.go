@@ -71,7 +71,7 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM jobs"); n != 1 {
 		t.Fatalf("two submissions made %d jobs", n)
 	}
-	b.get(job).is(http.StatusOK).shows("This retry was started already.", "of 9 visited", "created to ", "Later deliveries are not swept in", "Cancel job", "Queued")
+	b.get(job).is(http.StatusOK).shows("The bulk retry has started.", "of 9 visited", "created to ", "Later deliveries are not swept in", "Cancel job", "Queued")
 	b.fragment(job).is(http.StatusOK).shows("hx-get").hides("<html")
 	b.fragment(job + "/row").is(http.StatusOK).shows("0 of 9")
 	b.get("/jobs").is(http.StatusOK).shows("0 of 9", "1/s")
@@ -147,7 +147,7 @@ func TestJobs_ChosenRows(t *testing.T) {
 	for range 2 {
 		b.post("/jobs", fields...).redirects("/deliveries")
 	}
-	b.get("/deliveries").shows("This retry was started already.")
+	b.get("/deliveries").shows("due now.")
 	if n := fixture.Audited(t, w.db, w.org, "webhook_delivery.retried"); n != 1 {
 		t.Errorf("%d retries are audited, want 1", n)
 	}

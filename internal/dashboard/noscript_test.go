@@ -22,7 +22,7 @@ func TestNoScript_FromEndpointToSignOut(t *testing.T) {
 	twice := r.send("Create endpoint", "name", "risk", "url", endpointAddress, "events", "verification.session.failed")
 	r.sees(http.StatusOK, "risk was created", "whsec_")
 	r.again(twice)
-	r.sees(http.StatusOK, "was created already")
+	r.sees(http.StatusOK, "That was done already.")
 	if n := w.rows(t, "webhook_endpoints"); n != 1 {
 		t.Fatalf("two submissions made %d endpoints", n)
 	}
@@ -35,7 +35,7 @@ func TestNoScript_FromEndpointToSignOut(t *testing.T) {
 	twice = r.send("Add and activate", "keytext", public, "key_id", "k1")
 	r.sees(http.StatusOK, "k1 is the active key.")
 	r.again(twice)
-	r.sees(http.StatusOK, "This key was added already.")
+	r.sees(http.StatusOK, "That was done already.")
 	if n := w.rows(t, "webhook_encryption_keys"); n != 1 {
 		t.Fatalf("two submissions made %d keys", n)
 	}
@@ -66,7 +66,7 @@ func TestNoScript_FromEndpointToSignOut(t *testing.T) {
 	twice = r.send("Retry 1 delivery", "rate", "1")
 	r.sees(http.StatusOK, "The bulk retry has started.", "of 1 visited")
 	r.again(twice)
-	r.sees(http.StatusOK, "This retry was started already.")
+	r.sees(http.StatusOK, "That was done already.")
 	if n := w.rows(t, "jobs"); n != 1 {
 		t.Fatalf("two submissions made %d jobs", n)
 	}

@@ -1,46 +1,62 @@
 package dashboard
 
 import (
-	"crypto/rand"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
-	"kaylehooks/internal/id"
+	"kaylehooks/internal/fault"
 	"kaylehooks/web/templates/ui"
 )
 
 // toggles are the forms that may be sent again as they are: going back and choosing anew is no double click.
-var toggles = map[string]bool{"POST /settings/zone": true}
+var toggles = map[string]bool{"POST /settings/zone": true, "POST /preferences": true}
+
+// secretShown marks the outcome of a form that was answered with a secret, which cannot be shown again.
+const secretShown = "secret "
+
+const (
+	// formLimit is how long a form may take; when a process died over one, the next submission takes over after it.
+	formLimit = 30 * time.Second
+	// outcomeLife is how long a repeated submission is recognised.
+	outcomeLife = 10 * time.Minute
+	// outcomeLook is how often a repeated submission looks whether the first one is through.
+	outcomeLook = 50 * time.Millisecond
+)
+
+var errFormBusy = fault.New(fault.Conflict, fault.CodeConflict, "This form is still being handled.").WithHint("Look at the page it belongs to before sending it again.")
 
 // doOnce carries out what a form asks for, unless the same form with the same content was carried out already: a double
-// click, or a reload of the answer. The second submission waits for the first and ends up where that led.
+// click, or a reload of the answer. The second submission waits for the first, in whichever process that is, and ends up
+// where it led.
 func (p *page) doOnce(f func(*page) error) error {
-	form := p.Value("form_id")
-	if p.R.Method != http.MethodPost || form == "" || toggles[p.pattern] || p.R.FormValue("form") != "" {
-		return f(p) // the last ones tell for themselves what was done before
+	if p.R.Method != http.MethodPost || p.Value("form_id") == "" || toggles[p.pattern] {
+		return f(p)
 	}
-	sum := sha256.Sum256([]byte(p.R.URL.Path + "?" + p.R.PostForm.Encode())) //nolint:forbidigo // the field of a request, not the function
-	before, done := p.once.begin(p.Session.ID, hex.EncodeToString(sum[:]), p.Now)
+	// The second click of a double click makes the browser leave the first one: what it began is carried through.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Ctx), formLimit)
+	defer cancel()
+	p.Ctx = ctx
+	form, err := p.formSum()
+	if err != nil {
+		return err
+	}
+	before, err := p.claimForm(form)
+	if err != nil {
+		return err
+	}
 	if before != "" {
-		to, secret := strings.CutPrefix(before, secretShown)
-		flash := ui.Flash{Tone: ui.Info, Text: "That was done already.", Sub: "The form was sent twice; the second time changed nothing."}
-		if secret {
-			flash.Sub = "What is shown once was in the first answer; the second time changed nothing."
-		}
-		if err := p.signIn(); err != nil {
-			return err
-		}
-		if p.Session.HasFlash { // a double click: what the first one has to say is more useful
-			flash = ui.Flash{}
-		}
-		return p.Redirect(to, flash)
+		return p.repeated(before)
 	}
 	led := ""
-	defer func() { done(led) }()
+	defer func() { p.settleForm(ctx, form, led) }()
 	if err := f(p); err != nil {
 		return err
 	}
@@ -48,69 +64,97 @@ func (p *page) doOnce(f func(*page) error) error {
 	return nil
 }
 
-// secretShown marks the outcome of a form that was answered with a secret, which cannot be shown again.
-const secretShown = "secret "
+// repeated answers a form that was carried out before.
+func (p *page) repeated(before string) error {
+	to, secret := strings.CutPrefix(before, secretShown)
+	flash := ui.Flash{Tone: ui.Info, Text: "That was done already.", Sub: "The form was sent twice; the second time changed nothing."}
+	if secret {
+		flash.Sub = "What is shown once was in the first answer; the second time changed nothing."
+	}
+	if err := p.signIn(); err != nil {
+		return err
+	}
+	if p.Session.HasFlash { // a double click: what the first one has to say is more useful
+		flash = ui.Flash{}
+	}
+	return p.Redirect(to, flash)
+}
 
 // showsSecret notes that the form did its work and that the answer holds what is shown once. The path is where to look at
 // what was made.
 func (p *page) showsSecret(path string) { p.ledTo = secretShown + path }
 
-// outcomeLife is how long a repeated submission is recognised, outcomeMax how many are remembered.
-const (
-	outcomeLife = 10 * time.Minute
-	outcomeMax  = 2000
-)
-
-// outcomes remembers where each submitted form led, so that a double click or a reload does not do the thing twice. It
-// is kept per process: what must never happen twice has a constraint in the database besides.
-type outcomes struct {
-	mu   sync.Mutex
-	done map[string]*outcome
-}
-
-type outcome struct {
-	mu   sync.Mutex
-	at   time.Time
-	path string
-}
-
-// formID is a fresh identity for a form, to be sent back in its action as ?form=.
-func formID() string { return rand.Text() }
-
-// begin claims the form for the session and waits while the same form is being handled. path is where it led when it was
-// handled before. Call done with the path, or with "" when nothing was done, exactly once.
-func (o *outcomes) begin(session id.Login, form string, now time.Time) (path string, done func(path string)) {
-	if form == "" {
-		return "", func(string) {}
-	}
-	o.mu.Lock()
-	if o.done == nil {
-		o.done = map[string]*outcome{}
-	}
-	if len(o.done) >= outcomeMax {
-		for key, old := range o.done {
-			if now.Sub(old.at) > outcomeLife {
-				delete(o.done, key)
+// formSum stands for the form with everything in it.
+func (p *page) formSum() (string, error) {
+	sum := sha256.New()
+	_, _ = io.WriteString(sum, p.R.URL.Path+"?"+p.R.PostForm.Encode()) //nolint:forbidigo // the field of a request, not the function
+	if p.R.MultipartForm != nil {
+		for _, list := range p.R.MultipartForm.File {
+			for _, header := range list {
+				file, err := header.Open()
+				if err != nil {
+					return "", fmt.Errorf("open uploaded file: %w", err)
+				}
+				err = addFile(sum, file)
+				if err != nil {
+					return "", err
+				}
 			}
 		}
-		if len(o.done) >= outcomeMax {
-			clear(o.done)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+func addFile(sum hash.Hash, file io.ReadCloser) error {
+	defer file.Close()
+	_, _ = io.WriteString(sum, "\x00")
+	if _, err := io.Copy(sum, file); err != nil {
+		return fmt.Errorf("read uploaded file: %w", err)
+	}
+	return nil
+}
+
+// claimForm makes the form ours, or returns where it led when it was carried out before. While another request carries it
+// out, it waits.
+func (p *page) claimForm(form string) (before string, err error) {
+	tx := p.DB.Reader(p.Ctx)
+	for {
+		claimed := tx.Exec(`INSERT INTO form_submissions (login_session_id, form, created_at) VALUES ($1, $2, $3)
+			ON CONFLICT (login_session_id, form) DO UPDATE SET led_to = '', created_at = EXCLUDED.created_at
+				WHERE form_submissions.created_at <= CASE WHEN form_submissions.led_to = '' THEN $4::timestamptz ELSE $5::timestamptz END`,
+			p.Session.ID, form, p.Now, p.Now.Add(-2*formLimit), p.Now.Add(-outcomeLife))
+		if claimed.Error != nil {
+			return "", fmt.Errorf("claim form: %w", claimed.Error)
+		}
+		if claimed.RowsAffected > 0 {
+			return "", nil
+		}
+		err := tx.Raw("SELECT led_to FROM form_submissions WHERE login_session_id = $1 AND form = $2", p.Session.ID, form).Scan(&before).Error
+		if err != nil {
+			return "", fmt.Errorf("look for the first submission: %w", err)
+		}
+		if before != "" {
+			return before, nil
+		}
+		select {
+		case <-p.Ctx.Done():
+			return "", errFormBusy
+		case <-time.After(outcomeLook):
 		}
 	}
-	key := session.String() + " " + form
-	entry := o.done[key]
-	if entry == nil {
-		entry = &outcome{at: now}
-		o.done[key] = entry
+}
+
+// settleForm notes where the form led; one that did nothing may be sent again.
+func (p *page) settleForm(ctx context.Context, form, led string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), formLimit) // also when the form's own time is over
+	defer cancel()
+	tx := p.DB.Reader(ctx)
+	err := tx.Exec("DELETE FROM form_submissions WHERE login_session_id = $1 AND (created_at <= $2 OR form = $3 AND $4 = '')",
+		p.Session.ID, p.Now.Add(-outcomeLife), form, led).Error
+	if err == nil && led != "" {
+		err = tx.Exec("UPDATE form_submissions SET led_to = $3 WHERE login_session_id = $1 AND form = $2", p.Session.ID, form, led).Error
 	}
-	o.mu.Unlock()
-	entry.mu.Lock()
-	if entry.path != "" {
-		defer entry.mu.Unlock()
-		return entry.path, func(string) {}
-	}
-	return "", func(path string) {
-		entry.path = path
-		entry.mu.Unlock()
+	if err != nil {
+		p.Log.LogAttrs(ctx, slog.LevelError, "outcome of a form not noted", slog.String("route", p.pattern), slog.String("error", err.Error()))
 	}
 }

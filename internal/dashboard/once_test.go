@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -15,7 +16,8 @@ func TestForms_EveryPostFormHasAnIdentity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	b := w.as(w.owner)
-	for _, path := range []string{"/endpoints/new", "/members", "/api-keys?new=1", "/settings"} {
+	endpoint, _ := b.createEndpoint("Risk engine")
+	for _, path := range []string{"/endpoints/new", endpoint + "/keys", "/jobs/new", "/members", "/api-keys?new=1", "/settings"} {
 		for form := range strings.SplitSeq(b.get(path).is(http.StatusOK).body, "<form") {
 			if strings.Contains(form, `method="post"`) && !strings.Contains(form, `name="form_id"`) {
 				t.Errorf("%s: a form has no identity: %.120s", path, form)
@@ -68,16 +70,21 @@ func TestForms_SentTwiceDoOneThing(t *testing.T) {
 	}
 }
 
+// TestForms_SentTwiceAtOnceDoOneThing sends one form eight times at once to two processes: each has a handler of its own.
 func TestForms_SentTwiceAtOnceDoOneThing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	other := httptest.NewServer(New(w.handler.Config))
+	t.Cleanup(other.Close)
+	servers := []string{w.server.URL, other.URL}
 	b := w.as(w.owner)
 	path, _ := b.createEndpoint("Risk engine")
 	b.addKey(path, "k1")
 	form := url.Values{"csrf_token": {b.csrf}, "form_id": {"one"}}.Encode()
 	var all sync.WaitGroup
-	for range 8 {
+	for i := range 8 {
 		r := b.request(http.MethodPost, path+"/test", strings.NewReader(form), "Content-Type", "application/x-www-form-urlencoded")
+		r.URL.Host, r.Host = strings.TrimPrefix(servers[i%2], "http://"), ""
 		all.Go(func() {
 			res, err := b.http.Do(r)
 			if err != nil {
@@ -93,5 +100,44 @@ func TestForms_SentTwiceAtOnceDoOneThing(t *testing.T) {
 	all.Wait()
 	if n := fixture.Audited(t, w.db, w.org, "webhook_endpoint.tested"); n != 1 {
 		t.Errorf("eight clicks at once made %d tests", n)
+	}
+}
+
+// TestForms_AnotherFileIsAnotherForm sends the form of a key again with another file, as somebody does who went back.
+func TestForms_AnotherFileIsAnotherForm(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	b.get(path + "/keys")
+	one, _ := keyPair(t)
+	two, _ := keyPair(t)
+	for _, key := range []string{one, one, two, two} {
+		b.upload(path+"/keys", nil, "form_id", "one", "keytext", "", "key_id", "", "@keyfile", key).redirects(path + "/keys")
+	}
+	if n := fixture.Audited(t, w.db, w.org, "webhook_key.created"); n != 2 {
+		t.Errorf("two files, each sent twice, made %d keys", n)
+	}
+}
+
+// TestForms_AFormLeftBehindIsTakenOver is a process that died over a form: after a minute it may be sent again.
+func TestForms_AFormLeftBehindIsTakenOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	b.addKey(path, "k1")
+	b.post(path+"/test", "form_id", "one").redirects(path)
+	w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = ''").Error)
+	w.clock.Advance(2*formLimit + 1)
+	b.post(path+"/test", "form_id", "one").redirects(path)
+	if n := fixture.Audited(t, w.db, w.org, "webhook_endpoint.tested"); n != 2 {
+		t.Errorf("%d tests, want 2", n)
+	}
+	// Outcomes do not pile up.
+	w.clock.Advance(outcomeLife + 1)
+	b.post(path+"/test", "form_id", "two").redirects(path)
+	if n := w.rows(t, "form_submissions"); n != 1 {
+		t.Errorf("%d outcomes are kept, want 1", n)
 	}
 }

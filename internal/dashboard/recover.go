@@ -30,7 +30,7 @@ func recoverEndpoint(p *page) error {
 		since = p.Now.Add(-recoverSpan).Truncate(time.Minute)
 	}
 	filters := delivery.JobFilters{Status: delivery.Failed, EndpointID: e.ID.String(), FailedFrom: since}
-	v, _, err := p.jobPreview(jobDraft{filters: filters, form: formID(), rate: strconv.Itoa(delivery.DefaultJobRate)})
+	v, _, err := p.jobPreview(jobDraft{filters: filters, rate: strconv.Itoa(delivery.DefaultJobRate)})
 	if err != nil {
 		return err
 	}

@@ -39,8 +39,8 @@ func keyPair(t *testing.T) (publicPEM, privatePEM string) {
 // createEndpoint fills the form as a person would and returns the new endpoint's path and secret.
 func (b *browser) createEndpoint(name string) (path, secret string) {
 	b.t.Helper()
-	action := b.get("/endpoints/new").is(http.StatusOK).find(`action="(/endpoints\?form=[^"]+)"`)
-	a := b.post(action, "name", name, "url", endpointAddress, "labels", "eu, risk", "enabled", "1", "retention", "72",
+	b.get("/endpoints/new").is(http.StatusOK)
+	a := b.post("/endpoints", "name", name, "url", endpointAddress, "labels", "eu, risk", "enabled", "1", "retention", "72",
 		"events", "verification.session.succeeded", "events", "verification.session.failed").is(http.StatusOK)
 	return a.find(`href="(/endpoints/whe_[a-z0-9]+)"`), a.find(`(whsec_[a-z0-9]{32})`)
 }
@@ -49,8 +49,8 @@ func (b *browser) createEndpoint(name string) (path, secret string) {
 func (b *browser) addKey(path, keyID string) {
 	b.t.Helper()
 	public, _ := keyPair(b.t)
-	action := b.get(path + "/keys").is(http.StatusOK).find(`action="(` + path + `/keys\?form=[^"]+)"`)
-	b.upload(action, nil, "keytext", public, "key_id", keyID).redirects(path + "/keys")
+	b.get(path + "/keys").is(http.StatusOK)
+	b.upload(path+"/keys", nil, "keytext", public, "key_id", keyID).redirects(path + "/keys")
 }
 
 // TestDashboard_FromSetupToDeletedEndpoint walks through the life of an installation's first endpoint.
@@ -141,26 +141,26 @@ func TestCreateEndpoint_RejectedFormKeepsWhatWasEntered(t *testing.T) {
 	s := newOrg(t)
 	b := s.as(s.owner)
 	b.get("/endpoints/new")
-	a := b.post("/endpoints?form=f1", "name", "Risk", "url", "http://10.0.0.1/x", "labels", "eu", "retention", "24", "enabled", "1").is(http.StatusUnprocessableEntity)
+	a := b.post("/endpoints", "form_id", "f1", "name", "Risk", "url", "http://10.0.0.1/x", "labels", "eu", "retention", "24", "enabled", "1").is(http.StatusUnprocessableEntity)
 	a.shows(`value="http://10.0.0.1/x"`, `value="Risk"`, `value="eu"`, "to correct before this endpoint can be created", "Must name 1 to 4 event types.")
 	if !strings.Contains(a.body, `<option value="24" selected`) {
 		t.Error("the chosen retention is lost")
 	}
 	// The same form, corrected, still goes through: a rejected try is no outcome.
-	b.post("/endpoints?form=f1", "name", "Risk", "url", endpointAddress, "retention", "24", "enabled", "1", "events", "verification.session.failed").is(http.StatusOK)
+	b.post("/endpoints", "form_id", "f1", "name", "Risk", "url", endpointAddress, "retention", "24", "enabled", "1", "events", "verification.session.failed").is(http.StatusOK)
 }
 
 func TestCreateEndpoint_DoubleSubmitMakesOne(t *testing.T) {
 	t.Parallel()
 	s := newOrg(t)
 	b := s.as(s.owner)
-	action := b.get("/endpoints/new").find(`action="(/endpoints\?form=[^"]+)"`)
-	fields := []string{"url", endpointAddress, "retention", "72", "enabled", "1", "events", "verification.session.failed"}
+	const action = "/endpoints"
+	fields := []string{"form_id", b.get("/endpoints/new").find(`action="/endpoints"[^§]*?name="form_id" value="([^"]+)"`), "url", endpointAddress, "retention", "72", "enabled", "1", "events", "verification.session.failed"}
 	csrf := b.csrf
 	path := b.post(action, fields...).is(http.StatusOK).find(`href="(/endpoints/whe_[a-z0-9]+)"`)
 	b.csrf = csrf
 	b.post(action, fields...).redirects(path)
-	b.get(path).is(http.StatusOK).shows("was created already")
+	b.get(path).is(http.StatusOK).shows("That was done already.", "What is shown once was in the first answer")
 	if n := fixture.Scalar[int](t, s.db, "SELECT count(*) FROM webhook_endpoints"); n != 1 {
 		t.Errorf("two submissions made %d endpoints", n)
 	}
@@ -197,4 +197,30 @@ func TestListEndpoints_FiltersAndFragment(t *testing.T) {
 	}
 	b.get("/endpoints?health=healthy").shows("No endpoints match 1 filter", "Clear all filters")
 	b.get("/endpoints?label=EU&health=no_key&sort=health").shows("Risk engine", "Ledger")
+}
+
+func TestDuplicateEndpoint_CopiesTheFormAndNoSecret(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, secret := b.createEndpoint("Risk engine")
+	b.addKey(path, "k1")
+	r := b.reader(path + "/settings")
+	r.visit("Duplicate…").sees(http.StatusOK, "Filled in as Risk engine is.", `value="Copy of Risk engine"`, `value="eu, risk"`).send("Create endpoint", "labels", "us")
+	copied := r.sees(http.StatusOK, "Copy of Risk engine was created").page.find(`(whsec_[a-z0-9]{32})`)
+	if copied == secret {
+		t.Error("the copy has the secret of the original")
+	}
+	b.get("/endpoints?q=copy+of").shows("Copy of Risk engine", "Add a key", "us")
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_endpoints WHERE url = $1 AND subscribed_event_types = '{verification.session.succeeded,verification.session.failed}'", endpointAddress); n != 2 {
+		t.Errorf("%d endpoints are alike, want 2", n)
+	}
+	if n := fixture.Audited(t, w.db, w.org, "webhook_endpoint.created"); n != 2 {
+		t.Errorf("%d creations are audited", n)
+	}
+	from := "/endpoints/new?from=" + strings.TrimPrefix(path, "/endpoints/")
+	w.as(w.member).get(from).is(http.StatusForbidden)
+	w.as(w.member).get(path + "/settings").hides("Duplicate…")
+	w.stranger().get(from).is(http.StatusNotFound)
+	b.get("/endpoints/new?from=nonsense").is(http.StatusNotFound)
 }

@@ -76,7 +76,9 @@ type EndpointForm struct {
 	Notes     []ui.Alert // advisory findings, for example of the address check
 	ReadOnly  string     // why the form cannot be sent, for members; hides the buttons
 	Danger    *DangerZone
-	Limit     string // for example "7 of 100 endpoints are in use"
+	// DuplicateHref leads to the form of a new endpoint, filled in as this one is; empty hides it.
+	DuplicateHref string
+	Limit         string // for example "7 of 100 endpoints are in use"
 }
 
 // DangerZone links to the confirmation of a deletion.
