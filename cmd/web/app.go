@@ -129,6 +129,7 @@ func openRedis(ctx context.Context, cfg config.Config) (*redis.Client, error) {
 		return nil, usagef("REDIS_URL is not a Redis connection string; it looks like redis://host:6379/0")
 	}
 	options.PoolSize = 64
+	options.Protocol = 2 // with the newer one, every command first looks for messages that nobody asked for
 	client := redis.NewClient(options)
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -177,7 +178,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name strin
 		DB: a.db, Keyring: a.keyring, Log: log, AllowPrivate: cfg.AllowPrivateEndpoints, Worker: cfg.WorkerName, Ring: a.bell.Ring,
 		Sender: egress.New(egress.Options{
 			Policy: egress.Policy{AllowPrivate: cfg.AllowPrivateEndpoints}, UserAgent: "Kaylehooks/" + version(),
-			Timeout: delivery.HTTPTimeout, MaxIdlePerHost: max(4, cfg.WorkerConcurrency/8),
+			Timeout: delivery.HTTPTimeout, MaxIdlePerHost: cfg.WorkerConcurrency,
 		}),
 	})
 	a.webhooks = &webhook.Service{DB: a.db, Keyring: a.keyring, AllowPrivate: cfg.AllowPrivateEndpoints, Deliveries: a.deliveries}

@@ -62,7 +62,14 @@ type commands struct {
 	Version         versionCommand         `cmd:"" help:"Print the version."`
 }
 
+// gcPercent lets the heap grow to four times what is in use before it is collected: the processes use little memory, and collecting
+// took a tenth of their processor time. GOGC overrides it.
+const gcPercent = 300
+
 func main() {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(environment{ctx, os.LookupEnv, os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
 	stop()

@@ -40,10 +40,10 @@ func (s *Service) record(ctx context.Context, r report) error {
 		state, err = s.settle(ctx, r)
 		return err
 	})
-	attrs := []any{
-		"delivery_id", r.claim.ID, "event_type", r.claim.EventType, "endpoint_id", r.claim.WebhookEndpointID,
-		"run", r.attempt.Run, "number", r.attempt.Number, "trigger", r.attempt.Trigger, "status_code", r.outcome.statusCode,
-		"error_kind", r.outcome.kind, "duration_ms", r.outcome.endedAt.Sub(r.outcome.startedAt).Milliseconds(), "sent", !r.outcome.unsent,
+	attrs := []any{ // strings, since whatever else has text is written twice to look for secrets in it
+		"delivery_id", r.claim.ID.String(), "event_type", string(r.claim.EventType), "endpoint_id", r.claim.WebhookEndpointID.String(),
+		"run", r.attempt.Run, "number", r.attempt.Number, "trigger", string(r.attempt.Trigger), "status_code", r.outcome.statusCode,
+		"error_kind", string(r.outcome.kind), "duration_ms", r.outcome.endedAt.Sub(r.outcome.startedAt).Milliseconds(), "sent", !r.outcome.unsent,
 	}
 	switch {
 	case err != nil:
