@@ -45,6 +45,12 @@ func (s *Service) Claim(ctx context.Context, endpoint id.Endpoint, n int) ([]*Cl
 	return s.dueClaims.Do(ctx, wanted{endpoint, n})
 }
 
+// ClaimThese takes those of the deliveries that may be sent now and gives them to this worker; Send each of them. The claims are in the
+// order of the ids, nil for a delivery that somebody else has or that is not due. An error is a fault of ours.
+func (s *Service) ClaimThese(ctx context.Context, ids []id.Delivery) ([]*Claim, error) {
+	return s.claims.DoAll(ctx, ids)
+}
+
 // A delivery that may be sent is pending, due, and has a payload that has not expired; its endpoint is enabled. A withdrawn
 // one needs no test: withdrawal leaves no delivery of the original event pending.
 const claimable = `d.status = 'pending' AND d.next_attempt_at <= $1 AND d.payload_expires_at > $1`

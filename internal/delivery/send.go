@@ -20,23 +20,15 @@ type Sent struct {
 	ErrorKind ErrorKind
 }
 
-// Deliver claims the delivery if it is due, and sends it as Send does. A delivery that cannot be claimed is not an error.
-func (s *Service) Deliver(ctx context.Context, delivery id.Delivery, answered func(Sent)) error {
-	c, err := s.claims.Do(ctx, delivery)
-	if err != nil || c == nil {
-		answered(Sent{})
-		return err
-	}
-	return s.Send(ctx, c, answered)
-}
-
 // Send sends what was claimed and records the result: one attempt at most. It calls answered once, as soon as nothing is in flight at
 // the receiver any more, and returns when the result is recorded. It returns an error only for a fault of ours that another try may
 // not meet; any answer of the receiver is not an error.
 func (s *Service) Send(ctx context.Context, c *Claim, answered func(Sent)) error {
 	// From here the row is ours until the lease ends. A worker that is told to stop still finishes what it began.
 	ctx = context.WithoutCancel(ctx)
+	s.sending.Add(1)
 	r, send, err := s.prepare(ctx, c)
+	s.sending.Add(-1)
 	if err != nil || !send {
 		answered(Sent{Claimed: true})
 		return err

@@ -5,6 +5,8 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
+	"time"
 
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/id"
@@ -57,6 +59,7 @@ type Service struct {
 	Settler Settler
 
 	slot      int
+	sending   atomic.Int64 // claims whose results are not known yet
 	claims    *postgres.Group[id.Delivery, *Claim]
 	dueClaims *postgres.Group[wanted, []*Claim]
 	results   *postgres.Group[report, recordState]
@@ -65,6 +68,9 @@ type Service struct {
 
 // groupSize is the most claims or results in one statement.
 const groupSize = 128
+
+// resultLinger is short beside a lease and beside what an operator sees, and several times what a near receiver takes to answer.
+const resultLinger = 3 * time.Millisecond
 
 // New returns a Service.
 func New(c Config) *Service {
@@ -78,7 +84,16 @@ func New(c Config) *Service {
 	s.dueClaims = postgres.NewGroup(groupSize, s.claimDueBatch)
 	s.results = postgres.NewGroup(groupSize, s.recordBatch)
 	s.successes = postgres.NewGroup(groupSize, s.recordSuccesses)
+	s.results.Linger, s.successes.Linger = s.linger, s.linger
 	return s
+}
+
+// linger is how long results wait for those of other requests in flight. No receiver notices, and fewer commits serve more of them.
+func (s *Service) linger(int) time.Duration {
+	if s.sending.Load() == 0 {
+		return 0
+	}
+	return resultLinger
 }
 
 // ring rings for rows once the transaction has committed.

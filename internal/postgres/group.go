@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -11,6 +12,9 @@ import (
 type Group[In, Out any] struct {
 	max   int
 	flush func(ctx context.Context, batch []In) ([]Out, error)
+	// Linger is how long a batch waits for more calls before it leaves, given the size of the one just before it, 0 if there was none;
+	// nil means not at all.
+	Linger func(before int) time.Duration
 
 	mu      sync.Mutex
 	waiting []call[In, Out]
@@ -38,27 +42,48 @@ const flushTimeout = 20 * time.Second
 
 // Do hands in to the next batch and waits for its result, or for ctx.
 func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
-	c := call[In, Out]{in: in, done: make(chan result[Out], 1)}
+	out, err := g.DoAll(ctx, []In{in})
+	if err != nil {
+		var none Out
+		return none, err
+	}
+	return out[0], nil
+}
+
+// DoAll hands ins in together and waits for their results, which are in the same order, or for ctx. With an error, which is that of any
+// of them, the others' results still stand.
+func (g *Group[In, Out]) DoAll(ctx context.Context, ins []In) ([]Out, error) {
+	calls := make([]call[In, Out], len(ins))
+	for i, in := range ins {
+		calls[i] = call[In, Out]{in: in, done: make(chan result[Out], 1)}
+	}
 	g.mu.Lock()
-	g.waiting = append(g.waiting, c)
-	if !g.busy {
+	g.waiting = append(g.waiting, calls...)
+	if !g.busy && len(calls) > 0 {
 		g.busy = true
 		go g.run()
 	}
 	g.mu.Unlock()
-	select {
-	case r := <-c.done:
-		return r.out, r.err
-	case <-ctx.Done():
-		var none Out
-		return none, ctx.Err()
+	out, errs := make([]Out, len(ins)), make([]error, len(ins))
+	for i, c := range calls {
+		select {
+		case r := <-c.done:
+			out[i], errs[i] = r.out, r.err
+		case <-ctx.Done():
+			return out, ctx.Err()
+		}
 	}
+	return out, errors.Join(errs...)
 }
 
 func (g *Group[In, Out]) run() {
+	n := 0
 	for {
+		if g.Linger != nil {
+			time.Sleep(g.Linger(n))
+		}
 		g.mu.Lock()
-		n := min(len(g.waiting), g.max)
+		n = min(len(g.waiting), g.max)
 		if n == 0 {
 			g.busy = false
 			g.mu.Unlock()

@@ -3,9 +3,11 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestGroup_CallsThatArriveMeanwhileLeaveTogether(t *testing.T) {
@@ -39,6 +41,53 @@ func TestGroup_CallsThatArriveMeanwhileLeaveTogether(t *testing.T) {
 		}
 		if len(sizes) != 3 || sizes[0] != 1 || sizes[1] != 3 || sizes[2] != 1 {
 			t.Errorf("batches of %v, want 1, 3 and 1", sizes)
+		}
+	})
+}
+
+func TestGroup_WhatIsHandedInTogetherLeavesTogether(t *testing.T) {
+	t.Parallel()
+	bad := errors.New("bad")
+	g := NewGroup(10, func(_ context.Context, batch []int) ([]int, error) {
+		if slices.Contains(batch, 2) {
+			return nil, bad
+		}
+		return batch, nil
+	})
+	if got, err := g.DoAll(t.Context(), []int{3, 1, 4}); err != nil || !slices.Equal(got, []int{3, 1, 4}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := g.DoAll(t.Context(), []int{1, 2, 3}); !errors.Is(err, bad) || !slices.Equal(got, []int{1, 0, 3}) {
+		t.Errorf("%v, %v: the others' results do not stand", got, err)
+	}
+	if got, err := g.DoAll(t.Context(), nil); err != nil || len(got) != 0 {
+		t.Errorf("nothing gave %v, %v", got, err)
+	}
+}
+
+func TestGroup_LingersForCompany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var batches, before []int
+		g := NewGroup(10, func(_ context.Context, batch []int) ([]int, error) {
+			batches = append(batches, len(batch))
+			return batch, nil
+		})
+		g.Linger = func(n int) time.Duration {
+			before = append(before, n)
+			return 10 * time.Millisecond
+		}
+		var calls sync.WaitGroup
+		for _, wait := range []time.Duration{0, 9 * time.Millisecond, 11 * time.Millisecond} {
+			calls.Go(func() {
+				time.Sleep(wait)
+				_, _ = g.Do(t.Context(), 1)
+			})
+		}
+		calls.Wait()
+		time.Sleep(time.Second) // nobody waits any more
+		if !slices.Equal(batches, []int{2, 1}) || !slices.Equal(before[:2], []int{0, 2}) {
+			t.Errorf("batches of %v after %v, want 2 and 1 after 0 and 2", batches, before)
 		}
 	})
 }

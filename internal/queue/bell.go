@@ -147,7 +147,13 @@ func (b *Bell) send(ctx context.Context, lane string, rings []ring) error {
 func (b *Bell) enqueue(ctx context.Context, lane string, payload []byte, options ...asynq.Option) error {
 	options = append(options, asynq.Queue(lane), asynq.MaxRetry(noArchive), asynq.Timeout(taskTimeout))
 	_, err := b.client.EnqueueContext(ctx, asynq.NewTask(taskType, payload), options...)
-	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+	if errors.Is(err, asynq.ErrTaskIDConflict) {
+		return nil
+	}
+	if err == nil {
+		err = b.redis.Publish(ctx, wakeChannel(lane), "").Err()
+	}
+	if err != nil {
 		return fmt.Errorf("ring: %w", err)
 	}
 	return nil
@@ -163,6 +169,9 @@ func (b *Bell) report(err error) {
 	}
 }
 
+// pendingKey is the list in which asynq keeps the tasks of the lane that wait.
+func pendingKey(lane string) string { return "asynq:{" + lane + "}:pending" }
+
 // Depth returns about how many tasks wait in all lanes.
 func (b *Bell) Depth(ctx context.Context) (int64, error) {
 	now := b.now().UnixNano()
@@ -173,7 +182,7 @@ func (b *Bell) Depth(ctx context.Context) (int64, error) {
 	pipe := b.redis.Pipeline()
 	lengths := make([]*redis.IntCmd, 0, len(Lanes()))
 	for _, lane := range Lanes() {
-		lengths = append(lengths, pipe.LLen(ctx, "asynq:{"+lane+"}:pending"))
+		lengths = append(lengths, pipe.LLen(ctx, pendingKey(lane)))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return 0, fmt.Errorf("read queue lengths: %w", err)

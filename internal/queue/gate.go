@@ -12,6 +12,8 @@ const (
 	// slowAfter makes an endpoint slow, quickBelow quick again. Between the two it stays what it is.
 	slowAfter  = 3 * time.Second
 	quickBelow = time.Second
+	// roomLinger is how long a drain with a little room waits for more.
+	roomLinger = 2 * time.Millisecond
 )
 
 // gate bounds how many requests to one endpoint are in flight in this worker, and knows which endpoints are slow. Who finds an
@@ -97,21 +99,30 @@ func (g *gate) endDrain(e id.Endpoint) bool {
 	return g.settle(e, d)
 }
 
-// reserve waits for room and takes all of it; 0 when the worker stopped first. Each place ends with leave or giveBack.
+// reserve waits for room and takes all of it; 0 when the worker stopped first. Each place ends with leave or giveBack. While less than
+// half of the places are free it waits a moment for more: a claim of many costs little more than a claim of one.
 func (g *gate) reserve(stopped <-chan struct{}, e id.Endpoint) int {
+	var waited <-chan time.Time
+	patient := true
 	for {
 		g.mu.Lock()
 		d := g.door(e)
 		n := g.limit - d.inside
-		if n > 0 {
+		take := n > 0 && (n >= g.limit/2 || !patient)
+		if take {
 			d.inside += n
 		}
 		g.mu.Unlock()
-		if n > 0 {
+		switch {
+		case take:
 			return n
+		case n > 0 && waited == nil:
+			waited = time.After(roomLinger)
 		}
 		select {
 		case <-d.room:
+		case <-waited:
+			patient = false
 		case <-stopped:
 			return 0
 		}

@@ -96,6 +96,35 @@ func TestGate_ADrainWaitsForRoomAndGivesBackWhatItDoesNotNeed(t *testing.T) {
 	})
 }
 
+func TestGate_ADrainWithLittleRoomWaitsAMomentForMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g, e := newGate(4), newEndpoint()
+		for range 4 {
+			g.enter(e)
+		}
+		got := make(chan int, 1)
+		reserve := func() { got <- g.reserve(t.Context().Done(), e) }
+		for _, step := range []struct {
+			free []time.Duration // between places that become free
+			want int
+		}{
+			{[]time.Duration{0, roomLinger / 2}, 2},
+			{[]time.Duration{0, roomLinger + 1}, 1}, // the second one comes too late
+			{[]time.Duration{0}, 1 + 1},             // with the one that came too late
+		} {
+			go reserve()
+			for _, after := range step.free {
+				time.Sleep(after)
+				g.leave(e, sentQuickly)
+			}
+			if n := <-got; n != step.want {
+				t.Errorf("reserved %d places after %v, want %d", n, step.free, step.want)
+			}
+		}
+	})
+}
+
 func TestGate_RemembersSlowEndpointsUntilTheyAreQuickAgain(t *testing.T) {
 	t.Parallel()
 	g, e := newGate(1), newEndpoint()

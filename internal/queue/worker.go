@@ -46,6 +46,7 @@ type Worker struct {
 	Config
 	gate    *gate
 	slots   map[string]chan struct{} // by lane: a claim holds one until its result is recorded
+	waker   *waker
 	servers []*asynq.Server
 	skewed  atomic.Bool
 	running context.Context // ends when the worker is told to stop
@@ -91,10 +92,12 @@ func (w *Worker) Start(ctx context.Context) error {
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	w.running, w.stop = running, stop
+	w.waker = newWaker(ctx, w.Redis)
+	w.loops.Go(w.waker.run)
 	for _, lane := range Lanes() {
-		server := asynq.NewServerFromRedisClient(w.Redis, asynq.Config{
+		server := asynq.NewServerFromRedisClient(w.waker.client(w.Redis, lane), asynq.Config{
 			Concurrency: w.Concurrency, Queues: map[string]int{lane: 1},
-			TaskCheckInterval: checkEvery(lane), DelayedTaskCheckInterval: time.Second,
+			TaskCheckInterval: settleFor, DelayedTaskCheckInterval: time.Second,
 			ShutdownTimeout: shutdownPatience, Logger: asynqLog{w.Log}, LogLevel: asynq.WarnLevel,
 			RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return retryPause },
 			BaseContext:    func() context.Context { return context.WithoutCancel(ctx) },
@@ -115,18 +118,11 @@ func (w *Worker) Start(ctx context.Context) error {
 	return nil
 }
 
-// checkEvery is how often asynq looks into an empty queue. A first attempt should not wait; looking costs Redis little.
-func checkEvery(lane string) time.Duration {
-	if lane == LaneFresh {
-		return 2 * time.Millisecond
-	}
-	return 20 * time.Millisecond
-}
-
 // Stop lets the requests in flight end and returns when nothing runs any more.
 func (w *Worker) Stop() {
 	if w.stop != nil {
 		w.stop()
+		w.waker.close()
 	}
 	w.loops.Wait()
 	var all sync.WaitGroup
@@ -147,30 +143,66 @@ func (w *Worker) handle(ctx context.Context, lane string, task *asynq.Task) erro
 	}
 	taskID, _ := asynq.GetTaskID(ctx)
 	ctx = logging.With(ctx, "task_id", taskID)
-	errs := make([]error, len(dues))
-	var all sync.WaitGroup
-	for i, due := range dues {
+	var named []delivery.Due
+	var sending errgroup.Group
+	for _, due := range dues {
 		switch {
 		case lane != LaneSlow && w.gate.isSlow(due.EndpointID):
 			if w.gate.ask(due.EndpointID) {
 				w.ringDrain(due.EndpointID)
 			}
 		case due.DeliveryID == id.Delivery{}:
-			all.Go(func() { errs[i] = w.drain(ctx, lane, due.EndpointID) })
+			sending.Go(func() error { return w.drain(ctx, lane, due.EndpointID) })
 		default:
-			w.slots[lane] <- struct{}{}
-			if !w.gate.enter(due.EndpointID) {
-				<-w.slots[lane]
-				continue
-			}
-			all.Go(func() {
-				defer func() { <-w.slots[lane] }()
-				errs[i] = w.Deliveries.Deliver(ctx, due.DeliveryID, func(sent delivery.Sent) { w.leave(due.EndpointID, sent) })
-			})
+			named = append(named, due)
 		}
 	}
-	all.Wait()
-	return errors.Join(errs...)
+	return errors.Join(w.deliver(ctx, lane, named, &sending), sending.Wait())
+}
+
+// deliver sends the deliveries that may be sent and that their endpoints have room for.
+func (w *Worker) deliver(ctx context.Context, lane string, dues []delivery.Due, sending *errgroup.Group) error {
+	for len(dues) > 0 {
+		got := w.takeSlots(lane, len(dues))
+		var entered []delivery.Due
+		for _, due := range dues[:got] {
+			if w.gate.enter(due.EndpointID) {
+				entered = append(entered, due)
+			} else {
+				<-w.slots[lane]
+			}
+		}
+		dues = dues[got:]
+		claims, err := w.Deliveries.ClaimThese(ctx, idsOf(entered))
+		for i, due := range entered {
+			if claims[i] == nil { // not due any more, or somebody else has it
+				<-w.slots[lane]
+				w.leave(due.EndpointID, delivery.Sent{})
+				continue
+			}
+			w.send(ctx, lane, claims[i], sending)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func idsOf(dues []delivery.Due) []id.Delivery {
+	ids := make([]id.Delivery, len(dues))
+	for i, due := range dues {
+		ids[i] = due.DeliveryID
+	}
+	return ids
+}
+
+// send sends what was claimed, with a slot of the lane and a place at the endpoint that were taken before.
+func (w *Worker) send(ctx context.Context, lane string, c *delivery.Claim, sending *errgroup.Group) {
+	sending.Go(func() error {
+		defer func() { <-w.slots[lane] }()
+		return w.Deliveries.Send(ctx, c, func(sent delivery.Sent) { w.leave(c.WebhookEndpointID, sent) })
+	})
 }
 
 // leave makes room at the endpoint. The slot of the lane is kept until the result is recorded, which bounds what waits for that.
@@ -214,10 +246,7 @@ func (w *Worker) drainUntil(ctx context.Context, end time.Time, lane string, e i
 		}
 		w.gate.giveBack(e, got-len(claims))
 		for _, c := range claims {
-			sending.Go(func() error {
-				defer func() { <-w.slots[lane] }()
-				return w.Deliveries.Send(ctx, c, func(sent delivery.Sent) { w.leave(e, sent) })
-			})
+			w.send(ctx, lane, c, sending)
 		}
 		if err != nil || len(claims) < got {
 			return false, err

@@ -334,7 +334,7 @@ func (h *history) burst(a, first answer, drained bool) op {
 		var all sync.WaitGroup
 		for i, d := range due {
 			all.Go(func() {
-				errs[i] = h.deliveries.Deliver(h.shard.t.Context(), id.Delivery{UUID: d.ID}, func(delivery.Sent) {})
+				errs[i] = deliverOne(h.shard.t.Context(), h.deliveries, id.Delivery{UUID: d.ID}, func(delivery.Sent) {})
 			})
 		}
 		all.Wait()

@@ -111,7 +111,7 @@ func (w *worker) claim(ctx context.Context, d uuid.UUID) stop {
 	w.free.Store(false)
 	go func() {
 		var sent delivery.Sent
-		err := w.service.Deliver(ctx, id.Delivery{UUID: d}, func(s delivery.Sent) { sent = s })
+		err := deliverOne(ctx, w.service, id.Delivery{UUID: d}, func(s delivery.Sent) { sent = s })
 		w.stops <- stop{at: landed, claimed: sent.Claimed, err: err}
 	}()
 	return w.wait()

@@ -11,8 +11,7 @@ type Overview struct {
 	Shell     ui.Shell
 	Heading   ui.Heading
 	Attention Attention
-	Labels    *ui.Filters // chooses the endpoints that the figures are about
-	Tiles     []ui.Tile   // five fit best
+	Tiles     []ui.Tile // five fit best
 	Volume    ui.BarChart
 	Latency   ui.LineChart
 	Forecast  ui.BarChart
