@@ -13,10 +13,10 @@ import (
 )
 
 type benchCommand struct {
-	Only   []string `help:"Run only these scenarios." placeholder:"NAME" enum:"drain,end-to-end,fan-out,latency,isolation,growth,backlog" sep:","`
+	Only   []string `help:"Run only these scenarios." placeholder:"NAME" enum:"drain,end-to-end,fan-out,latency,isolation,growth,backlog,retention" sep:","`
 	Repeat int      `help:"How often each scenario runs." default:"3"`
 	Scale  float64  `help:"Size of the scenarios: 1 is what the targets are defined for." default:"1"`
-	Rows   []int    `help:"Numbers of stored deliveries of the growth scenario." default:"1000000,10000000" sep:","`
+	Rows   []int    `help:"Numbers of stored deliveries of the growth scenario; the first is also that of retention." default:"1000000,10000000" sep:","`
 	Out    string   `help:"File for the figures." default:"bench.json" type:"path"`
 
 	Profile string `help:"Directory for processor profiles of web and worker, and the costliest statements of each database. Profiling costs some speed." type:"path" placeholder:"DIR"`
@@ -43,6 +43,7 @@ var scenarios = []scenario{
 	{"isolation", (*bench).isolation},
 	{"growth", (*bench).growth},
 	{"backlog", (*bench).backlog},
+	{"retention", (*bench).retention},
 }
 
 // bench is one run of the benchmark.
