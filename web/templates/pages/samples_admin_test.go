@@ -112,8 +112,9 @@ func settings() pages.Settings {
 		Organization: &pages.OrganizationForm{Name: ui.Field{ID: "org-name", Name: "name", Label: "Organization", Value: "Fjordpay", Required: true}, Environment: ui.Field{Name: "environment", Label: "Environment", Value: "Production", Locked: "KAYLEHOOKS_ENVIRONMENT"}},
 		Profile: pages.ProfileForm{
 			Name: ui.Field{ID: "my-name", Name: "name", Label: "Name", Value: "Ana Lindqvist", Required: true}, Zone: ui.Select{Name: "zone_name", Label: "Time zone", Hint: "Used when the switch at the top says Local", Options: options("Europe/Oslo", "UTC", "UTC", "Europe/Oslo", "Europe/Oslo")},
-			Theme:   radio("theme", "Theme", ui.Check{Value: "auto", Label: "As the system", Checked: true}, ui.Check{Value: "light", Label: "Light"}, ui.Check{Value: "dark", Label: "Dark"}),
-			Density: radio("density", "Rows", ui.Check{Value: "compact", Label: "Compact"}, ui.Check{Value: "normal", Label: "Normal", Checked: true}, ui.Check{Value: "relaxed", Label: "Relaxed"}),
+			Theme:     radio("theme", "Theme", ui.Check{Value: "auto", Label: "As the system", Checked: true}, ui.Check{Value: "light", Label: "Light"}, ui.Check{Value: "dark", Label: "Dark"}),
+			Shortcuts: ui.CheckGroup{Name: "shortcuts", Legend: "Keyboard", Options: []ui.Check{{Value: "1", Label: "Single-key shortcuts", Checked: true, Hint: "Never while you type."}}},
+			Density:   radio("density", "Rows", ui.Check{Value: "compact", Label: "Compact"}, ui.Check{Value: "normal", Label: "Normal", Checked: true}, ui.Check{Value: "relaxed", Label: "Relaxed"}),
 		},
 		Password: &pages.PasswordForm{Current: ui.Field{Name: "current", Label: "Current password", Type: "password", Required: true, Autocomplete: "current-password"}, New: ui.Field{Name: "password", Label: "New password", Type: "password", Required: true, Autocomplete: "new-password", Hint: "At least 12 characters"}},
 		Devices:  []pages.DeviceRow{{What: "Firefox on Linux", Address: "185.14.97.12", Seen: ago(2 * time.Second), Current: true}, {What: "Safari on iPhone", Address: "84.208.1.9", Seen: ago(30 * time.Hour), Actions: []ui.Action{{Label: "Sign out", Name: "Sign out Safari on iPhone", Href: "/settings/sessions/x/revoke", Post: true, Small: true}}}},

@@ -86,6 +86,7 @@ func endpointPages() []page {
 	settings.Shell, settings.Heading, settings.SubNav = shell("Risk engine settings", "/endpoints"), head("Settings", failing).Heading, ptr(head("Settings").SubNav)
 	settings.Action, settings.Submit, settings.Limit, settings.BackHref = "/endpoints/"+riskID, "Save changes", "", "/endpoints/"+riskID
 	settings.URL.Value, settings.Name.Value, settings.Labels.Value = "https://risk.fjordpay.example/v2/webhooks", "Risk engine", "prod, eu-north"
+	settings.DuplicateHref = "/endpoints/new?from=" + riskID
 	settings.Danger = &pages.DangerZone{Title: "Delete endpoint", Text: "501 waiting deliveries would fail and their bodies would be erased at once.", Href: "/endpoints/" + riskID + "/delete", Label: "Delete…"}
 
 	return []page{
