@@ -13,8 +13,8 @@ TESTFLAGS ?= -count=1
 # Each package's tests have a PostgreSQL and a Redis of their own, so few run side by side.
 TEST := $(GO) test -p 2 -timeout 10m
 
-# Example receivers with a package of their own.
-NPM_DIRS := $(patsubst %/package-lock.json,%,$(wildcard examples/*/package-lock.json examples/*/*/package-lock.json))
+# Example receivers with a package of their own, and what the browser suite needs.
+NPM_DIRS := $(patsubst %/package-lock.json,%,$(wildcard examples/*/package-lock.json examples/*/*/package-lock.json cmd/web/browser/testdata/package-lock.json))
 NPM_DEPS := $(addsuffix /node_modules/.package-lock.json,$(NPM_DIRS))
 
 .DEFAULT_GOAL := help
@@ -49,7 +49,7 @@ contract: ## give every route of the API every success and error that it can hav
 	$(GO) test -count=1 -v -run '^Test(Contract|Routes)_' ./internal/api
 
 .PHONY: examples
-examples: $(NPM_DEPS) ## install what the example receivers need
+examples: $(NPM_DEPS) ## install what the example receivers and the browser suite need
 	@:
 
 $(NPM_DEPS): %/node_modules/.package-lock.json: %/package-lock.json

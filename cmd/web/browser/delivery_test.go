@@ -1,0 +1,331 @@
+package browser_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"kaylehooks/internal/badreceiver"
+)
+
+// hostile is an answer that wants to be more than text.
+var hostile = badreceiver.Answer{
+	Status: http.StatusBadGateway,
+	Header: http.Header{
+		"X-Note":       {`"><img src="/hostile" onerror="document.title='hostile'">`},
+		"Retry-After":  {`"><img src="/hostile" onerror="document.title='hostile'">`},
+		"Content-Type": {`text/html; x="><img src='/hostile' onerror='document.title=1'>"`},
+	},
+	Body: `</pre></code></td></table><script src="/hostile"></script><svg onload="document.title=1"></svg><style>*{display:none}</style><form action="/sign-out" method="post"><button autofocus>Retry now</button></form><meta http-equiv="refresh" content="0;url=/hostile"><a href="javascript:alert(1)">x</a>{{7*7}}<h1>hostile</h1>`,
+}
+
+// showHostile opens an attempt whose answer is hostile: it is shown to the letter, and is nothing but text.
+func showHostile(t *testing.T, b *tab, s *suite, far *shop) {
+	t.Helper()
+	far.SetBehaviour(func(*http.Request, int) badreceiver.Answer { return hostile })
+	b.visit("/sessions/" + s.event(t))
+	b.press("main a[href^='/events/evt_']", "")
+	row := "tr:has(a[href='" + far.path + "'])"
+	b.see(row, "Retrying")
+	b.visit(ask[string](b, `document.querySelector(`+quote(row+" a[href^='/deliveries/whd_']")+`).getAttribute("href")`))
+	title := ask[string](b, `document.title`)
+	b.do("open the attempt", chromedp.Click(".timeline .attempt-row"))
+	b.see(".attempt-panel", hostile.Body)
+	if strings.Contains(b.text(".attempt-panel"), "onerror") { // headers are kept only where they are a type, a number or a date
+		t.Errorf("a header was kept as it came: %s", b.text(".attempt-panel"))
+	}
+	b.check("delivery, hostile answer")
+	if now := ask[string](b, `document.title`); now != title {
+		t.Errorf("the answer changed the title to %q", now)
+	}
+	if n := ask[int](b, `document.querySelectorAll(".attempt-panel :is(pre, code) :is(a, img, script, style, svg, form, meta, button, h1), .attempt-panel :is(img, script, style, form, meta, h1), [href^='javascript' i]").length`); n != 0 {
+		t.Errorf("%d elements came out of the answer", n)
+	}
+	far.SetBehaviour(nil)
+	b.press("main button", "Retry now")
+	b.see("main", "Delivered")
+}
+
+// event makes a cancelled session, and with it an event and its deliveries, over the JSON API.
+func (s *stage) event(t *testing.T) (session string) {
+	t.Helper()
+	var opened struct{ ID string }
+	s.call(t, http.MethodPost, "/v1/sessions", map[string]any{}, &opened)
+	s.call(t, http.MethodPost, "/v1/sessions/"+opened.ID+"/start", nil, nil)
+	s.call(t, http.MethodPost, "/v1/sessions/"+opened.ID+"/cancel", nil, nil)
+	return opened.ID
+}
+
+// watchRow looks at a list while a delivery is in flight: its row asks for itself until it has ended.
+func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
+	t.Helper()
+	end := make(chan struct{})
+	far.SetBehaviour(func(r *http.Request, _ int) badreceiver.Answer {
+		select {
+		case <-end:
+		case <-r.Context().Done():
+		}
+		return badreceiver.Answer{Status: http.StatusServiceUnavailable}
+	})
+	began := far.Requests()
+	s.event(t)
+	eventually(t, "the receiver has the request", func() bool { return far.Requests() > began })
+	b.visit(b.path())
+	eventually(t, "the row asks for itself", func() bool { return s.routes.did("GET /deliveries/{id}/row") })
+	close(end)
+	b.see("#results tbody tr:first-child", "503")
+	far.SetBehaviour(badreceiver.Always(http.StatusServiceUnavailable))
+}
+
+// operateDeliveries follows deliveries from their failure to their success: live, by retry, by replay and by bulk.
+func operateDeliveries(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.signIn(t, s.base, s.email, s.password)
+	far := openShop(t, b, "Shop that fails")
+	_, jwk := far.newKey(t, "fails-1")
+	b.visit(far.path + "/keys")
+	b.do("paste", chromedp.SetValue("#keytext", jwk))
+	b.press("#keyform button", "Add and activate")
+	far.SetBehaviour(badreceiver.Always(http.StatusServiceUnavailable))
+
+	// The list says that there is something new, and does not move until asked.
+	endpoint := strings.TrimPrefix(far.path, "/endpoints/")
+	b.visit("/deliveries?endpoint=" + endpoint)
+	b.see("#results", "No deliver")
+	session := s.event(t)
+	b.see("#new", "new")
+	b.check("deliveries, with something new")
+	if strings.Contains(b.text("#results"), "whd_") {
+		t.Error("the list moved without being asked")
+	}
+	b.press("#new a", "1 new")
+	b.see("#results tbody", "503")
+	watchRow(t, b, s, far)
+	b.press("a", "Pause")
+	b.see(".head", "Paused")
+	b.check("deliveries, paused")
+	b.press("a", "Resume")
+
+	delivery := ask[string](b, `document.querySelector("#results a[href^='/deliveries/whd_']").getAttribute("href")`)
+	b.visit(delivery)
+	b.see("main", "503")
+	b.check("delivery, retrying")
+	b.do("open an attempt", chromedp.Click(".timeline .attempt-row"))
+	b.see(".timeline", "Response")
+	b.check("delivery, attempt open")
+	far.SetBehaviour(nil)
+	b.press("main button", "Retry now")
+	b.see("main", "Delivered")
+	b.check("delivery, delivered after a retry")
+
+	// The event: routing with reasons, and a replay.
+	b.press("a", "Open event")
+	b.see("main", "Shop that fails")
+	b.check("event with routing")
+	b.visit("/sessions/" + session)
+	b.see("main", "Shop that fails")
+	far.SetBehaviour(badreceiver.Always(http.StatusServiceUnavailable))
+	b.visit("/sessions/" + s.event(t))
+	b.press("main a[href^='/events/evt_']", "")
+	b.see("main", "Retrying")
+	far.SetBehaviour(nil)
+	b.press("main button", "Replay")
+	b.see(".toasts", "Replayed")
+	b.see("tr:has(a[href='"+far.path+"'])", "Succeeded")
+
+	showHostile(t, b, s, far)
+
+	// Bulk: chosen by hand, and by filter; a typed confirmation is not needed for so few.
+	b.visit("/deliveries?status=failed")
+	b.do("choose two", chromedp.Click("#results tbody tr:nth-child(1) .check"), chromedp.Click("#results tbody tr:nth-child(2) .check"))
+	b.see("#results .bulk", "Retry chosen")
+	b.check("deliveries, two chosen")
+	b.press(".bulk button", "Retry")
+	b.check("preview of a bulk retry, chosen")
+	b.visit("/jobs/new?status=failed&endpoint=" + strings.TrimPrefix(b.link("/endpoints?q=Risk", "#results a[href^='/endpoints/whe_']"), "/endpoints/"))
+	b.check("preview of a bulk retry, by filter")
+	b.expect(http.StatusUnprocessableEntity)
+	b.do("rate", chromedp.SetValue("[name=rate]", "1"))
+	if b.has("[name=confirm]") {
+		b.fill("[name=confirm]", "1")
+		b.press("main button", "Retry")
+		b.see("main", "confirm")
+		b.check("bulk retry, not confirmed")
+		b.fill("[name=confirm]", ask[string](b, `document.querySelector("[name=count]").value`))
+	}
+	b.press("main button", "Retry")
+	b.see("h1", "Bulk retry")
+	b.check("bulk retry, running")
+	job := b.path()
+	b.visit("/jobs")
+	b.check("bulk retries, one running")
+	eventually(t, "the row of the job polls", func() bool { return s.routes.did("GET /jobs/{id}/row") })
+	b.visit(job)
+	b.press("button", "Cancel job")
+	b.see("main", "ancel")
+	b.check("bulk retry, cancelled")
+}
+
+// operateMany does things to many at once: endpoints by label, events by choice, and what failed at an endpoint since a time.
+func operateMany(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.signIn(t, s.base, s.email, s.password)
+	b.visit("/endpoints/pause")
+	b.check("pause by label, none chosen")
+	b.visit("/endpoints?label=core")
+	b.press("main a", "Pause all")
+	b.check("pause by label")
+	b.press("main button", "Pause 1 endpoint")
+	b.see(".toasts", "1 endpoint is paused")
+	b.press(".toast a", "Undo")
+	b.check("resume by label")
+	b.press("main button", "Resume 1 endpoint")
+	b.see(".toasts", "1 endpoint is resumed")
+
+	b.visit("/events")
+	b.do("choose", chromedp.Click("#results tbody tr:has(.badge.tone-warn) .check"))
+	b.press(".bulk button", "Replay")
+	b.check("preview of a replay")
+	b.press("main button", "Replay 1 event")
+	b.see(".toasts", "1 event is replayed")
+
+	broken := b.link("/endpoints?q=Risk", "#results a[href^='/endpoints/whe_']")
+	b.visit(broken)
+	b.press("main a", "Recover")
+	b.check("recover an endpoint")
+	b.expect(http.StatusUnprocessableEntity).visit(broken + "/recover?since=yesterday")
+	b.check("recover an endpoint, since no time")
+}
+
+// operateLists uses filters, search, export and the keyboard.
+func operateLists(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.signIn(t, s.base, s.email, s.password)
+	for _, list := range []string{"/deliveries", "/events", "/sessions", "/audit", "/endpoints"} {
+		b.visit(list)
+		before := ask[int](b, `history.length`)
+		b.do("type", chromedp.SendKeys("#q", "zzz"))
+		eventually(t, list+" answers while typing", func() bool { return strings.Contains(b.path(), "q=zzz") })
+		b.see("#results", "match")
+		b.check("no match: " + list)
+		if ask[int](b, `history.length`) == before {
+			t.Errorf("%s: a filter is not in the history", list)
+		}
+		b.press("#results a, .on-filters a", "Clear")
+		if strings.Contains(b.path(), "zzz") {
+			t.Errorf("%s: the filter was not cleared: %s", list, b.path())
+		}
+	}
+	b.visit("/deliveries")
+	b.choose("select[name=status]", "failed")
+	eventually(t, "the choice is in the address", func() bool { return strings.Contains(b.path(), "status=failed") })
+	b.see(".on-filters", "failed")
+	b.check("deliveries, filtered")
+	b.do("back", chromedp.Evaluate[chromedp.Void](`history.back()`))
+	eventually(t, "the way back leads to the whole list", func() bool { return !strings.Contains(b.path(), "status=failed") && b.has("#results tbody tr") })
+	older := b.link("/deliveries", ".pager a[href*='after=']")
+	b.visit(older)
+	b.check("deliveries, older")
+
+	// One box takes any id.
+	id := strings.TrimPrefix(b.link("/deliveries", "#results a[href^='/deliveries/whd_']"), "/deliveries/")
+	b.do("slash", chromedp.KeyEvent("/"))
+	if !ask[bool](b, `document.activeElement.id === "find"`) {
+		t.Error("/ does not lead to the search box")
+	}
+	b.leave("find", chromedp.SendKeys("#find", id+kb.Enter))
+	if b.path() != "/deliveries/"+id {
+		t.Errorf("searching for %s leads to %s", id, b.path())
+	}
+	b.expect(http.StatusNotFound)
+	b.leave("find nothing", chromedp.SendKeys("#find", "no such thing"+kb.Enter))
+	b.check("search without result")
+
+	for list, pattern := range map[string]string{"/deliveries": "GET /deliveries/export", "/events": "GET /events/export", "/sessions": "GET /sessions/export", "/audit": "GET /audit/export"} {
+		b.visit(list)
+		b.do("export", chromedp.Click(b.find("a[download]", "CSV")))
+		eventually(t, list+" is exported", func() bool { return s.routes.did(pattern) })
+		b.see(".toasts", "saved")
+	}
+}
+
+// operateTasks runs a task that was archived, in a paused queue, and deletes it there.
+func operateTasks(t *testing.T, b *tab, s *suite) {
+	t.Helper()
+	s.event(t)
+	eventually(t, "a task waits in the paused queue", func() bool {
+		b.visit("/queue/fresh")
+		return b.has("#results tbody tr")
+	})
+	b.check("tasks that wait")
+	options, err := redis.ParseURL(s.stack.RedisURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	defer func() { _ = client.Close() }()
+	if n, err := asynq.NewInspectorFromRedisClient(client).ArchiveAllPendingTasks("fresh"); err != nil || n == 0 {
+		t.Fatalf("%d tasks archived: %v", n, err)
+	}
+	b.visit("/queue/fresh?state=archived")
+	b.check("tasks that were archived")
+	b.press("#results button", "Run now")
+	b.see(".toasts", "waiting for a worker")
+	b.visit("/queue/fresh")
+	b.asks("delete a task", "#results a", "Delete")
+	b.press("main button", "Delete task")
+	b.see(".toasts", "deleted")
+	b.visit("/queue/fresh?state=scheduled")
+	b.check("tasks, none")
+}
+
+// operateRest uses what has no list of its own: sessions, the queue, the monitor and the signature checker.
+func operateRest(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.signIn(t, s.base, s.email, s.password)
+	var opened struct{ ID string }
+	s.call(t, http.MethodPost, "/v1/sessions", map[string]any{}, &opened)
+	b.visit("/sessions/" + opened.ID)
+	b.check("session, open")
+	b.asks("cancel session", "a", "Cancel session")
+	b.press("main button", "Cancel session")
+	b.see("main", "ancelled")
+	b.check("session, cancelled")
+
+	b.visit("/queue")
+	b.press("main button", "Pause")
+	b.see("main", "Paused")
+	b.check("queue, one paused")
+	operateTasks(t, b, s)
+	b.visit("/queue")
+	b.press("main button", "Resume")
+
+	b.visit("/help/receivers?endpoint=" + strings.TrimPrefix(b.link("/endpoints?q=KYC", "#results a[href^='/endpoints/whe_']"), "/endpoints/"))
+	for _, language := range []string{"Go", "Node", "Python"} {
+		b.press("nav a", language)
+		b.check("help for receivers, " + language)
+	}
+	b.choose("#check-endpoint", ask[string](b, `[...document.querySelectorAll("#check-endpoint option")].find((o) => o.innerText.includes("KYC")).value`))
+	b.fill("[name=signature]", "t=1,v1="+strings.Repeat("a", 64))
+	b.fill("[name=body]", "{}")
+	b.do("check", chromedp.Click(b.find("#checker button", "Check")))
+	b.see("#verdict", "within 5 minutes")
+	b.check("signature refused")
+
+	b.do("/monitor", chromedp.Navigate(b.base+"/monitor"))
+	b.see("body", "fresh")                    // a queue of ours, drawn by asynqmon
+	for _, th := range []theme{light, dark} { // at one width only: asynqmon's charts are made for no other
+		b.view(desk, th)
+		b.shoot("monitor", desk, th)
+	}
+	b.view(desk, light)
+	if policy := b.document.header("Content-Security-Policy"); !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") || b.document.header("X-Frame-Options") != "DENY" {
+		t.Errorf("/monitor may be framed or runs what is written into it: %s", policy)
+	}
+	b.quiet("/monitor")
+}

@@ -1,0 +1,55 @@
+package browser_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+const firstPassword = "a password for the first owner"
+
+// firstRun sets up the empty installation, and looks at every list while there is nothing in it.
+func firstRun(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.open(t, s.emptyBase)
+	b.visit("/")
+	b.see("h1", "Set up")
+	b.check("set up, sent there from the overview")
+	b.expect(http.StatusUnprocessableEntity)
+	b.fill("[name=token]", "not the token")
+	for field, value := range map[string]string{"organization": "Nordlicht", "environment": "staging", "name": "Ana Lindqvist", "email": "ana@nordlicht.example", "password": firstPassword} {
+		b.fill("[name="+field+"]", value)
+	}
+	b.leave("set up with a wrong token", chromedp.Submit("[name=token]"))
+	b.see("main", "not the token that the server printed")
+	b.fill("[name=token]", s.setupToken)
+	b.fill("[name=password]", firstPassword)
+	b.leave("set up", chromedp.Submit("[name=token]"))
+	b.see("main", "Create an endpoint")
+	b.check("overview, new organization")
+
+	for _, page := range []struct{ path, says string }{
+		{"/endpoints", "No endpoints yet"},
+		{"/deliveries", "Nothing has been sent yet"},
+		{"/events", "No event yet"},
+		{"/sessions", "No session yet"},
+		{"/jobs", "No bulk retry yet"},
+		{"/jobs/new?status=failed", ""},
+		{"/api-keys", "No API key yet"},
+		{"/members", "Nobody is invited"},
+		{"/audit", ""},
+		{"/queue", ""},
+		{"/help/receivers", ""},
+	} {
+		b.visit(page.path)
+		b.see("main", page.says)
+		b.check("nothing yet: " + page.path)
+	}
+
+	b.expect(http.StatusForbidden)
+	b.visit("/setup") // it is done, and cannot be done again
+	if b.path() == "/setup" {
+		t.Errorf("the set-up page is still there: %s", b.text("main"))
+	}
+}

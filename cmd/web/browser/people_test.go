@@ -1,0 +1,312 @@
+package browser_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"kaylehooks/internal/access"
+)
+
+const memberPassword = "a password for the member"
+
+// operatePeople invites somebody, changes what they may do, and removes them.
+func operatePeople(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.signIn(t, s.base, s.email, s.password)
+	// invite returns the link that the page shows once.
+	invite := func(email, role string) string {
+		b.visit("/members")
+		b.fill("#invite [name=email]", email)
+		b.choose("#invite [name=role]", role)
+		b.press("#invite button", "Make invitation")
+		link := ask[string](b, `document.querySelector("main").innerText.match(/https?:\S+\/invitations\/\S+/)?.[0] ?? ""`)
+		if link == "" {
+			t.Fatalf("no link for %s: %s", email, b.text("main"))
+		}
+		return strings.TrimPrefix(link, s.base)
+	}
+	b.visit("/members")
+	b.expect(http.StatusConflict)
+	b.fill("#invite [name=email]", s.email)
+	b.press("#invite button", "Make invitation")
+	b.check("invitation refused")
+
+	invite("late@fjordpay.example", "admin")
+	b.check("members, invited")
+	b.press("main button", "New link")
+	b.see("main", "/invitations/")
+	b.press("main button", "Withdraw")
+	b.see(".toasts", "withdrawn")
+
+	link := invite("mia@fjordpay.example", "member")
+	guest := s.open(t, s.base)
+	guest.visit(link)
+	guest.check("invitation")
+	guest.expect(http.StatusUnprocessableEntity)
+	guest.fill("[name=name]", "Mia Olsen")
+	guest.fill("[name=password]", "short and bad")
+	guest.do("too short", chromedp.SetValue("[name=password]", "short"))
+	guest.press("button", "Join")
+	guest.check("invitation refused by its form")
+	guest.fill("[name=password]", memberPassword)
+	guest.press("button", "Join")
+	guest.see("main", "Overview")
+	guest.check("overview of a member")
+	nobody := s.open(t, s.base)
+	nobody.expect(http.StatusNotFound).visit(link)
+	nobody.check("invitation used already")
+
+	meet(t, s, guest)
+
+	b.visit("/members?q=mia")
+	row := "tr:has(select)"
+	b.choose(row+" select", "admin")
+	b.press(row+" button", "Save")
+	b.see("main", "admin")
+	guest.visit("/api-keys") // at once
+	b.visit("/members?q=mia")
+	b.press("main button", "Suspend")
+	b.see("main", "Suspended")
+	b.check("members, one suspended")
+	guest.visit("/") // signed out
+	guest.see("h1", "Sign in")
+	b.press("main button", "Restore")
+	b.visit("/members?q=mia")
+	b.asks("remove member", "main a", "Remove")
+	b.press("main button", "Remove")
+	b.see(".toasts", "Mia")
+}
+
+// meet opens every page as a member, who may read and change nothing: where more is asked for, the page says who can.
+func meet(t *testing.T, s *suite, member *tab) {
+	t.Helper()
+	endpoint := member.link("/endpoints?q=KYC", "#results a[href^='/endpoints/whe_']")
+	paths := map[string]string{
+		"GET /endpoints/new":                    "/endpoints/new",
+		"GET /endpoints/pause":                  "/endpoints/pause",
+		"GET /endpoints/resume":                 "/endpoints/resume",
+		"GET /endpoints/{id}/recover":           endpoint + "/recover",
+		"GET /endpoints/{id}/delete":            endpoint + "/delete",
+		"GET /keys/{id}/reactivate":             "/keys/whk_00000000000000000000000000/reactivate",
+		"GET /keys/{id}/deactivate":             "/keys/whk_00000000000000000000000000/deactivate",
+		"GET /jobs/new":                         "/jobs/new?status=failed",
+		"GET /sessions/{id}/cancel":             "/sessions/vs_00000000000000000000000000/cancel",
+		"GET /queue":                            "/queue",
+		"GET /queue/{name}":                     "/queue/fresh",
+		"GET /queue/{name}/tasks/{task}/delete": "/queue/fresh/tasks/x/delete",
+		"GET /deliveries/{id}/retry":            "/deliveries/whd_00000000000000000000000000/retry",
+		"GET /api-keys":                         "/api-keys",
+		"GET /api-keys/{id}/delete":             "/api-keys/key_00000000000000000000000000/delete",
+		"GET /members":                          "/members",
+		"GET /members/{id}/remove":              "/members/usr_00000000000000000000000000/remove",
+		"GET /audit":                            "/audit",
+		"GET /audit/export":                     "/audit/export",
+	}
+	for _, r := range s.routes.list {
+		if r.scope == "" || !strings.HasPrefix(r.pattern, "GET ") || access.Member.AtLeast(access.LeastRole(r.scope)) {
+			continue
+		}
+		path := paths[r.pattern]
+		if path == "" {
+			t.Errorf("%s needs %s, which members lack; say here how to get there", r.pattern, r.scope)
+			continue
+		}
+		member.expect(http.StatusForbidden).visit(path)
+		member.see("main", "Mia Olsen, member")
+		member.see("main", "Ana Lindqvist (owner)")
+		member.check("forbidden: " + r.pattern)
+	}
+	for name, path := range map[string]string{
+		"endpoint": endpoint, "endpoint, keys": endpoint + "/keys", "endpoint, secret": endpoint + "/secret", "endpoint, settings": endpoint + "/settings",
+		"endpoints": "/endpoints", "delivery": member.link("/deliveries?status=failed", "#results a[href^='/deliveries/whd_']"), "settings": "/settings",
+	} {
+		member.visit(path)
+		member.check(name + " of a member")
+	}
+}
+
+// operateAPIKeys creates, disables, enables and deletes one.
+func operateAPIKeys(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.signIn(t, s.base, s.email, s.password)
+	b.visit("/api-keys")
+	b.press("a", "Create key")
+	b.check("new API key")
+	b.expect(http.StatusUnprocessableEntity)
+	b.fill("[name=name]", "Nightly report")
+	b.press("main button", "Create key")
+	b.see("main", "cope")
+	b.check("API key refused")
+	b.do("choose a scope", chromedp.Click("[name=scopes]"))
+	b.press("main button", "Create key")
+	b.see("main", "kk_")
+	b.check("API key created")
+	b.visit("/api-keys")
+	row := `tr:has(button[aria-label*="Nightly report"])`
+	b.press(row+" button", "Disable")
+	b.see("main", "Disabled")
+	b.check("API keys, one disabled")
+	b.press(row+" button", "Enable")
+	b.asks("delete API key", row+" a", "Delete")
+	b.visit("/api-keys")
+	b.do("open the dialog", chromedp.Click(b.find(row+" a", "Delete")), chromedp.WaitVisible("#dialog form"))
+	b.press("#dialog button", "Delete key")
+	b.see(".toasts", "Nightly report")
+}
+
+// operateSettings changes the organization and what belongs to the person: theme, rows, zone, password, browsers.
+func operateSettings(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.signIn(t, s.base, s.email, s.password)
+	b.visit("/settings")
+	b.expect(http.StatusUnprocessableEntity)
+	b.do("no name", chromedp.SetValue("#f-org-name", " "))
+	b.press("#organization button", "Save organization")
+	b.check("settings refused")
+	b.fill("#f-org-name", "Fjordpay")
+	b.press("#organization button", "Save organization")
+	stale := s.signIn(t, s.base, s.email, s.password)
+	stale.visit("/settings")
+	b.visit("/settings")
+	b.fill("#f-org-name", "Fjordpay AS")
+	b.press("#organization button", "Save organization")
+	b.see(".topbar", "Fjordpay AS")
+	stale.expect(http.StatusConflict)
+	stale.fill("#f-org-name", "Fjordpay ASA")
+	stale.press("#organization button", "Save organization")
+	stale.see("main", "Fjordpay AS")
+	stale.check("conflicting edit of the organization")
+
+	background := func() string { return ask[string](b, `getComputedStyle(document.body).backgroundColor`) }
+	bright := background()
+	for _, density := range []string{"compact", "relaxed"} {
+		b.visit("/settings#profile")
+		b.do("choose", chromedp.Click(`[name=theme][value=dark]`), chromedp.Click(`[name=density][value=`+density+`]`))
+		b.press("#profile button", "Save my settings")
+		if background() == bright {
+			t.Error("the dark theme is not dark where the system prefers light")
+		}
+		b.visit("/deliveries")
+		b.check("deliveries, " + density + " and dark")
+	}
+	b.visit("/settings")
+	b.do("choose", chromedp.Click(`[name=theme][value=auto]`), chromedp.Click(`[name=density][value=normal]`))
+	b.press("#profile button", "Save my settings")
+	if background() != bright {
+		t.Error("the theme does not follow the system again")
+	}
+
+	b.visit("/deliveries")
+	b.press(".topbar button", "Local")
+	if b.path() != "/deliveries" || ask[string](b, `document.querySelector(".topbar .seg [aria-current]").innerText`) != "Local" {
+		t.Errorf("the zone switch leads to %s", b.path())
+	}
+	b.check("deliveries in local time")
+	b.press(".topbar button", "UTC")
+
+	b.visit("/settings")
+	b.expect(http.StatusUnprocessableEntity)
+	b.fill("#password [name=current]", "not the password")
+	b.fill("#password [name=password]", "another password for the owner")
+	b.press("#password button", "Change password")
+	b.check("password refused")
+	b.fill("#password [name=current]", s.password)
+	b.fill("#password [name=password]", "another password for the owner")
+	b.press("#password button", "Change password")
+	s.password = "another password for the owner"
+	stale.visit("/") // its browser was signed out
+	stale.see("h1", "Sign in")
+
+	s.signIn(t, s.base, s.email, s.password)
+	s.signIn(t, s.base, s.email, s.password)
+	b.visit("/settings")
+	b.press("main tr button", "Sign out")
+	b.visit("/settings")
+	b.press("main tr button", "Sign out the others")
+}
+
+// operateKeyboard does without a mouse: skip link, menus and dialogs that give the focus back, and the way out.
+func operateKeyboard(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.open(t, s.base)
+	b.visit("/deliveries?status=failed") // and after signing in, there
+	b.check("sign-in")
+	b.expect(http.StatusUnprocessableEntity, http.StatusUnauthorized)
+	b.fill("[name=email]", s.email)
+	b.fill("[name=password]", "not the password")
+	b.leave("wrong password", chromedp.SendKeys("[name=password]", kb.Enter))
+	b.check("sign-in refused")
+	b.fill("[name=email]", s.email)
+	b.fill("[name=password]", s.password)
+	b.leave("sign in", chromedp.SendKeys("[name=password]", kb.Enter))
+	if b.path() != "/deliveries?status=failed" {
+		t.Errorf("after the sign-in the browser is at %s", b.path())
+	}
+	focus := func() string {
+		return ask[string](b, `(document.activeElement.innerText || document.activeElement.id || document.activeElement.localName).trim()`)
+	}
+	b.do("tab", chromedp.KeyEvent(kb.Tab))
+	if focus() != "Skip to content" {
+		t.Errorf("the first stop is %q", focus())
+	}
+	b.do("skip", chromedp.KeyEvent(kb.Enter))
+	if focus() == "Skip to content" || !ask[bool](b, `document.activeElement.id === "main"`) {
+		t.Errorf("the skip link leads to %.40q", focus())
+	}
+
+	b.visit("/deliveries?status=failed")
+	b.do("what the keys do", chromedp.KeyEvent("?"), chromedp.WaitVisible("#dialog .keys"))
+	b.checkPart("keys, dialog", "#dialog")
+	b.do("close", chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent("#dialog[open]"))
+	b.do("walk", chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"), chromedp.KeyEvent("j"))
+	const second = "#results tbody tr:nth-child(2) .lead"
+	if !ask[bool](b, `document.activeElement === document.querySelector(`+quote(second)+`)`) {
+		t.Errorf("j and k lead to %q", focus())
+	}
+	b.do("retry", chromedp.KeyEvent("r"), chromedp.WaitVisible("#dialog form"))
+	b.holds("retry", second)
+	failed := ask[string](b, `document.activeElement.getAttribute("href")`)
+	b.leave("open", chromedp.KeyEvent(kb.Enter))
+	if b.path() != failed {
+		t.Errorf("Enter opens %s", b.path())
+	}
+	b.visit(failed + "/retry")
+	b.check("retry")
+	b.leave("go to the endpoints", chromedp.KeyEvent("g"), chromedp.KeyEvent("e"))
+	if b.path() != "/endpoints" {
+		t.Errorf("g e leads to %s", b.path())
+	}
+	b.visit("/help/keyboard")
+	b.check("keys")
+
+	b.do("menu", chromedp.Focus(".who"), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(".menu-list"))
+	b.checkPart("account menu", ".topbar")
+	if !ask[bool](b, `document.querySelector("[data-menu]").open`) {
+		b.do("menu again", chromedp.Focus(".who"), chromedp.KeyEvent(kb.Enter))
+	}
+	b.do("into the menu", chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Escape))
+	if ask[bool](b, `document.querySelector("[data-menu]").open || document.activeElement !== document.querySelector(".who")`) {
+		t.Errorf("Escape leaves the menu open or the focus elsewhere: %q", focus())
+	}
+
+	b.view(phone, light)
+	b.do("navigation", chromedp.Focus(".menu-btn"), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible("#nav"), chromedp.KeyEvent(kb.Escape), chromedp.WaitNotVisible("#nav"))
+	if !ask[bool](b, `document.activeElement === document.querySelector(".menu-btn")`) {
+		t.Errorf("closing the navigation leaves the focus at %q", focus())
+	}
+	b.do("navigation again", chromedp.Click(".menu-btn"), chromedp.WaitVisible("#nav"))
+	b.shoot("navigation", phone, light)
+	b.view(desk, light)
+
+	b.visit("/")
+	b.do("menu", chromedp.Click(".who"), chromedp.WaitVisible(".menu-list"))
+	b.press(".menu-list button", "Sign out")
+	b.see("h1", "Sign in")
+	b.check("signed out")
+	b.do("back", chromedp.Evaluate[chromedp.Void](`history.back()`))
+	eventually(t, "the way back shows nothing of before", func() bool { return b.has("h1") && !strings.Contains(b.text("body"), "Needs attention") })
+}

@@ -1,0 +1,254 @@
+package browser_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"kaylehooks/internal/devstack"
+)
+
+// patience bounds every wait. Nothing here takes a tenth of it on a machine that has nothing else to do.
+const patience = 15 * time.Second
+
+// stage is the running program and what stands behind it: one installation with a week of history, and one that is empty.
+type stage struct {
+	t      *testing.T
+	binary string
+	stack  *devstack.Stack
+
+	// The installation with a history.
+	base, email, password, apiKey string
+	// The empty one.
+	emptyBase, setupToken string
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs PostgreSQL, Redis and Chromium")
+	}
+	s := &stage{t: t, binary: filepath.Join(t.TempDir(), "web")}
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", s.binary, "kaylehooks/cmd/web").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	var err error
+	if s.stack, err = devstack.Start(t.Context(), devstack.Options{Ephemeral: true}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.stack.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.startEmpty()
+	s.startLived()
+	return s
+}
+
+// startLived starts the program as `web dev` does, with its history and its receivers, but without new sessions: what
+// happens is what the tests make happen.
+func (s *stage) startLived() {
+	s.t.Helper()
+	dev := s.start([]string{"DATABASE_URL=" + s.stack.DatabaseURL, "REDIS_URL=" + s.stack.RedisURL}, "dev", "--data", s.t.TempDir(), "--no-stream")
+	s.base = dev.waitFor(`^Dashboard\s+(\S+)$`)
+	s.email, s.password, s.apiKey = dev.waitFor(`^Sign in\s+(\S+)$`), dev.waitFor(`^Password\s+(\S+)$`), dev.waitFor(`^API key\s+(\S+)$`)
+	dev.waitFor(`(Ctrl-C)`)
+}
+
+// startEmpty starts a web server and a worker on a database in which nobody has set up anything.
+func (s *stage) startEmpty() {
+	s.t.Helper()
+	conn, err := pgx.Connect(s.t.Context(), s.stack.DatabaseURL)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(s.t.Context()) }()
+	if _, err := conn.Exec(s.t.Context(), "CREATE DATABASE empty"); err != nil {
+		s.t.Fatal(err)
+	}
+	env := []string{
+		"DATABASE_URL=" + strings.Replace(s.stack.DatabaseURL, "@/postgres?", "@/empty?", 1), "REDIS_URL=" + strings.TrimSuffix(s.stack.RedisURL, "?db=0") + "?db=1",
+		"MASTER_KEYS=m1:" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)), "ALLOW_PRIVATE_ENDPOINTS=true", "LOG_FORMAT=json",
+	}
+	s.start(env, "migrate", "up").wait()
+	web := s.start(env, "serve")
+	s.emptyBase = "http://" + web.waitFor(`"msg":"serving".*"address":"([^"]+)"`)
+	s.setupToken = web.waitFor(`^    (\w{20,})$`)
+	s.start(env, "worker").waitFor(`("msg":"working")`)
+}
+
+// process is the program, running.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+
+	mu    sync.Mutex
+	lines []string
+	more  chan struct{} // closed and replaced whenever a line comes
+	ended bool
+}
+
+func (s *stage) start(env []string, args ...string) *process {
+	s.t.Helper()
+	// Its end comes from the cleanup, by a signal it can act on.
+	cmd := exec.CommandContext(context.WithoutCancel(s.t.Context()), s.binary, args...)
+	cmd.Env = append(append(os.Environ(), "LISTEN_ADDR=127.0.0.1:0"), env...)
+	reader, writer := io.Pipe()
+	cmd.Stdout, cmd.Stderr = writer, writer
+	p := &process{t: s.t, cmd: cmd, more: make(chan struct{})}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for lines := bufio.NewScanner(reader); lines.Scan(); {
+			p.note(lines.Text(), false)
+		}
+		p.note("", true)
+	})
+	ended := sync.OnceFunc(func() { _ = cmd.Wait(); _ = writer.Close() })
+	go ended()
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		ended()
+		reading.Wait()
+		if s.t.Failed() {
+			s.t.Logf("%s printed:\n%s", cmd, strings.Join(p.lines, "\n"))
+		}
+	})
+	return p
+}
+
+func (p *process) note(line string, ended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ended {
+		p.ended = true
+	} else {
+		p.lines = append(p.lines, line)
+	}
+	close(p.more)
+	p.more = make(chan struct{})
+}
+
+// waitFor returns the pattern's first group in the first line that matches, waiting for it if need be.
+func (p *process) waitFor(pattern string) string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	return p.until(pattern, func(lines []string, _ bool) string {
+		for _, line := range lines {
+			if found := re.FindStringSubmatch(line); found != nil {
+				return found[1]
+			}
+		}
+		return ""
+	})
+}
+
+func (p *process) wait() {
+	p.t.Helper()
+	p.until("its end", func(_ []string, ended bool) string {
+		if ended {
+			return "ended"
+		}
+		return ""
+	})
+}
+
+func (p *process) until(what string, look func(lines []string, ended bool) string) string {
+	p.t.Helper()
+	timeout := time.After(120 * time.Second) // the history takes a while
+	for {
+		p.mu.Lock()
+		lines, more, ended := p.lines, p.more, p.ended
+		p.mu.Unlock()
+		if found := look(lines, ended); found != "" {
+			return found
+		}
+		if ended {
+			p.t.Fatalf("%s ended before %s:\n%s", p.cmd, what, strings.Join(lines, "\n"))
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			p.t.Fatalf("%s: no %s:\n%s", p.cmd, what, strings.Join(lines, "\n"))
+		}
+	}
+}
+
+// call sends a request to the JSON API of the installation with a history, and decodes data into out.
+func (s *stage) call(t *testing.T, method, path string, body, out any) {
+	t.Helper()
+	var sent bytes.Buffer
+	if err := json.NewEncoder(&sent).Encode(body); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, s.base+path, &sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.apiKey)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode >= http.StatusMultipleChoices {
+		t.Fatalf("%s %s: %d %s %v", method, path, res.StatusCode, answer, err)
+	}
+	if out != nil {
+		if err := json.Unmarshal(answer, &struct{ Data any }{out}); err != nil {
+			t.Fatalf("%s %s: %v in %s", method, path, err, answer)
+		}
+	}
+}
+
+// eventually polls until look returns something; what it waits for happens in other processes.
+func eventually[T comparable](t *testing.T, what string, look func() T) T {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(patience)
+	for {
+		var nothing T
+		if got := look(); got != nothing {
+			return got
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("%s did not come true", what)
+		}
+	}
+}
+
+// age makes every sign-in older than it is, which is quicker than to wait.
+func (s *stage) age(t *testing.T, by time.Duration) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), s.stack.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if _, err := conn.Exec(t.Context(), "UPDATE login_sessions SET reauthenticated_at = reauthenticated_at - $1::interval", by.String()); err != nil {
+		t.Fatal(err)
+	}
+}
