@@ -94,8 +94,9 @@ func (i *installation) start() *process {
 
 // process is a child of the test.
 type process struct {
-	t   *testing.T
-	cmd *exec.Cmd
+	t        *testing.T
+	cmd      *exec.Cmd
+	patience time.Duration // of waitFor
 
 	mu    sync.Mutex
 	lines []string
@@ -111,7 +112,7 @@ func (i *installation) command(args ...string) *process {
 
 func newProcess(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
-	return &process{t: t, cmd: cmd, more: make(chan struct{})}
+	return &process{t: t, cmd: cmd, more: make(chan struct{}), patience: patience}
 }
 
 // mustRun runs to the end and returns what was printed to standard output.
@@ -171,7 +172,7 @@ const patience = 60 * time.Second
 func (p *process) waitFor(pattern string) string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
-	timeout := time.After(patience)
+	timeout := time.After(p.patience)
 	for {
 		p.mu.Lock()
 		lines, more, ended := p.lines, p.more, p.ended

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -125,6 +126,7 @@ func TestQuickStart_EndsWithAWebhookInTheNodeReceiver(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newProcess(t, shell).start()
+	p.patience = 5 * time.Minute                                                // it builds the program and fetches packages, beside the other tests
 	t.Cleanup(func() { _ = syscall.Kill(-shell.Process.Pid, syscall.SIGTERM) }) // what it left in the background too
 	for n, command := range commands {
 		if _, err := io.WriteString(input, command+"\necho \"command "+fmt.Sprint(n)+" ended with $?\"\n"); err != nil {
