@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,42 @@ func TestExamples_AreShort(t *testing.T) {
 			if n := bytes.Count(text, []byte("\n")); err != nil || n >= 100 {
 				t.Errorf("%s has %d lines (%v)", file, n, err)
 			}
+		}
+	}
+}
+
+// What a sample takes on beside its language is one well-kept library, or nothing.
+func TestExamples_NeedOneLibraryAtMost(t *testing.T) {
+	t.Parallel()
+	allowed := regexp.MustCompile(`^(node:.*|jose|jwcrypto|github\.com/go-jose/go-jose/v4)$`)
+	imports := regexp.MustCompile(`(?m)^import (?:.* from )?'(.+)';|^\s*(?:\w+ )?"(\w+\.\w+/[^"]+)"$|^from (\w+)|^import (\w+(?:, \w+)*)`)
+	standard := map[string]bool{} // of Python
+	for name := range strings.FieldsSeq("hashlib hmac json os re signal sys threading time http") {
+		standard[name] = true
+	}
+	found := map[string]int{}
+	for _, pattern := range []string{"/*/*/*.mjs", "/*/*/*.go", "/*/*/*.py"} {
+		files, err := filepath.Glob(examplesDir + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range imports.FindAllStringSubmatch(string(text), -1) {
+				for name := range strings.SplitSeq(strings.Join(m[1:], ""), ", ") {
+					if found[name]++; !allowed.MatchString(name) && !standard[name] {
+						t.Errorf("%s needs %s", file, name)
+					}
+				}
+			}
+		}
+	}
+	for _, name := range []string{"jose", "jwcrypto", "github.com/go-jose/go-jose/v4", "node:http", "hmac"} {
+		if found[name] == 0 {
+			t.Errorf("no sample imports %s: are they read as they should be?", name)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (c triggerSession) Run(env environment) error {
 	}
 	result := triggered{SessionID: s.ID}
 	var events []apiEvent
-	if err := api.call(env.ctx, http.MethodGet, "/v1/webhooks/events?limit=100&created_from="+url.QueryEscape(s.CreatedAt), nil, &events); err != nil {
+	if err := api.call(env.ctx, http.MethodGet, "/v1/webhooks/events?limit=100&type=verification.session."+c.Result+"&created_from="+url.QueryEscape(s.CreatedAt), nil, &events); err != nil {
 		return c.explain(err)
 	}
 	for _, e := range events {

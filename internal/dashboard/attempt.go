@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/id"
@@ -149,6 +150,9 @@ func sent(kind delivery.ErrorKind) bool {
 func (p *page) attemptPanel(v deliveryParts, a delivery.Attempt) pages.AttemptPanel {
 	kind := kindOf(a)
 	panel := pages.AttemptPanel{Remote: deref(a.RemoteAddress), Worker: deref(a.Worker)}
+	if p.Can(access.QueueRead) {
+		panel.WorkerHref = queuePath + "#workers-t"
+	}
 	if sent(kind) {
 		p.requestOf(&panel, v, a)
 	} else {

@@ -44,7 +44,7 @@ func (p *page) verifiedNote(k webhook.Key) string {
 func verifyAction(k webhook.Key) ui.Action {
 	a := ui.Action{Label: "Verify", Icon: "check", Href: keyPath(k.ID) + "/challenge", Post: true, Small: true, Name: "Verify " + k.KeyID}
 	if k.VerifiedAt != nil {
-		a.Label = "Verify again"
+		a.Label, a.Name = "Verify again", "Verify again: "+k.KeyID
 	}
 	return a
 }

@@ -139,8 +139,12 @@ func (p *page) refuse(f *fault.Error) error {
 	case http.StatusTooManyRequests:
 		v.Icon = "hourglass"
 	}
-	if to := p.here(); status != http.StatusNotFound && p.signedIn() {
-		v.Actions = append(v.Actions, ui.Action{Label: "Back to the page", Href: to, Kind: "primary"})
+	if status != http.StatusNotFound && p.signedIn() {
+		back := ui.Action{Label: "Back to the page", Href: p.here(), Kind: "primary"}
+		if back.Href == p.R.URL.RequestURI() { // it would be refused again
+			back.Label, back.Href = "Go to the overview", "/"
+		}
+		v.Actions = append(v.Actions, back)
 	}
 	if !p.signedIn() {
 		v.Search = false

@@ -154,6 +154,12 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	}
 	d, ok := v.deliveries[r.EndpointID]
 	if !ok {
+		if row.Action == nil && !row.Gone && p.Can(access.WebhooksWrite) {
+			row.Action = &ui.Action{
+				Label: "Send", Icon: "arrow", Small: true,
+				Disabled: "Nothing was encrypted for this endpoint when the event happened, so there is nothing to send. Its server can read the session over the API.",
+			}
+		}
 		return row
 	}
 	badge, strip := statusBadge(d), attemptStrip(d)

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"slices"
 	"time"
 
 	"kaylehooks/internal/delivery"
@@ -51,6 +52,26 @@ func (f *fleet) vitals(e webhook.Endpoint) vitals {
 }
 
 func (f *fleet) health(e webhook.Endpoint) health { return judge(f.vitals(e)) }
+
+// labelled is the part of the fleet that carries the label; without a label it is all of it.
+func (f *fleet) labelled(label string) *fleet {
+	if label == "" {
+		return f
+	}
+	part := &fleet{keys: f.keys, standings: map[id.Endpoint]delivery.Standing{}, hours: f.hours, now: f.now}
+	for _, e := range f.endpoints {
+		if e.Labelled(label) {
+			part.endpoints = append(part.endpoints, e)
+			part.standings[e.ID] = f.standings[e.ID]
+		}
+	}
+	return part
+}
+
+// has reports whether the endpoint is part of the fleet.
+func (f *fleet) has(endpoint id.Endpoint) bool {
+	return slices.ContainsFunc(f.endpoints, func(e webhook.Endpoint) bool { return e.ID == endpoint })
+}
 
 // total adds the standings of all endpoints up.
 func (f *fleet) total() delivery.Standing {

@@ -27,9 +27,9 @@ func (p *page) live() bool {
 func (p *page) liveNote() *ui.Live {
 	at := p.Clock(p.Now)
 	if p.live() {
-		return &ui.Live{Text: "Live, updated", At: &at, ToggleHref: p.With("live", "0"), Toggle: "Pause"}
+		return &ui.Live{Text: "Live, updated", At: &at, ToggleHref: p.With("live", "0"), Toggle: "Pause", RefreshHref: p.With()}
 	}
-	return &ui.Live{Text: "Paused at", At: &at, ToggleHref: p.With("live", "1"), Toggle: "Resume", Paused: true}
+	return &ui.Live{Text: "Paused at", At: &at, ToggleHref: p.With("live", "1"), Toggle: "Resume", Paused: true, RefreshHref: p.With()}
 }
 
 // newestParam and sinceParam tell a poll for newer rows what the page shows already.

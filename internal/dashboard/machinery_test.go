@@ -186,7 +186,7 @@ func TestQueue_TasksAndDeliveriesLinkBothWays(t *testing.T) {
 	}
 
 	r := b.reader("/queue/slow?state=retry")
-	r.send("Run task task-late now")
+	r.send("Run now: task task-late")
 	r.sees(http.StatusOK, "is waiting for a worker now")
 	b.post("/queue/slow/tasks/task-late/run").redirects("/queue/slow?state=pending")
 	b.get("/queue/slow?state=pending").shows("Nothing was changed: the task is pending.")

@@ -3,7 +3,9 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"kaylehooks/internal/access"
@@ -29,6 +31,8 @@ func showOverview(p *page) error {
 		Shell:   p.Shell("Overview", "/"),
 		Heading: ui.Heading{Title: "Overview", Range: p.rangeLinks(s, spans...), RangeOf: "Range", Sub: []ui.SubItem{{Lead: "As of", Time: clockPtr(p.Clock(p.Now))}}},
 	}
+	label := p.Query("label")
+	v.Labels = p.overviewLabels(f.endpoints)
 	if v.Attention, err = p.attention(f); err != nil {
 		return err
 	}
@@ -39,31 +43,76 @@ func showOverview(p *page) error {
 		v.Empty = p.noEndpoints()
 		return p.Render(200, pages.OverviewPage(v))
 	}
+	if f = f.labelled(label); len(f.endpoints) == 0 {
+		v.Empty = &ui.Empty{
+			Icon: "search", Title: "No endpoint carries the label “" + cutText(label, 200) + "”",
+			Text: "Labels are set in an endpoint's settings.", Actions: []ui.Action{{Label: "Show all endpoints", Href: p.With("label", "")}},
+		}
+		return p.Render(200, pages.OverviewPage(v))
+	}
 	hours, err := p.Deliveries.Hours(p.Ctx, p.Actor, p.Now.Add(-time.Duration(s.hours)*time.Hour), p.Now, id.Endpoint{})
 	if err != nil {
 		return err
 	}
+	hours = slices.DeleteFunc(hours, func(h delivery.HourStats) bool { return label != "" && !f.has(h.EndpointID) })
 	buckets := bucketsOf(hours, s, p.Now, p.Zone())
 	href := func(from, to time.Time) string {
-		return link("/deliveries", "from", p.FormTime(from), "to", p.FormTime(to.Add(-time.Minute)))
+		return link("/deliveries", "from", p.FormTime(from), "to", p.FormTime(to.Add(-time.Minute)), "label", label)
 	}
 	v.Volume, v.Latency = p.volumeChart(buckets, s, href), p.latencyChart(buckets, s, href)
-	due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, id.Endpoint{}, forecastHours)
+	due, err := p.forecast(f, label)
 	if err != nil {
 		return err
 	}
-	v.Forecast = forecastChart(due, "Attempts that become due", link("/deliveries", "status", anyWaiting))
+	v.Forecast = forecastChart(due, "Attempts that become due", link("/deliveries", "status", anyWaiting, "label", label))
 	errors, err := p.Deliveries.Errors(p.Ctx, p.Actor, buckets[0].From, p.Now, id.Endpoint{})
 	if err != nil {
 		return err
 	}
+	errors = slices.DeleteFunc(errors, func(c delivery.ErrorCount) bool { return label != "" && !f.has(c.EndpointID) })
 	from := p.FormTime(buckets[0].From)
 	v.Errors = errorKinds(errors, s, f.names(), func(kind delivery.ErrorKind, code string) string {
-		return link("/deliveries", "error", string(kind), "code", code, "from", from)
+		return link("/deliveries", "error", string(kind), "code", code, "from", from, "label", label)
 	})
 	v.Failing = p.failingEndpoints(f)
 	v.Tiles = overviewTiles(sumOf(buckets), f.total(), due[0], s, from)
+	if label != "" {
+		for i := range v.Tiles { // the lists behind the figures are those of the label
+			v.Tiles[i].Href += map[bool]string{true: "&", false: "?"}[strings.Contains(v.Tiles[i].Href, "?")] + url.Values{"label": {label}}.Encode()
+		}
+		v.Failing.AllHref = link("/endpoints", "label", label)
+	}
 	return p.Render(200, pages.OverviewPage(v))
+}
+
+// overviewLabels chooses the endpoints that the figures are about; nil while none carries a label.
+func (p *page) overviewLabels(endpoints []webhook.Endpoint) *ui.Filters {
+	var labels []string
+	for _, e := range endpoints {
+		labels = append(labels, e.Labels...)
+	}
+	if len(labels) == 0 {
+		return nil
+	}
+	return &ui.Filters{Action: "/", Fields: []ui.FilterField{p.selectField("label", "Endpoints", labelOptions(labels)...)}, Hidden: p.carried("range")}
+}
+
+// forecast counts what becomes due at the endpoints of the fleet, or of all there ever were when no label chooses.
+func (p *page) forecast(f *fleet, label string) ([]int, error) {
+	if label == "" {
+		return p.Deliveries.Forecast(p.Ctx, p.Actor, id.Endpoint{}, forecastHours)
+	}
+	sum := make([]int, forecastHours)
+	for _, e := range f.endpoints {
+		due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, e.ID, forecastHours)
+		if err != nil {
+			return nil, err
+		}
+		for i := range min(len(due), len(sum)) {
+			sum[i] += due[i]
+		}
+	}
+	return sum, nil
 }
 
 func clockPtr(t ui.Time) *ui.Time { return &t }

@@ -125,6 +125,9 @@ func (p *page) queueRow(q QueueState) pages.QueueRow {
 			row.Hrefs[i] = queueTasksPath(q.Name, taskStates[i])
 		}
 	}
+	if q.FailedToday > 0 {
+		row.Failed += ", " + percent(q.FailedToday, q.ProcessedToday)
+	}
 	if q.Pending > 0 {
 		row.Oldest = shortWait(q.Oldest)
 	}

@@ -199,9 +199,9 @@ func (p *page) taskRow(t QueueTask, endpoints map[id.Endpoint]webhook.Endpoint) 
 	path := queuePath + "/" + t.Queue + "/tasks/" + t.ID
 	state := []ui.Hidden{{Name: "state", Value: string(t.State)}}
 	if t.State != TaskPending {
-		row.Actions = append(row.Actions, ui.Action{Label: "Run now", Icon: "play", Href: path + "/run", Post: true, Small: true, Fields: state, Name: "Run task " + row.Short + " now"})
+		row.Actions = append(row.Actions, ui.Action{Label: "Run now", Icon: "play", Href: path + "/run", Post: true, Small: true, Fields: state, Name: "Run now: task " + row.Short})
 	}
-	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Icon: "trash", Href: link(path+"/delete", "state", string(t.State)), Small: true, Name: "Delete task " + row.Short})
+	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Icon: "trash", Href: link(path+"/delete", "state", string(t.State)), Small: true, Name: "Delete task " + row.Short, Dialog: true})
 	if !p.Can(access.QueueManage) {
 		for i := range row.Actions {
 			row.Actions[i].Disabled = needsRole(access.QueueManage)
@@ -243,10 +243,10 @@ func askDeleteTask(p *page) error {
 		return err
 	}
 	back := queueTasksPath(t.Queue, t.State)
-	return p.Render(http.StatusOK, pages.AskPage(pages.Ask{
+	return p.askPage(pages.ConfirmPage{
 		Shell:   p.Shell("Delete task "+shortTask(t.ID), queuePath),
 		Heading: ui.Heading{Crumbs: []ui.Link{{Label: "Queue", Href: queuePath}, {Label: t.Queue, Href: back}}, Title: "Delete a task"},
-		Confirm: &ui.Confirm{
+		Confirm: ui.Confirm{
 			ID: "delete", Icon: "trash", Danger: true, Title: "Delete task " + shortTask(t.ID) + "?",
 			Effects: []string{
 				"It rings for " + counted(len(t.Dues), "delivery", "deliveries") + ".",
@@ -254,7 +254,7 @@ func askDeleteTask(p *page) error {
 			},
 			Action: queuePath + "/" + t.Queue + "/tasks/" + t.ID + "/delete", Submit: "Delete task", BackHref: back, Back: "Keep task",
 		},
-	}))
+	})
 }
 
 func deleteTask(p *page) error { return p.changeTask(false) }

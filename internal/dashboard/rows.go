@@ -84,6 +84,9 @@ func (p *page) auditRow(e audit.Entry) pages.AuditRow {
 		Target: e.TargetID, TargetHref: targetPath(e.TargetType, e.TargetID), TargetSub: strings.ReplaceAll(e.TargetType, "_", " "),
 		Address: e.ClientIP, RequestID: e.RequestID,
 	}
+	if p.Can(access.AuditRead) {
+		row.Href = link("/find", "q", row.ID)
+	}
 	switch e.ActorType {
 	case access.User:
 		row.ActorKind, row.ActorIcon = "user", "user"

@@ -2,7 +2,7 @@ package pages
 
 import "kaylehooks/web/templates/ui"
 
-// Ask asks before something is done to many things at once.
+// Ask asks before something is done to many things at once: a [ConfirmPage] with a scope that can be changed, or counts.
 //
 //	GET  /endpoints/pause?label=    POST /endpoints/pause    label
 //	GET  /endpoints/resume?label=   POST /endpoints/resume   label

@@ -25,6 +25,7 @@ type AuditResults struct {
 // AuditRow is one audit row.
 type AuditRow struct {
 	ID         string
+	Href       string // leads to this entry, for others to follow
 	Time       ui.Time
 	Actor      string
 	ActorKind  string // "user", "API key", "system", "subject"

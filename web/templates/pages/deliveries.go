@@ -118,6 +118,7 @@ type AttemptView struct {
 type AttemptPanel struct {
 	Remote       string // ip:port
 	Worker       string
+	WorkerHref   string // the workers, for those who may see them
 	RequestLine  string
 	RequestHead  []Header
 	JWEHeader    string

@@ -511,7 +511,7 @@ func attemptPanel(p AttemptPanel, phases ui.Phases) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.PhaseList(phases, p.Remote, p.Worker).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.PhaseList(phases, p.Remote, p.Worker, p.WorkerHref).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

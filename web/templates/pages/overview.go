@@ -11,7 +11,8 @@ type Overview struct {
 	Shell     ui.Shell
 	Heading   ui.Heading
 	Attention Attention
-	Tiles     []ui.Tile // five fit best
+	Labels    *ui.Filters // chooses the endpoints that the figures are about
+	Tiles     []ui.Tile   // five fit best
 	Volume    ui.BarChart
 	Latency   ui.LineChart
 	Forecast  ui.BarChart

@@ -104,6 +104,8 @@ type Live struct {
 	ToggleHref string // link that pauses or resumes; empty hides it
 	Toggle     string // its label, for example "Pause"
 	Paused     bool
+	// RefreshHref is the page again, for those without scripting.
+	RefreshHref string
 }
 
 // Link is a plain link. Current marks the chosen one among several.
