@@ -20,7 +20,7 @@ import (
 const (
 	hour, minute = 2, 23 // UTC
 	batch        = 500
-	// patience is how long a batch may hold its locks. A batch that took longer halves those after it.
+	// patience is how long a batch may hold its locks. The batch after one that took longer is half as large.
 	patience = 100 * time.Millisecond
 	// smallest is the least size of a batch.
 	smallest = 10
@@ -147,10 +147,14 @@ func (s *Service) repeat(ctx context.Context, p purge) error {
 	}
 }
 
-// nextLimit returns the size of the batch after one of limit rows.
+// nextLimit returns the size of the batch after one of limit rows. It grows again once batches are quick, or one stall would slow the
+// rest of the run down for hours.
 func nextLimit(limit int, took time.Duration) int {
-	if took > patience {
+	switch {
+	case took > patience:
 		return max(limit/2, smallest)
+	case took < patience/3:
+		return min(2*limit, batch)
 	}
 	return limit
 }
