@@ -65,6 +65,9 @@ func (p *page) showError(err error) {
 		}
 		err = p.broken()
 	}
+	if err != nil && errors.Is(p.R.Context().Err(), context.Canceled) {
+		return // the browser left while the page was made
+	}
 	if err != nil { // even the error page failed
 		p.Log.LogAttrs(p.Ctx, slog.LevelError, "error page failed", slog.String("route", p.pattern), slog.String("error", err.Error()))
 		http.Error(p.W, "Kaylehooks could not answer. Request "+p.RequestID, http.StatusInternalServerError)
@@ -127,7 +130,7 @@ func (p *page) refuse(f *fault.Error) error {
 	switch status {
 	case http.StatusForbidden:
 		v.Icon = "lock"
-		p.recordDenial(f)
+		p.recordDenial(p.Ctx, f)
 		p.explainForbidden(&v, f)
 	case http.StatusNotFound:
 		v.Icon, v.Search, v.RequestID = "search", true, ""
@@ -197,8 +200,9 @@ func (p *page) holders(least access.Role) string {
 	return listed(names, "or")
 }
 
-// recordDenial leaves a trace of every refusal to somebody we know (contract section 9.4).
-func (p *page) recordDenial(f *fault.Error) {
+// recordDenial leaves a trace of every refusal to somebody we know (contract section 9.4), also of one that nobody waits for
+// any more.
+func (p *page) recordDenial(ctx context.Context, f *fault.Error) {
 	if !p.signedIn() {
 		return
 	}
@@ -209,11 +213,13 @@ func (p *page) recordDenial(f *fault.Error) {
 	default:
 		metadata["reason"] = f.Message
 	}
-	err := p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), formLimit)
+	defer cancel()
+	err := p.DB.InTx(ctx, func(tx *postgres.Tx) error {
 		return audit.Record(tx, p.Actor, "access.denied", audit.Target{}, metadata)
 	})
 	if err != nil {
-		p.Log.LogAttrs(p.Ctx, slog.LevelError, "denial not audited", slog.String("error", err.Error()))
+		p.Log.LogAttrs(ctx, slog.LevelError, "denial not audited", slog.String("error", err.Error()))
 	}
 }
 

@@ -40,15 +40,20 @@ func (p *page) doOnce(f func(*page) error) error {
 	if p.R.Method != http.MethodPost || p.Value("form_id") == "" || toggles[p.pattern] {
 		return f(p)
 	}
-	// The second click of a double click makes the browser leave the first one: what it began is carried through.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Ctx), formLimit)
-	defer cancel()
-	p.Ctx = ctx
 	form, err := p.formSum()
 	if err != nil {
 		return err
 	}
-	before, err := p.claimForm(form)
+	// The second click of a double click makes the browser leave the first one: what it began is carried through. The page
+	// of an error is made in the context of the request again, since this one is over by then.
+	asked := p.Ctx
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(asked), formLimit)
+	defer func() {
+		p.Ctx = asked
+		cancel()
+	}()
+	p.Ctx = ctx
+	before, err := p.claimForm(asked.Done(), form)
 	if err != nil {
 		return err
 	}
@@ -115,33 +120,52 @@ func addFile(sum hash.Hash, file io.ReadCloser) error {
 }
 
 // claimForm makes the form ours, or returns where it led when it was carried out before. While another request carries it
-// out, it waits.
-func (p *page) claimForm(form string) (before string, err error) {
+// out, it waits, unless the browser that asked leaves.
+func (p *page) claimForm(left <-chan struct{}, form string) (before string, err error) {
 	tx := p.DB.Reader(p.Ctx)
 	for {
+		now := p.DB.Now()
 		claimed := tx.Exec(`INSERT INTO form_submissions (login_session_id, form, created_at) VALUES ($1, $2, $3)
 			ON CONFLICT (login_session_id, form) DO UPDATE SET led_to = '', created_at = EXCLUDED.created_at
 				WHERE form_submissions.created_at <= CASE WHEN form_submissions.led_to = '' THEN $4::timestamptz ELSE $5::timestamptz END`,
-			p.Session.ID, form, p.Now, p.Now.Add(-2*formLimit), p.Now.Add(-outcomeLife))
+			p.Session.ID, form, now, now.Add(-2*formLimit), now.Add(-outcomeLife))
 		if claimed.Error != nil {
 			return "", fmt.Errorf("claim form: %w", claimed.Error)
 		}
 		if claimed.RowsAffected > 0 {
 			return "", nil
 		}
-		err := tx.Raw("SELECT led_to FROM form_submissions WHERE login_session_id = $1 AND form = $2", p.Session.ID, form).Scan(&before).Error
-		if err != nil {
-			return "", fmt.Errorf("look for the first submission: %w", err)
-		}
-		if before != "" {
-			return before, nil
-		}
-		select {
-		case <-p.Ctx.Done():
-			return "", errFormBusy
-		case <-time.After(outcomeLook):
+		for {
+			before, free, err := p.outcome(form)
+			if err != nil || before != "" {
+				return before, err
+			}
+			if free {
+				break
+			}
+			select {
+			case <-left:
+				return "", context.Canceled
+			case <-p.Ctx.Done():
+				return "", errFormBusy
+			case <-time.After(outcomeLook):
+			}
 		}
 	}
+}
+
+// outcome is where the first submission of the form led. The form is free to be claimed when that one did nothing, or died.
+func (p *page) outcome(form string) (before string, free bool, err error) {
+	var first struct {
+		LedTo     string
+		CreatedAt time.Time
+	}
+	found := p.DB.Reader(p.Ctx).Raw("SELECT led_to, created_at FROM form_submissions WHERE login_session_id = $1 AND form = $2", p.Session.ID, form).Scan(&first)
+	if found.Error != nil {
+		return "", false, fmt.Errorf("look for the first submission: %w", found.Error)
+	}
+	died := first.LedTo == "" && !first.CreatedAt.After(p.DB.Now().Add(-2*formLimit))
+	return first.LedTo, found.RowsAffected == 0 || died, nil
 }
 
 // settleForm notes where the form led; one that did nothing may be sent again.

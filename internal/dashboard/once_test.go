@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 )
 
 // TestForms_EveryPostFormHasAnIdentity sees to it that no form can be sent twice unnoticed.
@@ -139,5 +142,38 @@ func TestForms_AFormLeftBehindIsTakenOver(t *testing.T) {
 	b.post(path+"/test", "form_id", "two").redirects(path)
 	if n := w.rows(t, "form_submissions"); n != 1 {
 		t.Errorf("%d outcomes are kept, want 1", n)
+	}
+}
+
+// TestForms_AWaiterLeavesWithItsBrowser is the second click of somebody who closes the page: nobody is left to be told where
+// the first one led.
+func TestForms_AWaiterLeavesWithItsBrowser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.as(w.owner)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	form := httptest.NewRequest(http.MethodPost, "/endpoints", strings.NewReader("form_id=one")).WithContext(left)
+	form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w.check(form.ParseForm())
+	p := &page{Handler: w.handler, Ctx: left, R: form, Now: w.clock.Now(), pattern: "POST /endpoints"}
+	p.Session.ID = fixture.Scalar[id.Login](t, w.db, "SELECT id FROM login_sessions ORDER BY created_at DESC LIMIT 1")
+	work := func(p *page) error {
+		p.ledTo = "/endpoints"
+		return p.Ctx.Err()
+	}
+	// What the browser began is carried through, and the page is its own again afterwards.
+	if err := p.doOnce(work); err != nil || p.Ctx != left {
+		t.Fatalf("the first click: %v, in the context %v", err, p.Ctx)
+	}
+	w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = ''").Error)
+	if err := p.doOnce(work); !errors.Is(err, context.Canceled) {
+		t.Errorf("the second click ends with %v, want to leave with its browser", err)
+	}
+	// What is refused to them leaves its trace all the same.
+	p.Actor = w.owner
+	p.recordDenial(left, errForeignForm)
+	if n := fixture.Audited(t, w.db, w.org, "access.denied"); n != 1 {
+		t.Errorf("%d refusals are audited, want 1", n)
 	}
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"crypto/rand"
 	"html"
 	"io"
 	"log/slog"
@@ -162,10 +163,16 @@ func (b *browser) fragment(path string) answer {
 	return b.get(path, "HX-Request", "true")
 }
 
-// post sends a form with the token of the last page; fields are name, value, … and may repeat.
+// post sends a form with the token of the last page and, unless the fields have one, an identity of its own; fields are
+// name, value, … and may repeat.
 func (b *browser) post(path string, fields ...string) answer {
 	b.t.Helper()
-	return b.postAs(path, nil, append([]string{"csrf_token", b.csrf}, fields...)...)
+	for i := 0; i < len(fields); i += 2 {
+		if fields[i] == "form_id" {
+			return b.postAs(path, nil, append([]string{"csrf_token", b.csrf}, fields...)...)
+		}
+	}
+	return b.postAs(path, nil, append([]string{"csrf_token", b.csrf, "form_id", rand.Text()}, fields...)...)
 }
 
 // postAs sends a form with exactly these headers and fields.
