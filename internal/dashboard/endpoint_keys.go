@@ -55,24 +55,24 @@ func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error 
 	}
 	v := pages.EndpointKeys{Shell: p.Shell(e.DisplayName()+" keys", "/endpoints"), Head: st.EndpointHead, Generate: keySnippets()}
 	active := st.key // on every page of the list
+	challenged := make([]webhook.Key, 0, len(list.Rows)+1)
 	if active != nil {
 		v.Active = p.activeKey(*active, uses[active.ID])
-		if err := p.addChallenge(&v, *active, offer); err != nil {
-			return err
-		}
+		challenged = append(challenged, *active)
 	}
 	for _, k := range list.Rows {
 		if k.IsActive {
 			continue
 		}
-		if err := p.addChallenge(&v, k, offer); err != nil {
-			return err
-		}
+		challenged = append(challenged, k)
 		if k.Staged() {
 			v.Staged = append(v.Staged, p.stagedKey(k))
 		} else {
 			v.Retired = append(v.Retired, p.retiredKey(k, uses[k.ID]))
 		}
+	}
+	if v.Challenges, err = p.challenges(challenged, offer); err != nil {
+		return err
 	}
 	switch {
 	case p.R.Method == http.MethodGet && (list.HasOlder || list.HasNewer):

@@ -71,33 +71,50 @@ func (p *page) stagedKey(k webhook.Key) pages.RetiredKey {
 	return row
 }
 
-// addChallenge shows the open challenge of a key, if there is one: what became of it, and where its code is entered.
-func (p *page) addChallenge(v *pages.EndpointKeys, k webhook.Key, offer keyOffer) error {
-	if k.ChallengeEventID == nil || !p.Can(access.WebhooksWrite) {
-		return nil
+// challengeAnchor is where a page shows the open challenge of a key.
+func challengeAnchor(key id.Key) string { return "challenge-" + key.String() }
+
+// challenges shows the open challenges of the keys: what became of each, and where its code is entered.
+func (p *page) challenges(keys []webhook.Key, offer keyOffer) ([]pages.KeyChallenge, error) {
+	if !p.Can(access.WebhooksWrite) {
+		return nil, nil
 	}
-	found := problems(nil)
-	if offer.challenged == k.ID {
-		found = offer.found
+	sent := make([]id.Event, 0, len(keys))
+	for _, k := range keys {
+		if k.ChallengeEventID != nil {
+			sent = append(sent, *k.ChallengeEventID)
+		}
 	}
-	c := pages.KeyChallenge{
-		KeyID: k.KeyID, Action: keyPath(k.ID) + "/verify", EventHref: eventsPath + "/" + k.ChallengeEventID.String(),
-		Code: ui.Field{
-			ID: "code-" + k.ID.String(), Name: "challenge", Label: "Code that the receiver read", Mono: true, Required: true, Autocomplete: "off", Placeholder: "kch_…", Error: found["challenge"],
-			Hint: "In the message of the test event, which only the private half of " + k.KeyID + " opens.",
-		},
+	if len(sent) == 0 {
+		return nil, nil
 	}
-	sent, err := p.challengeDelivery(k)
-	switch {
-	case err != nil:
-		return err
-	case sent == nil:
-		c.State = ui.Badge{Tone: ui.Neutral, Icon: "dash", Label: "Gone", Title: "The test event is past its retention."}
-	default:
-		c.State, c.Poll = statusBadge(*sent), p.live() && p.Now.Sub(sent.CreatedAt) < challengePolled
+	deliveries, err := p.Deliveries.OfEvents(p.Ctx, p.Actor, sent)
+	if err != nil {
+		return nil, err
 	}
-	v.Challenges = append(v.Challenges, c)
-	return nil
+	var all []pages.KeyChallenge
+	for _, k := range keys {
+		if k.ChallengeEventID == nil {
+			continue
+		}
+		found := problems(nil)
+		if offer.challenged == k.ID {
+			found = offer.found
+		}
+		c := pages.KeyChallenge{
+			ID: challengeAnchor(k.ID), KeyID: k.KeyID, Action: keyPath(k.ID) + "/verify", EventHref: eventsPath + "/" + k.ChallengeEventID.String(),
+			State: ui.Badge{Tone: ui.Neutral, Icon: "dash", Label: "Gone", Title: "The test event is past its retention."},
+			Code: ui.Field{
+				ID: "code-" + k.ID.String(), Name: "challenge", Label: "Code that the receiver read", Mono: true, Required: true, Autocomplete: "off", Placeholder: "kch_…", Error: found["challenge"],
+				Hint: "In the message of the test event, which only the private half of " + k.KeyID + " opens.",
+			},
+		}
+		if of := deliveries[*k.ChallengeEventID]; len(of) > 0 {
+			c.State, c.Poll = statusBadge(of[0]), p.live() && p.Now.Sub(of[0].CreatedAt) < challengePolled
+		}
+		all = append(all, c)
+	}
+	return all, nil
 }
 
 // challengeDelivery is the delivery with the key's open challenge, nil when it is gone.
@@ -118,7 +135,7 @@ func challengeKey(p *page) error {
 	if err != nil {
 		return err
 	}
-	return p.Redirect(endpointPath(k.WebhookEndpointID)+"/keys#challenge", ui.Flash{
+	return p.Redirect(endpointPath(k.WebhookEndpointID)+"/keys#"+challengeAnchor(k.ID), ui.Flash{
 		Tone: ui.OK, Text: "A code is on its way, encrypted to " + k.KeyID + ".",
 		Action: &ui.Action{Label: "Follow", Href: eventsPath + "/" + ev.ID.String(), Small: true},
 	})
@@ -146,7 +163,7 @@ func verifyKey(p *page) error {
 		}
 		return p.NoChange()
 	case ok && f.Kind == fault.Invalid && way == webhook.AnswerReturned:
-		return p.Redirect(path+"#challenge", ui.Flash{Tone: ui.Info, Text: "The receiver has not returned the code.", Sub: "It may be on its way. If the receiver answers with something else, paste the code."})
+		return p.Redirect(path+"#"+challengeAnchor(k.ID), ui.Flash{Tone: ui.Info, Text: "The receiver has not returned the code.", Sub: "It may be on its way. If the receiver answers with something else, paste the code."})
 	case ok && f.Kind == fault.Invalid:
 		e, err := p.Webhooks.GetEndpoint(p.Ctx, p.Actor, k.WebhookEndpointID)
 		if err != nil {

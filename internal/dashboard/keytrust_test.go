@@ -5,12 +5,14 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/postgres"
 	"kaylehooks/receiver"
 )
 
@@ -77,12 +79,23 @@ func TestKeys_StagedThenVerifiedThenActivated(t *testing.T) {
 	// The code goes out encrypted to the staged key, and comes back in the receiver's answer.
 	code := ""
 	w.listen(secret, "k2", private, &code)
-	b.post(k2 + "/challenge").redirects(path + "/keys#challenge")
-	b.get(path+"/keys").shows("A code is on its way, encrypted to k2.", "Code that the receiver read", `hx-post="`+k2+`/verify"`, "Scheduled")
-	if a := b.postAs(k2+"/verify", []string{"HX-Request", "true"}, "csrf_token", b.csrf); a.status != http.StatusNoContent {
-		t.Errorf("a poll before the answer: %d", a.status)
-	}
-	b.post(k2 + "/verify").redirects(path + "/keys#challenge")
+	b.post(k2 + "/challenge").redirects(path + "/keys#challenge-" + strings.TrimPrefix(k2, "/keys/"))
+	b.get(path+"/keys").shows("A code is on its way, encrypted to k2.", "Code that the receiver read", `id="challenge-`+strings.TrimPrefix(k2, "/keys/")+`"`, "Scheduled").
+		find(`(hx-post="` + k2 + `/verify" hx-trigger="every 3s" hx-params="not form_id")`)
+	w.check(w.db.InTx(t.Context(), func(tx *postgres.Tx) error { // a poll needs neither the lock nor a row
+		if err := tx.LockOrganization(w.org); err != nil {
+			return err
+		}
+		before := w.rows(t, "form_submissions")
+		patience, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		poll := b.request(http.MethodPost, k2+"/verify", strings.NewReader(url.Values{"csrf_token": {b.csrf}}.Encode()), "HX-Request", "true", "Content-Type", "application/x-www-form-urlencoded")
+		if a := b.do(poll.WithContext(patience)); a.status != http.StatusNoContent || w.rows(t, "form_submissions") != before {
+			t.Errorf("a poll before the answer: %d, and it made %d rows", a.status, w.rows(t, "form_submissions")-before)
+		}
+		return nil
+	}))
+	b.post(k2 + "/verify").redirects(path + "/keys#challenge-" + strings.TrimPrefix(k2, "/keys/"))
 	b.get(path + "/keys").shows("The receiver has not returned the code.")
 	b.post(k2+"/verify", "challenge", "kch_"+strings.Repeat("a", 32)).is(http.StatusUnprocessableEntity).shows("This is not the code that was sent.", `aria-invalid="true"`)
 	w.work()
@@ -124,10 +137,10 @@ func TestKeys_VerifiedByPastingTheCode(t *testing.T) {
 	k1 := b.get(path + "/keys").find(`action="(/keys/whk_[a-z0-9]+)/challenge"`)
 	code := ""
 	w.listen(secret, "k1", private, &code)
-	b.post(k1 + "/challenge").redirects(path + "/keys#challenge")
+	b.post(k1 + "/challenge").redirects(path + "/keys#challenge-" + strings.TrimPrefix(k1, "/keys/"))
 	w.work()
 	earlier := code
-	b.post(k1 + "/challenge").redirects(path + "/keys#challenge")
+	b.post(k1 + "/challenge").redirects(path + "/keys#challenge-" + strings.TrimPrefix(k1, "/keys/"))
 	w.work()
 	b.post(k1+"/verify", "challenge", earlier).is(http.StatusUnprocessableEntity).shows("The latest test event counts.")
 	b.post(k1+"/verify", "challenge", " "+code+" ").redirects(path + "/keys")

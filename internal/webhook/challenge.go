@@ -53,24 +53,35 @@ const (
 )
 
 // VerifyKey records that the receiver can decrypt with the key when the answer contains the code of its open challenge. It
-// needs webhooks:write; ErrKeyNotFound, ErrNoChallenge, ErrWrongChallenge.
+// needs webhooks:write; ErrKeyNotFound, ErrNoChallenge, ErrWrongChallenge. Pages poll it: what is not an answer is refused
+// without the lock that publishers wait for.
 func (s *Service) VerifyKey(ctx context.Context, actor access.Actor, key id.Key, answer, way string) (Key, error) {
+	challenged := func(tx *postgres.Tx) (Key, error) {
+		k, err := findKey(tx, actor.Organization, key)
+		switch {
+		case err != nil:
+			return k, err
+		case k.ChallengeHash == nil:
+			return k, ErrNoChallenge
+		case !answers(answer, *k.ChallengeHash):
+			return k, ErrWrongChallenge
+		}
+		return k, nil
+	}
+	look := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksWrite, look.Now); err != nil {
+		return Key{}, err
+	}
+	if k, err := challenged(look); err != nil {
+		return k, err
+	}
 	var k Key
 	err := s.DB.InTx(ctx, func(tx *postgres.Tx) (err error) {
-		if err := actor.Require(access.WebhooksWrite, tx.Now); err != nil {
-			return err
-		}
 		if err := tx.LockOrganization(actor.Organization); err != nil {
 			return err
 		}
-		if k, err = findKey(tx, actor.Organization, key); err != nil {
+		if k, err = challenged(tx); err != nil { // another answer, or another challenge, was faster
 			return err
-		}
-		if k.ChallengeHash == nil {
-			return ErrNoChallenge
-		}
-		if !answers(answer, *k.ChallengeHash) {
-			return ErrWrongChallenge
 		}
 		k.VerifiedAt, k.VerifiedBy, k.ChallengeHash, k.ChallengeEventID, k.UpdatedAt = &tx.Now, actor.Name, nil, nil, tx.Now
 		err = tx.Exec(`UPDATE webhook_encryption_keys SET verified_at = $1, verified_by = $2, challenge_hash = NULL, challenge_event_id = NULL, updated_at = $1

@@ -208,7 +208,7 @@ func addKeys(t *testing.T, b *tab, far *shop) {
 	b.check("key challenged")
 	b.expect(http.StatusUnprocessableEntity)
 	b.fill("[name=challenge]", "kch_wrong")
-	b.press("#challenge button", "Verify key")
+	b.press("[id^=challenge] button", "Verify key")
 	b.see("main", "This is not the code that was sent")
 	b.check("challenge, wrong code")
 	far.SetBehaviour(nil) // returns the code by itself, and the page looks for it

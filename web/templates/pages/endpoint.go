@@ -127,6 +127,7 @@ type KeyCheck struct {
 //
 //	POST /keys/{id}/verify   challenge; empty looks at what the receiver answered, as the poll does
 type KeyChallenge struct {
+	ID        string // of its section
 	KeyID     string
 	Action    string
 	EventHref string

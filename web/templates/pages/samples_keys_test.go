@@ -62,7 +62,7 @@ func endpointKeys() pages.EndpointKeys {
 		},
 		Staged: []pages.RetiredKey{staged},
 		Challenges: []pages.KeyChallenge{{
-			KeyID: "risk-2027", Action: "/keys/x/verify", EventHref: "/events/x", State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Succeeded"},
+			ID: "challenge-1", KeyID: "risk-2027", Action: "/keys/x/verify", EventHref: "/events/x", State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Succeeded"},
 			Code: ui.Field{ID: "code", Name: "challenge", Label: "Code that the receiver read", Mono: true, Required: true, Placeholder: "kch_…", Hint: "In the message of the test event, which only the private half of risk-2027 opens."},
 		}},
 		Retired:   []pages.RetiredKey{retired("risk-2025", "3072 bit, added by Ana Lindqvist", "Nov 5, 2025 – Jan 14, 2026", "21,904"), retired("risk-pilot", "3072 bit, added by Jonas Vik", "Nov 3 – Nov 5, 2025", "37")},
