@@ -91,6 +91,9 @@ func (c client) call(ctx context.Context, method, path string, body, out any) er
 		e.status, e.request, e.id = res.StatusCode, method+" "+where, res.Header.Get("X-Request-Id")
 		return e
 	}
+	if res.StatusCode >= http.StatusMultipleChoices { // JSON, but of a proxy in between
+		return fmt.Errorf("%s %s: status %d without an envelope", method, where, res.StatusCode)
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -116,6 +117,25 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 	} {
 		if out, stderr, code := i.command(c.args...).run(); code != 2 || out != "" && name != "wrong result" && name != "no key" || !strings.Contains(out+stderr, c.want) {
 			t.Errorf("%s: %d, %s%s", name, code, out, stderr)
+		}
+	}
+}
+
+// What stands in between may answer instead of the server, with a page or with JSON of its own.
+func TestTrigger_TakesNoProxyForTheServer(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{`{"message":"bad gateway"}`, "{}", "null", "<html>"} {
+		stub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = io.WriteString(w, answer)
+		}))
+		t.Cleanup(stub.Close)
+		for _, what := range [][]string{{"test", "whe_x"}, {"session"}} {
+			args := append(append([]string{"trigger"}, what...), "--url", stub.URL, "--api-key", "kk_x")
+			out, stderr, code := newProcess(t, exec.CommandContext(t.Context(), binary, args...)).run()
+			if code != 1 || out != "" || !strings.Contains(stderr, "502") {
+				t.Errorf("%v, answered %s: %d, %s%s", what, answer, code, out, stderr)
+			}
 		}
 	}
 }
