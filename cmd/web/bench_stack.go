@@ -307,39 +307,7 @@ func (s *site) post(path string, body, out any) error {
 }
 
 func (s *site) call(method, path string, body, out any) error {
-	var reader io.Reader
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("encode request: %w", err)
-		}
-		reader = bytes.NewReader(raw)
-	}
-	req, err := http.NewRequestWithContext(s.ctx, method, s.base+path, reader)
-	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	req.Header.Set("Authorization", "Bearer "+s.setup.APIKey)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	res, err := s.http.Do(req)
-	if err != nil {
-		return fmt.Errorf("call the API: %w", err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	const most = 8 << 20
-	raw, err := io.ReadAll(io.LimitReader(res.Body, most))
-	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
-	}
-	if res.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("%s %s: %d %s", method, path, res.StatusCode, raw)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(raw, &struct{ Data any }{out})
+	return client{base: s.base, key: s.setup.APIKey, http: s.http}.call(s.ctx, method, path, body, out)
 }
 
 // forget empties the sink's memory.
@@ -362,7 +330,8 @@ func (s *benchStack) askSink(method, path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask the sink: %w", err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	const patience = time.Minute
+	res, err := (&http.Client{Timeout: patience}).Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the sink: %w", err)
 	}

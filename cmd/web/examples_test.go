@@ -19,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"kaylehooks/internal/fixture"
 )
 
 // examplesDir is where the samples are.
@@ -178,7 +180,7 @@ func (w *wire) send(target string, header http.Header, body []byte) int {
 		return 0
 	}
 	req.Header = header.Clone()
-	res, err := http.DefaultClient.Do(req)
+	res, err := fixture.Client(nil).Do(req)
 	if err != nil {
 		w.t.Error(err)
 		return 0

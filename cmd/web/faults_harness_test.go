@@ -358,19 +358,12 @@ func (b *blast) check() {
 
 // post sends a request to the API and returns the id in the answer.
 func (b *blast) post(ctx context.Context, path, body string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.base+path, strings.NewReader(body))
+	res, answer, err := b.ask(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return "", err
 	}
-	req.Header = http.Header{"Authorization": {"Bearer " + b.apiKey}, "Content-Type": {"application/json"}}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode >= http.StatusMultipleChoices {
-		return "", fmt.Errorf("%s: %d %s %w", path, res.StatusCode, answer, err)
+	if res.StatusCode >= http.StatusMultipleChoices {
+		return "", fmt.Errorf("%s: %d %s", path, res.StatusCode, answer)
 	}
 	var out struct{ Data struct{ ID string } }
 	if len(answer) > 0 {

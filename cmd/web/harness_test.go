@@ -21,13 +21,13 @@ import (
 	"time"
 
 	"kaylehooks/internal/devstack/devtest"
+	"kaylehooks/internal/fixture"
 )
 
 // binary is the program under test, built once.
 var binary string
 
 func TestMain(m *testing.M) {
-	http.DefaultTransport = documents
 	dir, err := os.MkdirTemp("", "kaylehooks-e2e-")
 	if err != nil {
 		panic(err)
@@ -193,31 +193,42 @@ func (p *process) waitFor(pattern string) string {
 	}
 }
 
-// call sends a request to the JSON API and decodes data into out. It waits out the rate limit.
-func (i *installation) call(method, path string, body, out any) {
-	i.t.Helper()
-	var reader io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			i.t.Fatal(err)
-		}
-		reader = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(i.t.Context(), method, i.base+path, reader)
+// ask sends a request to the JSON API and reads the whole answer. A body is JSON unless header, which is names and values
+// in turn, says otherwise.
+func (i *installation) ask(ctx context.Context, method, path, body string, header ...string) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, i.base+path, strings.NewReader(body))
 	if err != nil {
-		i.t.Fatal(err)
+		return nil, nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+i.apiKey)
-	if body != nil {
+	if i.apiKey != "" {
+		req.Header.Set("Authorization", "Bearer "+i.apiKey)
+	}
+	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := http.DefaultClient.Do(req)
+	for n := 0; n+1 < len(header); n += 2 {
+		req.Header.Set(header[n], header[n+1])
+	}
+	res, err := fixture.Client(nil).Do(req)
 	if err != nil {
-		i.t.Fatal(err)
+		return nil, nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(res.Body)
+	return res, answer, err
+}
+
+// call sends a request to the JSON API and decodes data into out. It waits out the rate limit.
+func (i *installation) call(method, path string, body, out any) {
+	i.t.Helper()
+	var sent []byte
+	if body != nil {
+		var err error
+		if sent, err = json.Marshal(body); err != nil {
+			i.t.Fatal(err)
+		}
+	}
+	res, answer, err := i.ask(i.t.Context(), method, path, string(sent))
 	if err != nil {
 		i.t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"kaylehooks/internal/devstack"
+	"kaylehooks/internal/fixture"
 	"kaylehooks/receiver"
 )
 
@@ -56,35 +57,33 @@ func (l *leaks) keep(s source) {
 // ask sends a request to the API and keeps the answer, headers included.
 func (l *leaks) ask(method, path, body string, handsOut bool, header ...string) []byte {
 	l.t.Helper()
-	req, err := http.NewRequestWithContext(l.t.Context(), method, l.base+path, strings.NewReader(body))
+	res, answer, err := l.installation.ask(l.t.Context(), method, path, body, header...)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+l.apiKey)
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	return l.exchange(http.DefaultClient, req, handsOut)
+	return l.keepAnswer(res, answer, handsOut)
 }
 
-func (l *leaks) exchange(client *http.Client, req *http.Request, handsOut bool) []byte {
+// browse sends a request as the browser.
+func (l *leaks) browse(req *http.Request) []byte {
 	l.t.Helper()
-	res, err := client.Do(req)
+	res, err := l.browser.Do(req)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	var all bytes.Buffer
-	_ = res.Header.Write(&all)
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	return l.keepAnswer(res, answer, false)
+}
+
+func (l *leaks) keepAnswer(res *http.Response, answer []byte, handsOut bool) []byte {
+	var all bytes.Buffer
+	_ = res.Header.Write(&all)
 	all.Write(answer)
-	l.keep(source{fmt.Sprintf("answer %d to %s %s", res.StatusCode, req.Method, req.URL.Path), all.Bytes(), handsOut})
+	l.keep(source{fmt.Sprintf("answer %d to %s %s", res.StatusCode, res.Request.Method, res.Request.URL.Path), all.Bytes(), handsOut})
 	return answer
 }
 
@@ -105,7 +104,7 @@ func (l *leaks) crawl(seeds ...string) map[string]bool {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		return string(l.exchange(l.browser, req, false))
+		return string(l.browse(req))
 	}
 	token := regexp.MustCompile(`name="csrf_token" value="([^"]+)"`).FindStringSubmatch(get("/sign-in"))
 	if token == nil {
@@ -117,7 +116,7 @@ func (l *leaks) crawl(seeds ...string) map[string]bool {
 		l.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	l.exchange(l.browser, req, false)
+	l.browse(req)
 	const most = 600
 	seen, links := map[string]bool{}, regexp.MustCompile(`(?:href|hx-get)="(/[^"#]*)`)
 	for queue := append([]string{"/"}, seeds...); len(queue) > 0 && len(seen) < most; queue = queue[1:] {
@@ -354,7 +353,7 @@ func newBrowserClient(t *testing.T) *http.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &http.Client{Jar: jar}
+	return fixture.Client(jar)
 }
 
 // wait polls the API until no delivery is under way.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -73,19 +72,12 @@ func (i *installation) reveal(endpoint string) string {
 // idempotent opens a session under an Idempotency-Key and returns the answer.
 func (i *installation) idempotent(key string) string {
 	i.t.Helper()
-	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodPost, i.base+"/v1/sessions", strings.NewReader("{}"))
+	res, answer, err := i.ask(i.t.Context(), http.MethodPost, "/v1/sessions", "{}", "Idempotency-Key", key)
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	req.Header = http.Header{"Authorization": {"Bearer " + i.apiKey}, "Content-Type": {"application/json"}, "Idempotency-Key": {key}}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
-		i.t.Fatalf("%d %s %v", res.StatusCode, answer, err)
+	if res.StatusCode != http.StatusOK {
+		i.t.Fatalf("%d %s", res.StatusCode, answer)
 	}
 	return string(answer)
 }

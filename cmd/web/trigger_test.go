@@ -101,7 +101,7 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 	if got, stderr, code := trigger("test", other.Endpoint.ID); code != 3 || got.Deliveries[0].Status != "failed" || !strings.Contains(stderr, "nothing could be sent") {
 		t.Errorf("test without a key: %d, %+v, %s", code, got, stderr)
 	}
-	if out, _, code := i.command("trigger", "test", created.Endpoint.ID, "--url", i.base, "--api-key", i.apiKey).run(); code != 0 || !strings.Contains(out, "event     evt_") || !strings.Contains(out, "to "+created.Endpoint.ID) {
+	if out, _, code := i.command("trigger", "test", created.Endpoint.ID, "--url", front, "--api-key", i.apiKey).run(); code != 0 || !strings.Contains(out, "event     evt_") || !strings.Contains(out, "to "+created.Endpoint.ID) {
 		t.Errorf("in words: %d, %s", code, out)
 	}
 
@@ -109,8 +109,8 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 		args []string
 		want string
 	}{
-		"unknown endpoint": {[]string{"trigger", "test", "whe_x", "--url", i.base, "--api-key", i.apiKey}, "NOT_FOUND"},
-		"wrong key":        {[]string{"trigger", "session", "--url", i.base, "--api-key", "kk_x"}, "UNAUTHORIZED"},
+		"unknown endpoint": {[]string{"trigger", "test", "whe_x", "--url", front, "--api-key", i.apiKey}, "NOT_FOUND"},
+		"wrong key":        {[]string{"trigger", "session", "--url", front, "--api-key", "kk_x"}, "UNAUTHORIZED"},
 		"wrong result":     {[]string{"trigger", "session", "--result", "x", "--url", i.base, "--api-key", "kk_x"}, "succeeded"},
 		"no server":        {[]string{"trigger", "session", "--url", "http://127.0.0.1:1", "--api-key", "kk_x"}, "KAYLEHOOKS_URL"},
 		"no key":           {[]string{"trigger", "session"}, "--api-key"},

@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"kaylehooks/internal/devstack"
+	"kaylehooks/internal/fixture"
 )
 
 // patience bounds every wait. Nothing here takes a tenth of it on a machine that has nothing else to do.
@@ -205,7 +206,7 @@ func (s *stage) call(t *testing.T, method, path string, body, out any) {
 	}
 	req.Header.Set("Authorization", "Bearer "+s.apiKey)
 	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
+	res, err := fixture.Client(nil).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"kaylehooks/internal/fixture"
 )
 
 // firstLoad is the most that the first load of a page may transfer, headers and all: the page, and everything it names.
@@ -44,7 +46,7 @@ func (s *suite) fileBytes(t *testing.T, path string) int {
 			t.Fatal(err)
 		}
 		req.Header.Set("Accept-Encoding", "gzip") // set by hand, it stays packed
-		res, err := http.DefaultClient.Do(req)
+		res, err := fixture.Client(nil).Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
