@@ -83,9 +83,6 @@ func (d *door) refusal(ctx context.Context, err error) *errorEnvelope {
 	return d.envelopeOf(&internal, http.StatusInternalServerError)
 }
 
-// maxFields bounds an answer to a body with thousands of members; it is more than any good request has.
-const maxFields = 64
-
 func (d *door) envelopeOf(f *fault.Error, status int) *errorEnvelope {
 	docs := d.PublicURL + "/reference"
 	e := &errorEnvelope{status: status, Err: errorBody{Code: f.Code, Message: f.Message, Docs: &docs}}
@@ -95,7 +92,7 @@ func (d *door) envelopeOf(f *fault.Error, status int) *errorEnvelope {
 	if f.Code != fault.CodeBadRequest {
 		return e
 	}
-	for _, field := range f.Fields[:min(len(f.Fields), maxFields)] {
+	for _, field := range f.Fields {
 		e.Err.Fields = append(e.Err.Fields, errorField{field.Name, field.Message})
 	}
 	if len(e.Err.Fields) == 0 {

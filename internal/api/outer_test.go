@@ -15,6 +15,7 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/apikey"
+	"kaylehooks/internal/fault"
 	"kaylehooks/internal/fixture"
 )
 
@@ -269,7 +270,7 @@ func TestOuter_AnAnswerHasABoundedNumberOfFields(t *testing.T) {
 	for n := range 10_000 {
 		body[fmt.Sprint("surplus_", n)] = n
 	}
-	if got := h.do("POST", "/v1/sessions/"+session+"/check-failures", body).refused(400, "BAD_REQUEST"); len(got.fields()) != maxFields {
+	if got := h.do("POST", "/v1/sessions/"+session+"/check-failures", body).refused(400, "BAD_REQUEST"); len(got.fields()) != fault.MaxFields {
 		t.Errorf("%d fields", len(got.fields()))
 	}
 }

@@ -93,11 +93,15 @@ func (e *Error) WithMessage(message string) *Error {
 	return &c
 }
 
-// InvalidFields returns a BAD_REQUEST that names the fields, or nil when there are none.
+// MaxFields bounds an answer to a request with thousands of members; it is more than any good request has.
+const MaxFields = 64
+
+// InvalidFields returns a BAD_REQUEST that names the fields, MaxFields of them at most, or nil when there are none.
 func InvalidFields(fields ...Field) error {
 	if len(fields) == 0 {
 		return nil
 	}
+	fields = fields[:min(len(fields), MaxFields)]
 	return &Error{Kind: Invalid, Code: CodeBadRequest, Message: "The request is not valid.", Fields: fields}
 }
 

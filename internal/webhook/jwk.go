@@ -101,13 +101,10 @@ func CheckKeyShape(in PublicKeyInput) error {
 	return faultOf(c.rules)
 }
 
-// maxFieldErrors bounds an answer to a JWK with thousands of bad members.
-const maxFieldErrors = 20
-
 func faultOf(rules []Rule) error {
 	var fields []fault.Field
 	for _, r := range rules {
-		if !r.OK && len(fields) < maxFieldErrors {
+		if !r.OK {
 			fields = append(fields, fault.Field{Name: r.Field, Message: r.Message})
 		}
 	}

@@ -128,8 +128,8 @@ func TestAcceptKey_FieldsAtFault(t *testing.T) {
 	n := sampleKey(t).N.Bytes()
 	goodN := b64(n)
 	many := map[string]any{}
-	for i := range 50 {
-		many[fmt.Sprintf("x%02d", i)] = map[string]any{}
+	for i := range 2 * fault.MaxFields {
+		many[fmt.Sprintf("x%03d", i)] = map[string]any{}
 	}
 	for name, tc := range map[string]struct {
 		change map[string]any
@@ -187,7 +187,7 @@ func TestAcceptKey_FieldsAtFault(t *testing.T) {
 		"other number":             {map[string]any{"x": json.RawMessage("-1e99")}, []string{}},
 		"odd name is not repeated": {map[string]any{"a\nb<script>": map[string]any{}}, []string{"jwk"}},
 		"several":                  {map[string]any{"alg": "x", "use": "y", "e": "AQ"}, []string{"jwk.e", "jwk.alg", "jwk.use"}},
-		"many":                     {many, slices.Sorted(maps.Keys(prefixed(many)))[:maxFieldErrors]},
+		"many":                     {many, slices.Sorted(maps.Keys(prefixed(many)))[:fault.MaxFields]},
 	} {
 		_, err := AcceptKey(input(t, tc.change))
 		if diff := cmp.Diff(tc.want, names(fieldsOf(t, err))); diff != "" {

@@ -95,7 +95,7 @@ func checkMembers(members map[string]json.RawMessage) []fault.Field {
 				field = "jwk." + name
 			}
 			bad = append(bad, fault.Field{Name: field, Message: problem})
-			if len(bad) >= maxFieldErrors {
+			if len(bad) >= fault.MaxFields {
 				break
 			}
 		}
