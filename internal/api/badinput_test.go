@@ -189,8 +189,8 @@ func (b *badInput) parameters() {
 			}
 		}
 		if p.In == "query" {
-			for _, raw := range []string{"%zz", "%", "1;x=2"} {
-				what := p.Name + "=" + raw
+			escaped := fmt.Sprintf("%%%02x%s", p.Name[0], p.Name[1:])
+			for _, what := range []string{p.Name + "=%zz", p.Name + "=%", p.Name + "=1;x=2", escaped + "=%zz", "%zz=1&" + p.Name + "=%"} {
 				if got := b.try(what, b.request.path+"?"+what, b.request.body); p.Name == "starting_after" {
 					got.refused(400, "INVALID_REQUEST")
 				} else {

@@ -244,14 +244,18 @@ func takeBody(w http.ResponseWriter, r *http.Request, x *exchange) error {
 // Idempotency-Key.
 func checkParameters(r *http.Request, x *exchange) error {
 	r.Header.Del("Accept") // JSON is all there is
-	query, unreadable := r.URL.Query(), unreadable(r.URL.RawQuery)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	var unread map[string]bool
+	if err != nil {
+		unread = unreadable(r.URL.RawQuery)
+	}
 	var bad []fault.Field
 	for _, p := range x.route.operation.Parameters {
 		message := "must not be empty"
 		switch {
 		case p.In != "query":
 			continue
-		case unreadable[p.Name]:
+		case unread[p.Name]:
 			message = "is not percent-encoded correctly"
 		case !query.Has(p.Name) || query.Get(p.Name) != "":
 			continue
@@ -273,13 +277,15 @@ func checkParameters(r *http.Request, x *exchange) error {
 	return nil
 }
 
-// unreadable are the parameters that net/url leaves out.
+// unreadable are the parameters that net/url leaves out of a query in which it finds an error.
 func unreadable(rawQuery string) map[string]bool {
 	names := map[string]bool{}
 	for pair := range strings.SplitSeq(rawQuery, "&") {
 		name, value, _ := strings.Cut(pair, "=")
 		if _, err := url.QueryUnescape(value); err != nil || strings.Contains(pair, ";") {
-			names[name] = true
+			if plain, err := url.QueryUnescape(name); err == nil {
+				names[plain] = true
+			}
 		}
 	}
 	return names
