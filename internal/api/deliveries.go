@@ -195,7 +195,7 @@ func (d *door) retryDelivery(ctx context.Context, in *DeliveryPath) (*one[delive
 	if err != nil {
 		return nil, err
 	}
-	return once(ctx, d, func(tx *postgres.Tx) (deliveryResource, error) {
+	return once(ctx, d, nil, func(tx *postgres.Tx) (deliveryResource, error) {
 		retried, err := d.Deliveries.RetryIn(tx, actorOf(ctx), deliveryID)
 		return showDelivery(retried), err
 	})

@@ -107,10 +107,8 @@ func (d *door) createEndpoint(ctx context.Context, in *createEndpointInput) (*on
 		Name: b.Name, Labels: b.Labels, URL: b.URL, Enabled: b.Enabled,
 		EventTypes: b.SubscribedEventTypes, RetentionHours: b.UndeliveredPayloadRetentionHours,
 	}
-	if err := d.Webhooks.CheckNew(wanted); err != nil {
-		return nil, err
-	}
-	return once(ctx, d, func(tx *postgres.Tx) (endpointWithSecret, error) {
+	check := func() error { return d.Webhooks.CheckNew(wanted) }
+	return once(ctx, d, check, func(tx *postgres.Tx) (endpointWithSecret, error) {
 		created, secret, err := d.Webhooks.CreateEndpointIn(tx, actorOf(ctx), wanted)
 		return endpointWithSecret{showEndpoint(created), secret}, err
 	})
@@ -245,7 +243,7 @@ func (d *door) sendTest(ctx context.Context, in *EndpointPath) (*one[eventWithRo
 	if err != nil {
 		return nil, err
 	}
-	return once(ctx, d, func(tx *postgres.Tx) (eventWithRouting, error) {
+	return once(ctx, d, nil, func(tx *postgres.Tx) (eventWithRouting, error) {
 		sent, err := d.Deliveries.SendTestIn(tx, actorOf(ctx), endpointID)
 		if err != nil {
 			return eventWithRouting{}, err

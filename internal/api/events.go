@@ -158,7 +158,7 @@ func (d *door) replayEvent(ctx context.Context, in *eventPath) (*one[eventWithRo
 	if err != nil {
 		return nil, err
 	}
-	return once(ctx, d, func(tx *postgres.Tx) (eventWithRouting, error) {
+	return once(ctx, d, nil, func(tx *postgres.Tx) (eventWithRouting, error) {
 		replayed, err := d.Deliveries.ReplayIn(tx, actorOf(ctx), eventID)
 		if err != nil {
 			return eventWithRouting{}, err

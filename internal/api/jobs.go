@@ -111,10 +111,7 @@ func (d *door) retryDeliveries(ctx context.Context, in *bulkRetryInput) (*one[jo
 		Filters:       delivery.JobFilters{Status: delivery.Status(b.Status), EndpointID: text(b.EndpointID), EventType: event.Type(text(b.Type)), From: from, To: to},
 		RatePerSecond: b.RatePerSecond,
 	}
-	if err := input.Check(); err != nil {
-		return nil, err
-	}
-	return once(ctx, d, func(tx *postgres.Tx) (jobResource, error) {
+	return once(ctx, d, input.Check, func(tx *postgres.Tx) (jobResource, error) {
 		job, err := d.Deliveries.CreateJobIn(tx, actorOf(ctx), input)
 		return showJob(job), err
 	})

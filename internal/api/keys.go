@@ -132,7 +132,7 @@ func (d *door) createKey(ctx context.Context, in *createKeyInput) (*one[key], er
 	if err != nil {
 		return nil, err
 	}
-	return once(ctx, d, func(tx *postgres.Tx) (key, error) {
+	return once(ctx, d, nil, func(tx *postgres.Tx) (key, error) {
 		added, err := d.Webhooks.AddKeyIn(tx, actorOf(ctx), endpointID, offered)
 		return showKey(added), err
 	})

@@ -11,9 +11,15 @@ import (
 
 // once runs a write of a route that honours Idempotency-Key (contract section 8.5): the effect, its audit row and the
 // stored response are one transaction. A repeated request gets the stored bytes,
-// which ServeHTTP puts in place of what is returned here.
-func once[T any](ctx context.Context, d *door, operation func(tx *postgres.Tx) (T, error)) (*one[T], error) {
+// which ServeHTTP puts in place of what is returned here. check says what the operation would refuse whatever is stored, since
+// validation comes before the key (section 8.2); without a key the operation itself is soon enough. It may be nil.
+func once[T any](ctx context.Context, d *door, check func() error, operation func(tx *postgres.Tx) (T, error)) (*one[T], error) {
 	x := exchangeOf(ctx)
+	if x.key != "" && check != nil {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
 	var data T
 	err := d.DB.InTx(ctx, func(tx *postgres.Tx) (err error) {
 		if x.key == "" {

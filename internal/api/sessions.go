@@ -152,7 +152,7 @@ func (rawTargets) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
-// newSession reads the shapes that the room does not look at.
+// newSession reads the shapes that the room does not look at. Errors come in the order of contract section 4.6.
 func newSession(b sessionCreate) (verification.NewSession, error) {
 	var in verification.NewSession
 	if b.RedirectURL.RawMessage != nil {
@@ -161,23 +161,37 @@ func newSession(b sessionCreate) (verification.NewSession, error) {
 		in.RedirectURL = &text
 	}
 	in.ShareFields = b.ShareFields.RawMessage
-	if raw := b.WebhookEndpointID.RawMessage; raw != nil {
-		var single *string
-		var several []*string
-		if json.Unmarshal(raw, &single) == nil && single != nil {
-			several = []*string{single}
-		} else if json.Unmarshal(raw, &several) != nil || several == nil {
-			return in, fault.InvalidField("webhook_endpoint_id", "must be a string or an array of strings")
+	limited, wrong := readTargets(b.WebhookEndpointID.RawMessage)
+	if wrong != nil {
+		if err := in.Check(); err != nil {
+			return in, err
 		}
-		in.Targets = []string{}
-		for _, text := range several {
-			if text == nil || !idMax.MatchString(*text) {
-				return in, fault.InvalidField("webhook_endpoint_id", "must have ids of 1 to 128 characters")
-			}
-			in.Targets = append(in.Targets, *text)
-		}
+		return in, wrong
 	}
+	in.Targets = limited
 	return in, nil
+}
+
+// readTargets reads one id or several.
+func readTargets(raw json.RawMessage) ([]string, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var single *string
+	var several []*string
+	if json.Unmarshal(raw, &single) == nil && single != nil {
+		several = []*string{single}
+	} else if json.Unmarshal(raw, &several) != nil || several == nil {
+		return nil, fault.InvalidField("webhook_endpoint_id", "must be a string or an array of strings")
+	}
+	ids := []string{}
+	for _, text := range several {
+		if text == nil || !idMax.MatchString(*text) {
+			return nil, fault.InvalidField("webhook_endpoint_id", "must have ids of 1 to 128 characters")
+		}
+		ids = append(ids, *text)
+	}
+	return ids, nil
 }
 
 type createSessionInput struct{ Body body[sessionCreate] }
@@ -187,10 +201,7 @@ func (d *door) createSession(ctx context.Context, in *createSessionInput) (*one[
 	if err != nil {
 		return nil, err
 	}
-	if err := wanted.Check(); err != nil {
-		return nil, err
-	}
-	return once(ctx, d, func(tx *postgres.Tx) (sessionWithToken, error) {
+	return once(ctx, d, wanted.Check, func(tx *postgres.Tx) (sessionWithToken, error) {
 		created, token, err := d.Sessions.CreateIn(tx, actorOf(ctx), wanted)
 		shown := sessionWithToken{d.showSession(created), token}
 		shown.VerificationURL += "?" + url.Values{"cancel_token": {token}}.Encode()

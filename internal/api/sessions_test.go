@@ -68,6 +68,12 @@ func TestSessions_CreateRefusals(t *testing.T) {
 		`{"webhook_endpoint_id":null}`:                                            "BAD_REQUEST",
 		`{"webhook_endpoint_id":7}`:                                               "BAD_REQUEST",
 		`{"webhook_endpoint_id":[` + strings.Repeat(`"whe_x",`, 25) + `"whe_x"]}`: "BAD_REQUEST",
+		// Two are wrong: the one that is first in the contract's table is named, wherever it stands.
+		`{"webhook_endpoint_id":7,"redirect_url":"http://app.example.com/"}`:                          "INVALID_REDIRECT_URL",
+		`{"webhook_endpoint_id":"","share_fields":{"family_name":true}}`:                              "INVALID_SHARE_FIELDS",
+		`{"webhook_endpoint_id":[],"share_fields":{"a":{"required":1,"reason":""}}}`:                  "INVALID_SHARE_FIELDS",
+		`{"webhook_endpoint_id":[null],"share_fields":{"family_name":{"required":true,"reason":""}}}`: "REASON_REQUIRED",
+		`{"webhook_endpoint_id":"whe_x","redirect_url":5,"share_fields":[]}`:                          "INVALID_REDIRECT_URL",
 	} {
 		h.do("POST", "/v1/sessions", body).refused(400, code)
 	}
