@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"testing"
 
+	"kaylehooks/internal/access"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 )
 
 // Whatever routes there are that write: the row of the audit log names who did it and the request, and without the row nothing is
@@ -14,6 +16,8 @@ func TestAudit_EveryWriteLeavesARowOrIsNone(t *testing.T) {
 	h := newHarness(t)
 	state := everything(h)
 	h.exec("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''full''; END'")
+	keyID := fixture.Scalar[id.APIKey](h, h.db, "SELECT id FROM api_keys").String()
+	h.issue(h.owner, access.Scopes()...) // somebody else's
 	writes := 0
 	for _, op := range h.operations() {
 		if op.method == http.MethodGet {
@@ -21,9 +25,9 @@ func TestAudit_EveryWriteLeavesARowOrIsNone(t *testing.T) {
 		}
 		writes++
 		r := h.prepare(op)
-		actor := "api_key"
+		actor, actorID := "api_key", keyID
 		if op.scope == "" {
-			actor = "subject"
+			actor, actorID = "subject", ""
 		}
 		h.exec("CREATE TRIGGER refuse BEFORE INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION refuse()")
 		before := fixture.Scalar[string](h, h.db, state)
@@ -36,8 +40,8 @@ func TestAudit_EveryWriteLeavesARowOrIsNone(t *testing.T) {
 		if got.status >= 300 {
 			t.Errorf("%s %s: %d %s", op.method, op.path, got.status, got.raw)
 		}
-		if n := h.count("SELECT count(*) FROM audit_logs WHERE request_id = $1 AND actor_type = $2", got.header.Get("X-Request-Id"), actor); n == 0 {
-			t.Errorf("%s %s: no audit row of that request by %s", op.method, op.path, actor)
+		if n := h.count("SELECT count(*) FROM audit_logs WHERE request_id = $1 AND actor_type = $2 AND actor_id = $3", got.header.Get("X-Request-Id"), actor, actorID); n == 0 {
+			t.Errorf("%s %s: no audit row of that request by %s %s", op.method, op.path, actor, actorID)
 		}
 	}
 	if writes < 18 {

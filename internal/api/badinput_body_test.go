@@ -166,6 +166,10 @@ func (b *badInput) kept(what, path, text string, got answer) {
 		b.refusedBy(what, path, got)
 		return
 	}
+	if strings.TrimSpace(text) == "" {
+		b.Errorf("%s: %d, though it is blank: %.400s", what, got.status, got.raw)
+		return
+	}
 	shown, err := encode(strings.TrimSpace(text))
 	if err != nil {
 		b.Fatal(err)

@@ -35,8 +35,8 @@ func TestConflicts_OneOfManyRequestsWins(t *testing.T) {
 	_, delivery, endpoint := h.newEvent()
 	path := "/v1/webhooks/endpoints/" + endpoint
 	first := h.do("GET", path+"/keys", nil).ids()[0]
-	session, token := h.newSession()
-	finished, _ := h.newSession()
+	session, _ := h.newSession()
+	finished, finishedToken := h.newSession()
 	h.exec("UPDATE webhook_deliveries SET status = 'failed', next_attempt_at = NULL, attempt_count = 8, payload_retention_reason = 'terminal_failure_retention'")
 	for range 98 {
 		h.newEndpoint()
@@ -63,8 +63,12 @@ func TestConflicts_OneOfManyRequestsWins(t *testing.T) {
 		{"its end", post(path+"/signing-secret/end-overlap", nil), map[string]int{"200": 1, "409 CONFLICT": n - 1}, "SELECT count(*) FROM audit_logs WHERE event LIKE '%overlap_ended'"},
 		{"a retry", post("/v1/webhooks/deliveries/"+delivery+"/retry", nil), map[string]int{"200": n}, "SELECT run - 1 FROM webhook_deliveries WHERE status = 'pending'"},
 		{"a cancel", post("/v1/sessions/"+session+"/cancel", nil), map[string]int{"204": n}, "SELECT count(*) FROM audit_logs WHERE event = 'session.cancelled'"},
-		{"a withdrawal", post("/v1/verify/session/"+session+"/cancel", map[string]any{"cancel_token": token}), map[string]int{"204": n}, "SELECT count(*) FROM audit_logs WHERE event = 'session.privacy_request.submitted'"},
 		{"a result", post("/v1/sessions/"+finished+"/success", goodSuccess), map[string]int{"200": 1, "409 SESSION_NOT_ACTIVE": n - 1}, "SELECT count(*) FROM events WHERE type = 'verification.session.succeeded'"},
+		{"a withdrawal", post("/v1/verify/session/"+finished+"/cancel", map[string]any{"cancel_token": finishedToken}), map[string]int{"204": n}, `SELECT count(*)
+			FROM events AS replaced JOIN events AS event ON event.id = replaced.superseded_by_event_id
+			WHERE replaced.type = 'verification.session.succeeded' AND event.type = 'verification.session.cancelled'
+			AND (SELECT count(*) FROM events WHERE type = 'verification.session.cancelled') = 2
+			AND (SELECT count(*) FROM audit_logs WHERE event = 'session.privacy_request.submitted') = 1`},
 		{"disabling", func(int) answer { return h.do("PATCH", path, `{"enabled":false}`) }, map[string]int{"200": n}, "SELECT count(*) FROM webhook_endpoints WHERE disabled_at IS NOT NULL"},
 		{"deleting", func(int) answer { return h.do("DELETE", path, nil) }, map[string]int{"200": 1, "404 NOT_FOUND": n - 1}, "SELECT count(*) FROM webhook_endpoints WHERE deleted_at IS NOT NULL"},
 	} {
