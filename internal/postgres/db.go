@@ -222,6 +222,18 @@ func (tx *Tx) LockOrganization(org id.Organization) error {
 	return tx.Exec("SELECT pg_advisory_xact_lock($1)", advisoryKey(lockOrganization, org.UUID)).Error
 }
 
+// WithoutSort runs statements that are to read an index in its order, whatever the statistics say of sorting instead. Inside a
+// transaction only.
+func (tx *Tx) WithoutSort(statements func() error) error {
+	if err := tx.Exec("SET LOCAL enable_sort = off").Error; err != nil {
+		return err
+	}
+	if err := statements(); err != nil {
+		return err
+	}
+	return tx.Exec("SET LOCAL enable_sort = on").Error
+}
+
 // TryLock takes the named lock for the transaction and reports whether it was free. It keeps a periodic job from
 // running in two processes at once.
 func (tx *Tx) TryLock(name string) (bool, error) {

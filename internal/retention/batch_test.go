@@ -1,6 +1,8 @@
 package retention
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 )
@@ -15,5 +17,14 @@ func TestNextLimit_FollowsHowLongABatchHeldItsLocks(t *testing.T) {
 		if got := nextLimit(tc.limit, tc.took); got != tc.want {
 			t.Errorf("after %d rows in %s: %d, want %d", tc.limit, tc.took, got, tc.want)
 		}
+	}
+}
+
+func TestRest_EndsWithTheProcess(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := rest(ctx, time.Hour); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

@@ -1,0 +1,62 @@
+package retention_test
+
+import (
+	"testing"
+
+	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/postgres"
+)
+
+// A batch reads what it deletes, not every old event: a month of them would be read again for each batch. Neither statistics that know
+// the table nor none at all may change that.
+func TestPurgeEvents_ReadsWhatItDeletes(t *testing.T) {
+	t.Parallel()
+	const stored, limit = 3000, 20
+	for _, analyzed := range []bool{false, true} {
+		l := newLedger(t)
+		endpoint := l.endpoint(0)
+		fixture.Exec(t, l.db, `WITH sessions AS (
+				INSERT INTO verification_sessions (id, organization_id, status, share_fields, cancel_token_hash, cancel_token_master_key_id, expires_at, completed_at, created_at, updated_at)
+				SELECT gen_random_uuid(), $1, 'cancelled', '{}', repeat('0', 64), 'test', t, t, t, t FROM generate_series(1, $3::int) i, LATERAL (SELECT $4::timestamptz + make_interval(secs => i) AS t) at
+				RETURNING id, created_at
+			), published AS (
+				INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, created_at)
+				SELECT gen_random_uuid(), $1, 'verification.session.cancelled', 'verification_session', id, created_at FROM sessions
+				RETURNING id, created_at
+			)
+			INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload_scrubbed_at, created_at, updated_at)
+			SELECT gen_random_uuid(), $1, id, $2, 'verification.session.cancelled', 'succeeded', created_at, created_at, created_at FROM published`,
+			l.org, endpoint, stored, l.ago(40*day))
+		if analyzed {
+			fixture.Exec(t, l.db, "ANALYZE")
+		}
+		var events, deliveries, read int64
+		err := l.db.InTx(t.Context(), func(tx *postgres.Tx) error {
+			before := rowsRead(t, tx)
+			var err error
+			events, deliveries, err = delivery.PurgeEvents(tx, l.ago(30*day), limit)
+			read = rowsRead(t, tx) - before
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if events != limit/2 || deliveries != limit/2 {
+			t.Errorf("%d events and %d deliveries went, want %d of each", events, deliveries, limit/2)
+		}
+		if read > 10*limit {
+			t.Errorf("analyzed %t: read %d rows to delete %d of %d", analyzed, read, limit, 2*stored)
+		}
+	}
+}
+
+// rowsRead is how many rows of events and deliveries the connection has read.
+func rowsRead(t *testing.T, tx *postgres.Tx) int64 {
+	t.Helper()
+	var n int64
+	if err := tx.Raw(`SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables WHERE relname IN ('events', 'webhook_deliveries')`).Scan(&n).Error; err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
