@@ -17,8 +17,8 @@ const legal = `
 INSERT INTO organizations (id, name, created_at, updated_at) VALUES ('00000000-0000-7000-8000-0000000000a1', 'A', now(), now()), ('00000000-0000-7000-8000-0000000000a2', 'B', now(), now());
 INSERT INTO webhook_endpoints (id, organization_id, url, subscribed_event_types, signing_secret, signing_secret_rotated_at, created_at, updated_at)
 	VALUES ('00000000-0000-7000-8000-0000000000e1', '00000000-0000-7000-8000-0000000000a1', 'https://a.example/', '{verification.session.failed}', 's', now(), now(), now());
-INSERT INTO webhook_encryption_keys (id, organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, created_at, updated_at)
-	VALUES ('00000000-0000-7000-8000-0000000000b1', '00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000e1', 'k1', 'm', 'e', 2048, 't', 's', true, now(), now());
+INSERT INTO webhook_encryption_keys (id, organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, created_at, updated_at)
+	VALUES ('00000000-0000-7000-8000-0000000000b1', '00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000e1', 'k1', 'm', 'e', 2048, 't', 's', true, now(), now(), now());
 INSERT INTO verification_sessions (id, organization_id, status, share_fields, cancel_token_hash, cancel_token_master_key_id, expires_at, completed_at, created_at, updated_at)
 	VALUES ('00000000-0000-7000-8000-0000000000c1', '00000000-0000-7000-8000-0000000000a1', 'succeeded', '{}', repeat('0', 64), 'm1', now(), now(), now(), now());
 INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, created_at)
@@ -57,9 +57,12 @@ func TestSchema_RefusesIllegalRows(t *testing.T) {
 	for constraint, statement := range map[string]string{
 		"events_one_original":                                         again("events", "organization_id, type, trigger_type, trigger_id, created_at", "organization_id, 'verification.session.failed', trigger_type, trigger_id, created_at"),
 		"webhook_deliveries_event_endpoint":                           again("webhook_deliveries", delivery, delivery),
-		"webhook_encryption_keys_one_active":                          again("webhook_encryption_keys", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, created_at, updated_at", "organization_id, webhook_endpoint_id, 'k2', modulus, exponent, bits, thumbprint, spki_sha256, is_active, created_at, updated_at"),
+		"webhook_encryption_keys_one_active":                          again("webhook_encryption_keys", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, created_at, updated_at", "organization_id, webhook_endpoint_id, 'k2', modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, created_at, updated_at"),
 		"webhook_encryption_keys_key_id_key":                          again("webhook_encryption_keys", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, disabled_at, created_at, updated_at", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, false, now(), created_at, updated_at"),
 		"webhook_encryption_keys_bits":                                "UPDATE webhook_encryption_keys SET bits = 1024",
+		"webhook_encryption_keys_activated":                           "UPDATE webhook_encryption_keys SET activated_at = NULL",
+		"webhook_encryption_keys_challenge":                           "UPDATE webhook_encryption_keys SET challenge_hash = 'h'",
+		"webhook_encryption_keys_verified_by":                         "UPDATE webhook_encryption_keys SET verified_by = 'somebody'",
 		"webhook_encryption_keys_algorithm":                           "UPDATE webhook_encryption_keys SET algorithm = 'RSA1_5'",
 		"webhook_deliveries_succeeded_has_none":                       "UPDATE webhook_deliveries SET status = 'succeeded', next_attempt_at = NULL",
 		"webhook_deliveries_open_has_payload":                         "UPDATE webhook_deliveries SET payload = NULL, payload_expires_at = NULL, payload_scrubbed_at = now()",

@@ -23,12 +23,15 @@ const (
 // Outcomes lists the outcomes.
 func Outcomes() []Outcome { return []Outcome{AllDelivered, AnyFailed, AnyWaiting, NoDelivery} }
 
+// Unreached is the condition, in SQL, that event e was to go to no endpoint: the one that the index events_unreached is of.
+const Unreached = "NOT jsonb_path_match(e.routing, '$[*].delivery_id != null')"
+
 // outcomeConditions select events by deliveries that most events have, or by the record of routing, for which there is an
 // index of its own (events_unreached).
 var outcomeConditions = map[Outcome]string{
 	AllDelivered: "EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id) " +
 		"AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status <> 'succeeded')",
-	NoDelivery: "NOT jsonb_path_match(e.routing, '$[*].delivery_id != null')",
+	NoDelivery: Unreached,
 }
 
 // rareOutcome is an outcome that few events have: they are found by way of their deliveries, whose index knows the status.

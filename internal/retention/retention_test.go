@@ -97,7 +97,7 @@ func (l *ledger) endpoint(deleted time.Duration) uuid.UUID {
 	e := l.insert("webhook_endpoints", columns)
 	l.insert("webhook_encryption_keys", map[string]any{
 		"webhook_endpoint_id": e, "key_id": "k1", "modulus": "AQAB", "exponent": "AQAB", "bits": 2048, "thumbprint": "t", "spki_sha256": "s",
-		"is_active": deleted == 0, "created_at": at, "updated_at": at, "disabled_at": map[bool]any{true: nil, false: at}[deleted == 0],
+		"is_active": deleted == 0, "activated_at": at, "created_at": at, "updated_at": at, "disabled_at": map[bool]any{true: nil, false: at}[deleted == 0],
 	})
 	return e
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"kaylehooks/internal/event"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 )
@@ -15,12 +16,8 @@ import (
 // page of their sessions is soon found by looking through the sessions.
 const fewUndelivered = 4000
 
-const (
-	// unreached is an event that was meant for no endpoint; it has an index, events_unreached.
-	unreached = "NOT jsonb_path_match(e.routing, '$[*].delivery_id != null')"
-	// decisive is an event that says how its session ended: one that a withdrawal replaced does not.
-	decisive = "e.trigger_type = 'verification_session' AND e.superseded_by_event_id IS NULL"
-)
+// decisive is an event that says how its session ended: one that a withdrawal replaced does not.
+const decisive = "e.trigger_type = 'verification_session' AND e.superseded_by_event_id IS NULL"
 
 // whereUndelivered keeps what [Filter].Undelivered does. Few sessions among many are found by way of their webhooks, whose
 // index knows the status: looking through all sessions would take the longer the better everything works. Webhooks come
@@ -32,14 +29,14 @@ func whereUndelivered(tx *postgres.Tx, q *gorm.DB, org id.Organization, from tim
 		"SELECT d.event_id FROM webhook_deliveries d WHERE d.organization_id = ? AND d.status = 'failed' AND d.created_at >= ? ORDER BY d.created_at DESC, d.id DESC LIMIT ?",
 		"SELECT d.event_id FROM webhook_deliveries d WHERE d.organization_id = ? AND d.status = 'pending' AND d.created_at >= ? ORDER BY d.created_at DESC, d.id DESC LIMIT ?",
 		"SELECT d.event_id FROM webhook_deliveries d WHERE d.organization_id = ? AND d.status = 'delivering' AND d.created_at >= ? ORDER BY d.created_at DESC, d.id DESC LIMIT ?",
-		"SELECT e.id FROM events e WHERE e.organization_id = ? AND e.created_at >= ? AND " + unreached + " ORDER BY e.created_at DESC, e.id DESC LIMIT ?",
+		"SELECT e.id FROM events e WHERE e.organization_id = ? AND e.created_at >= ? AND " + event.Unreached + " ORDER BY e.created_at DESC, e.id DESC LIMIT ?",
 	} {
 		var found []uuid.UUID
 		if err := tx.Raw(part, org, from, fewUndelivered+1-len(events)).Scan(&found).Error; err != nil {
 			return nil, fmt.Errorf("find undelivered events: %w", err)
 		}
 		if events = append(events, found...); len(events) > fewUndelivered {
-			return q.Where("EXISTS (SELECT FROM events e WHERE e.trigger_id = s.id AND " + decisive + " AND (" + unreached +
+			return q.Where("EXISTS (SELECT FROM events e WHERE e.trigger_id = s.id AND " + decisive + " AND (" + event.Unreached +
 				" OR EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status <> 'succeeded')))"), nil
 		}
 	}
