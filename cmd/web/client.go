@@ -49,18 +49,37 @@ func (e *apiError) Error() string {
 	return text + " (" + e.id + ")"
 }
 
+// envelope is what every answer of the API is in.
+type envelope struct {
+	Data       any
+	Error      *apiError
+	Pagination struct {
+		NextCursor string `json:"next_cursor"`
+	}
+}
+
 // call sends a request and decodes data of the envelope into out, if that is not nil.
 func (c client) call(ctx context.Context, method, path string, body, out any) error {
+	_, err := c.exchange(ctx, method, path, body, out)
+	return err
+}
+
+// page gets one page of a list, and the cursor of the next one; "" after the last.
+func (c client) page(ctx context.Context, path string, out any) (next string, err error) {
+	got, err := c.exchange(ctx, http.MethodGet, path, nil, out)
+	return got.Pagination.NextCursor, err
+}
+
+func (c client) exchange(ctx context.Context, method, path string, body, out any) (got envelope, err error) {
 	raw := []byte{}
 	if body != nil {
-		var err error
 		if raw, err = json.Marshal(body); err != nil {
-			return fmt.Errorf("encode request: %w", err)
+			return got, fmt.Errorf("encode request: %w", err)
 		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(raw))
 	if err != nil {
-		return fmt.Errorf("make request: %w", err)
+		return got, fmt.Errorf("make request: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	if body != nil {
@@ -68,33 +87,30 @@ func (c client) call(ctx context.Context, method, path string, body, out any) er
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("call the API: %w", err)
+		return got, fmt.Errorf("call the API: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	const most = 4 << 20
 	answer, err := io.ReadAll(io.LimitReader(res.Body, most))
 	if err != nil {
-		return fmt.Errorf("read the API's answer: %w", err)
+		return got, fmt.Errorf("read the API's answer: %w", err)
 	}
 	if res.StatusCode == http.StatusNoContent {
-		return nil
+		return got, nil
 	}
-	envelope := struct {
-		Data  any
-		Error *apiError
-	}{Data: out}
+	got.Data = out
 	where, _, _ := strings.Cut(path, "?")
-	if err := json.Unmarshal(answer, &envelope); err != nil {
-		return fmt.Errorf("%s %s: status %d without an envelope", method, where, res.StatusCode)
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return got, fmt.Errorf("%s %s: status %d without an envelope", method, where, res.StatusCode)
 	}
-	if e := envelope.Error; e != nil {
+	if e := got.Error; e != nil {
 		e.status, e.request, e.id = res.StatusCode, method+" "+where, res.Header.Get("X-Request-Id")
-		return e
+		return got, e
 	}
 	if res.StatusCode >= http.StatusMultipleChoices { // JSON, but of a proxy in between
-		return fmt.Errorf("%s %s: status %d without an envelope", method, where, res.StatusCode)
+		return got, fmt.Errorf("%s %s: status %d without an envelope", method, where, res.StatusCode)
 	}
-	return nil
+	return got, nil
 }
 
 // post sends a request of which a session comes back, or nothing.

@@ -98,17 +98,32 @@ func (c triggerSession) Run(env environment) error {
 	if err := api.play(env.ctx, random, s, play[c.Result]); err != nil {
 		return c.explain(err)
 	}
-	result := triggered{SessionID: s.ID}
-	var events []apiEvent
-	if err := api.call(env.ctx, http.MethodGet, "/v1/webhooks/events?limit=100&type=verification.session."+c.Result+"&created_from="+url.QueryEscape(s.CreatedAt), nil, &events); err != nil {
+	e, err := api.ending(env.ctx, s, "verification.session."+c.Result)
+	if err != nil {
 		return c.explain(err)
 	}
-	for _, e := range events {
-		if e.TriggerID == s.ID {
-			result.EventID, result.Type, result.Deliveries = e.ID, e.Type, e.Deliveries
+	return c.finish(env, api, triggered{SessionID: s.ID, EventID: e.ID, Type: e.Type, Deliveries: e.Deliveries})
+}
+
+// ending is the event of the type that a session has ended with. Others may have ended since, so that it can be on any page.
+func (c client) ending(ctx context.Context, s apiSession, eventType string) (apiEvent, error) {
+	query := url.Values{"limit": {"100"}, "type": {eventType}, "created_from": {s.CreatedAt}}
+	for {
+		var events []apiEvent
+		next, err := c.page(ctx, "/v1/webhooks/events?"+query.Encode(), &events)
+		if err != nil {
+			return apiEvent{}, err
 		}
+		for _, e := range events {
+			if e.TriggerID == s.ID {
+				return e, nil
+			}
+		}
+		if next == "" {
+			return apiEvent{}, fmt.Errorf("there is no event %s of %s", eventType, s.ID)
+		}
+		query.Set("starting_after", next)
 	}
-	return c.finish(env, api, result)
 }
 
 type apiEvent struct {
@@ -155,7 +170,7 @@ func (f apiFlags) explain(err error) error {
 // finish waits, if asked to, prints, and says whether all is well.
 func (f apiFlags) finish(env environment, api client, result triggered) error {
 	var pending error
-	if f.Wait && result.EventID != "" {
+	if f.Wait {
 		ctx, cancel := context.WithTimeout(env.ctx, f.Timeout)
 		defer cancel()
 		pending = api.answered(ctx, &result)

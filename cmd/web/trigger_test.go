@@ -9,9 +9,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"kaylehooks/internal/badreceiver"
@@ -118,6 +121,47 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 		if out, stderr, code := i.command(c.args...).run(); code != 2 || out != "" && name != "wrong result" && name != "no key" || !strings.Contains(out+stderr, c.want) {
 			t.Errorf("%s: %d, %s%s", name, code, out, stderr)
 		}
+	}
+}
+
+// Others end sessions too: by the time that it asks, its event is not on the first page any more.
+func TestTrigger_FindsItsEventBeyondTheFirstPage(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	i.start()
+	target, err := url.Parse(i.checked())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pages atomic.Int32
+	busy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		if !strings.HasSuffix(r.In.URL.Path, "/events") {
+			return
+		}
+		if pages.Add(1) == 1 {
+			for range 2 {
+				if _, stderr, code := i.command("trigger", "session", "--result", "cancelled", "--url", i.base, "--api-key", i.apiKey).run(); code != 0 {
+					t.Errorf("another session: %d, %s", code, stderr)
+				}
+			}
+		}
+		query := r.Out.URL.Query()
+		query.Set("limit", "1")
+		r.Out.URL.RawQuery = query.Encode()
+	}})
+	t.Cleanup(busy.Close)
+	out, stderr, code := i.command("trigger", "session", "--result", "cancelled", "--url", busy.URL, "--api-key", i.apiKey, "--json").run()
+	if code != 0 || pages.Load() != 3 {
+		t.Fatalf("%d after %d pages: %s%s", code, pages.Load(), out, stderr)
+	}
+	var got triggeredJSON
+	decode(t, out, &got)
+	var e struct {
+		TriggerID string `json:"trigger_id"`
+	}
+	if i.call("GET", "/v1/webhooks/events/"+got.EventID, nil, &e); e.TriggerID != got.SessionID {
+		t.Errorf("it printed %s, whose event is of %s", out, e.TriggerID)
 	}
 }
 
