@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,6 +151,56 @@ func exerciseClient(t *testing.T, i *installation, command []string, jwkFile str
 	var exit *exec.ExitError
 	if _, err := run("session"); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(exit.Stderr), "UNAUTHORIZED") || !strings.Contains(string(exit.Stderr), "req_") {
 		t.Errorf("with a wrong API key: %v", err)
+	}
+}
+
+// An answer that did not come is an error, whatever an earlier one said; and one that came at last is all that counts.
+func TestExamples_ClientsKeepNothingOfAnEarlierTry(t *testing.T) {
+	t.Parallel()
+	for _, name := range clients {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			tries := map[string]int{}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				tries[r.URL.Path]++
+				switch busy := tries[r.URL.Path] == 1; {
+				case r.Method == http.MethodGet:
+					_, _ = io.WriteString(w, `{"data":[{"id":"whd_late"},{"id":"whd_gone"},{"id":"whd_lost"}],"error":null,"pagination":{"limit":100,"has_more":false,"next_cursor":null}}`)
+				case busy:
+					w.Header().Set("Retry-After", "1")
+					w.WriteHeader(http.StatusTooManyRequests)
+					_, _ = io.WriteString(w, `{"data":null,"error":{"code":"RATE_LIMITED","message":"Too many requests.","hint":null,"docs":null}}`)
+				case strings.Contains(r.URL.Path, "whd_late"):
+					_, _ = io.WriteString(w, `{"data":{"id":"whd_late","status":"pending"},"error":null}`)
+				case strings.Contains(r.URL.Path, "whd_gone"):
+					w.WriteHeader(http.StatusConflict)
+					_, _ = io.WriteString(w, `{"data":null,"error":{"code":"WEBHOOK_PAYLOAD_EXPIRED","message":"Gone.","hint":null,"docs":null}}`)
+				default:
+					panic(http.ErrAbortHandler)
+				}
+			}))
+			t.Cleanup(server.Close)
+			command := append(clientCommand(t, name), "failed")
+			cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+			cmd.Env = append(os.Environ(), "KAYLEHOOKS_URL="+server.URL, "KAYLEHOOKS_API_KEY=kk_x")
+			out, stderr, code := newProcess(t, cmd).run()
+			var got []string
+			for line := range strings.Lines(out) {
+				var d struct{ Status, Error string }
+				decode(t, line, &d)
+				got = append(got, d.Status+d.Error)
+			}
+			if !slices.Equal(got, []string{"pending", "WEBHOOK_PAYLOAD_EXPIRED"}) {
+				t.Errorf("it printed %s", out)
+			}
+			const all = 5 // what net/http tries again by itself is not counted
+			if n := tries["/v1/webhooks/deliveries/whd_lost/retry"]; n < all || code != 1 || stderr == "" || strings.Contains(stderr, "RATE_LIMITED") {
+				t.Errorf("without an answer: %d after %d tries, %s", code, n, stderr)
+			}
+		})
 	}
 }
 

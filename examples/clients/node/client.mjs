@@ -13,6 +13,7 @@ class Refused extends Error {
   constructor(res, error) {
     super(`${res.status} ${error.code}: ${error.message} ${JSON.stringify(error.fields ?? '')} (${res.headers.get('x-request-id')})`);
     this.code = error.code;
+    this.status = res.status;
   }
 }
 
@@ -42,8 +43,8 @@ const commands = {
   async endpoint(url, jwkFile) {
     const jwk = JSON.parse(await readFile(jwkFile, 'utf8'));
     const { data: { endpoint, signing_secret } } = await call('POST', '/v1/webhooks/endpoints', { url });
+    print({ endpoint_id: endpoint.id, signing_secret }); // also when the key is refused: the secret is shown once
     await call('POST', `/v1/webhooks/endpoints/${endpoint.id}/keys`, { key_id: jwk.kid, algorithm: 'RSA-OAEP-256', key_type: 'RSA', jwk });
-    print({ endpoint_id: endpoint.id, signing_secret });
   },
   async session() {
     const share_fields = { family_name: { required: true, reason: 'The contract needs your name' } };
@@ -56,7 +57,7 @@ const commands = {
         const { data } = await call('POST', `/v1/webhooks/deliveries/${id}/retry`);
         print({ delivery_id: id, status: data.status });
       } catch (e) { // such as WEBHOOK_PAYLOAD_EXPIRED: nothing is left to send
-        if (!(e instanceof Refused)) throw e;
+        if (e.status !== 409) throw e;
         print({ delivery_id: id, error: e.code });
       }
     }
