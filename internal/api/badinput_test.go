@@ -190,8 +190,11 @@ func (b *badInput) parameters() {
 		}
 		if p.In == "query" {
 			escaped := fmt.Sprintf("%%%02x%s", p.Name[0], p.Name[1:])
-			for _, what := range []string{p.Name + "=%zz", p.Name + "=%", p.Name + "=1;x=2", escaped + "=%zz", "%zz=1&" + p.Name + "=%"} {
-				if got := b.try(what, b.request.path+"?"+what, b.request.body); p.Name == "starting_after" {
+			crowd := strings.Repeat("x&", 10_000)
+			for _, what := range []string{p.Name + "=%zz", p.Name + "=%", p.Name + "=1;x=2", escaped + "=%zz", "%zz=1&" + p.Name + "=%", p.Name + "=%zz&" + p.Name + "=1", crowd + p.Name + "=1"} {
+				path := b.request.path + "?" + what
+				what = what[max(0, len(what)-len(p.Name)-10):]
+				if got := b.try(what, path, b.request.body); p.Name == "starting_after" {
 					got.refused(400, "INVALID_REQUEST")
 				} else {
 					b.refusedBy(what, p.Name, got)

@@ -83,8 +83,8 @@ type bulkRetry struct {
 	Status        string    `json:"status" enum:"failed,pending"`
 	EndpointID    clearable `json:"endpoint_id,omitempty" doc:"An id that names no endpoint matches nothing."`
 	Type          clearable `json:"type,omitempty" doc:"An event type."`
-	CreatedFrom   clearable `json:"created_from,omitempty" doc:"RFC 3339, included."`
-	CreatedTo     clearable `json:"created_to,omitempty" doc:"RFC 3339, included."`
+	CreatedFrom   clearable `json:"created_from,omitempty" doc:"ISO 8601 in UTC, ending in Z; included."`
+	CreatedTo     clearable `json:"created_to,omitempty" doc:"ISO 8601 in UTC, ending in Z; included."`
 	RatePerSecond *int      `json:"rate_per_second,omitempty" minimum:"1" maximum:"100" nullable:"false" doc:"10 when left out."`
 }
 
@@ -98,10 +98,17 @@ func (d *door) retryDeliveries(ctx context.Context, in *bulkRetryInput) (*one[jo
 		}
 		return *c.text
 	}
-	for name, c := range map[string]clearable{"endpoint_id": b.EndpointID, "type": b.Type, "created_from": b.CreatedFrom, "created_to": b.CreatedTo} {
-		if c.text != nil && *c.text == "" {
-			return nil, fault.InvalidField(name, "must not be empty")
+	var empty []fault.Field
+	for _, given := range []struct {
+		name string
+		clearable
+	}{{"endpoint_id", b.EndpointID}, {"type", b.Type}, {"created_from", b.CreatedFrom}, {"created_to", b.CreatedTo}} {
+		if given.text != nil && *given.text == "" {
+			empty = append(empty, fault.Field{Name: given.name, Message: "must not be empty"})
 		}
+	}
+	if err := fault.InvalidFields(empty...); err != nil {
+		return nil, err
 	}
 	from, to, err := period("created_from", text(b.CreatedFrom), "created_to", text(b.CreatedTo))
 	if err != nil {

@@ -111,6 +111,7 @@ func TestJobs_WrongBodiesAreNamed(t *testing.T) {
 	} {
 		h.do("POST", bulk, body).refused(400, "BAD_REQUEST", field)
 	}
+	h.do("POST", bulk, `{"status":"failed","type":"","endpoint_id":"","created_to":""}`).refused(400, "BAD_REQUEST", "endpoint_id", "type", "created_to")
 	h.do("POST", bulk, nil).refused(400, "BAD_REQUEST", "body")
 	if got := h.do("GET", bulk, nil); got.status != 404 {
 		t.Errorf("GET %s: %d, want that of a delivery that does not exist", bulk, got.status)

@@ -247,7 +247,7 @@ func checkParameters(r *http.Request, x *exchange) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	var unread map[string]bool
 	if err != nil {
-		unread = unreadable(r.URL.RawQuery)
+		unread = unreadable(r.URL.RawQuery, query)
 	}
 	var bad []fault.Field
 	for _, p := range x.route.operation.Parameters {
@@ -256,7 +256,7 @@ func checkParameters(r *http.Request, x *exchange) error {
 		case p.In != "query":
 			continue
 		case unread[p.Name]:
-			message = "is not percent-encoded correctly"
+			message = "cannot be read, look at how the query is encoded"
 		case !query.Has(p.Name) || query.Get(p.Name) != "":
 			continue
 		}
@@ -277,15 +277,15 @@ func checkParameters(r *http.Request, x *exchange) error {
 	return nil
 }
 
-// unreadable are the parameters that net/url leaves out of a query in which it finds an error.
-func unreadable(rawQuery string) map[string]bool {
+// unreadable are the parameters of a query that net/url left out of what it read, because of an error in them or, past some ten
+// thousand, because of their number.
+func unreadable(rawQuery string, read url.Values) map[string]bool {
 	names := map[string]bool{}
 	for pair := range strings.SplitSeq(rawQuery, "&") {
-		name, value, _ := strings.Cut(pair, "=")
-		if _, err := url.QueryUnescape(value); err != nil || strings.Contains(pair, ";") {
-			if plain, err := url.QueryUnescape(name); err == nil {
-				names[plain] = true
-			}
+		escaped, _, _ := strings.Cut(pair, "=")
+		name, _ := url.QueryUnescape(escaped) // what cannot be read is nobody's name
+		if _, err := url.ParseQuery(pair); err != nil || !read.Has(name) {
+			names[name] = true
 		}
 	}
 	return names
