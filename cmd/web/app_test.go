@@ -32,7 +32,7 @@ func TestEndToEnd_NodeReceiverVerifiesAndDecrypts(t *testing.T) {
 	claims := map[string]any{"family_name": "LINDQVIST", "kayle_document_id": strings.Repeat("ab", 32)}
 	i.call("POST", "/v1/sessions/"+session+"/success", map[string]any{"claims": claims, "selected_field_keys": []string{"family_name", "kayle_document_id"}}, nil)
 	var got nodeLine
-	decode(t, node.waitFor(`accepted.*`+session), &got)
+	decode(t, node.WaitFor(`accepted.*`+session), &got)
 	if got.Type != "verification.session.succeeded" || got.Data.Claims["family_name"] != "LINDQVIST" || len(got.Data.Claims) != 12 {
 		t.Errorf("the receiver got %+v", got)
 	}
@@ -41,14 +41,14 @@ func TestEndToEnd_NodeReceiverVerifiesAndDecrypts(t *testing.T) {
 	for range 3 {
 		i.call("POST", "/v1/sessions/"+failed+"/check-failures", map[string]any{"failure_code": "selfie_face_mismatch"}, nil)
 	}
-	decode(t, node.waitFor(`accepted.*`+failed), &got)
+	decode(t, node.WaitFor(`accepted.*`+failed), &got)
 	if got.Type != "verification.session.failed" || got.Data.FailureCode != "selfie_face_mismatch" || got.Data.LivenessTriesUsed != 3 {
 		t.Errorf("the receiver got %+v", got)
 	}
 
 	cancelled := i.openSession()
 	i.call("POST", "/v1/sessions/"+cancelled+"/cancel", nil, nil)
-	node.waitFor(`accepted.*session.cancelled.*` + cancelled)
+	node.WaitFor(`accepted.*session.cancelled.*` + cancelled)
 
 	// The receiver's word and ours agree, and the endpoint without a key failed closed.
 	deliveries := eventually(t, "every delivery is recorded", func() []deliveryJSON {
@@ -79,7 +79,7 @@ func TestEndToEnd_NodeReceiverVerifiesAndDecrypts(t *testing.T) {
 	}
 	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/signing-secret/rotate", map[string]any{"overlap_hours": 24}, &rotated)
 	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/test", nil, nil)
-	node.waitFor(`accepted.*webhook.test`)
+	node.WaitFor(`accepted.*webhook.test`)
 }
 
 type nodeLine struct {
@@ -175,7 +175,7 @@ func TestCommands_SayWhatIsMissingAndExitWithTwo(t *testing.T) {
 func TestServe_RefusesAnOldSchema(t *testing.T) {
 	t.Parallel()
 	i := install(t)
-	i.command("migrate", "down").mustRun()
+	i.command("migrate", "down").Succeed()
 	cmd := exec.CommandContext(t.Context(), binary, "serve")
 	cmd.Env = i.env
 	out, err := cmd.CombinedOutput()
@@ -183,10 +183,10 @@ func TestServe_RefusesAnOldSchema(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "web migrate up") {
 		t.Errorf("%v: %s", err, out)
 	}
-	if status := i.command("migrate", "status").mustRun(); !strings.Contains(status, "missing") || !strings.Contains(status, "00001_organizations.sql") {
+	if status := i.command("migrate", "status").Succeed(); !strings.Contains(status, "missing") || !strings.Contains(status, "00001_organizations.sql") {
 		t.Errorf("status printed:\n%s", status)
 	}
-	i.command("migrate", "up").mustRun()
+	i.command("migrate", "up").Succeed()
 }
 
 func TestListen_VerifiesDecryptsAndPrints(t *testing.T) {
@@ -197,13 +197,13 @@ func TestListen_VerifiesDecryptsAndPrints(t *testing.T) {
 	var created endpointJSON
 	i.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": "http://127.0.0.1:9/"}, &created)
 	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/keys", map[string]any{"key_id": "cli=1", "algorithm": "RSA-OAEP-256", "key_type": "RSA", "jwk": jwk}, nil)
-	listen := i.command("listen", "--addr", "127.0.0.1:0", "--secret", created.SigningSecret, "--key", "cli=1="+privatePath, "--json").start()
+	listen := i.command("listen", "--addr", "127.0.0.1:0", "--secret", created.SigningSecret, "--key", "cli=1="+privatePath, "--json").Background()
 	var line struct{ Listening string }
-	decode(t, listen.waitFor(`"listening"`), &line)
+	decode(t, listen.WaitFor(`"listening"`), &line)
 	i.call("PATCH", "/v1/webhooks/endpoints/"+created.Endpoint.ID, map[string]any{"url": line.Listening + "hook"}, nil)
 	session := i.openSession()
 	i.call("POST", "/v1/sessions/"+session+"/cancel", nil, nil)
-	text := listen.waitFor(session)
+	text := listen.WaitFor(session)
 	if !strings.Contains(text, `"outcome":"accepted"`) || !strings.Contains(text, `"key_id":"cli=1"`) || strings.Contains(text, `"data"`) {
 		t.Errorf("listen printed %s", text)
 	}

@@ -75,6 +75,6 @@ func TestAPI_EveryResponseHasAnEnvelopeAndARequestIDThatIsLogged(t *testing.T) {
 		if res.StatusCode != c.status {
 			t.Errorf("%s: %d, want %d", name, res.StatusCode, c.status)
 		}
-		web.waitFor(`"msg":"request","request_id":"` + res.Header.Get("X-Request-Id") + `"`)
+		web.WaitFor(`"msg":"request","request_id":"` + res.Header.Get("X-Request-Id") + `"`)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"kaylehooks/internal/badreceiver"
+	"kaylehooks/internal/fixture"
 	"kaylehooks/receiver"
 )
 
@@ -186,7 +187,7 @@ func TestExamples_ClientsKeepNothingOfAnEarlierTry(t *testing.T) {
 			command := append(clientCommand(t, name), "failed")
 			cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
 			cmd.Env = append(os.Environ(), "KAYLEHOOKS_URL="+server.URL, "KAYLEHOOKS_API_KEY=kk_x")
-			out, stderr, code := newProcess(t, cmd).run()
+			out, stderr, code := fixture.NewProcess(t, cmd).Finish()
 			var got []string
 			for line := range strings.Lines(out) {
 				var d struct{ Status, Error string }

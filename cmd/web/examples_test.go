@@ -103,7 +103,7 @@ func goExample(t *testing.T, path string) string {
 // receivers are the samples, and the public Go package behind `web listen`. Each prints one JSON object per request.
 var receivers = []string{"node", "python", "go", "web listen"}
 
-func startReceiver(t *testing.T, name, secret, key string) (p *process, url string) {
+func startReceiver(t *testing.T, name, secret, key string) (p *fixture.Process, url string) {
 	t.Helper()
 	var command []string
 	switch name {
@@ -118,9 +118,9 @@ func startReceiver(t *testing.T, name, secret, key string) (p *process, url stri
 	}
 	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "SIGNING_SECRET="+secret, "PRIVATE_KEY_FILE="+key, "PORT=0", "PRINT_DATA=1")
-	p = newProcess(t, cmd).start()
+	p = fixture.NewProcess(t, cmd).Background()
 	var line struct{ Listening string }
-	decode(t, p.waitFor(`"listening"`), &line)
+	decode(t, p.WaitFor(`"listening"`), &line)
 	return p, line.Listening
 }
 
@@ -288,7 +288,7 @@ func exerciseReceiver(t *testing.T, i *installation, name, private string, jwk, 
 	i.call("POST", "/v1/sessions/"+session.ID+"/success", map[string]any{"claims": claims, "selected_field_keys": []string{"family_name", "kayle_document_id"}}, nil)
 	valid := w.next("valid", http.StatusNoContent)
 	var got nodeLine
-	decode(t, p.outcome("accepted", session.ID), &got)
+	decode(t, printed(p, "accepted", session.ID), &got)
 	if got.Type != "verification.session.succeeded" || got.Data.Claims["family_name"] != "LINDQVIST" || len(got.Data.Claims) != 12 {
 		t.Errorf("valid: it printed %+v", got)
 	}
@@ -297,14 +297,14 @@ func exerciseReceiver(t *testing.T, i *installation, name, private string, jwk, 
 	w.set(func() { w.answer = http.StatusServiceUnavailable })
 	repeated := test()
 	w.next("first", http.StatusNoContent)
-	p.outcome("accepted", repeated.ID)
+	printed(p, "accepted", repeated.ID)
 	again(repeated, 1)
 	w.next("repeated", http.StatusNoContent)
-	p.outcome("duplicate", repeated.ID)
+	printed(p, "duplicate", repeated.ID)
 	if status := w.send(oldURL, valid.header, valid.body); status != http.StatusNoContent {
 		t.Errorf("replayed: %d", status)
 	}
-	p.outcome("duplicate", session.ID)
+	printed(p, "duplicate", session.ID)
 
 	// Tampered on the way: refused, and accepted as soon as it arrives whole.
 	w.set(func() { w.change = flip })
@@ -312,7 +312,7 @@ func exerciseReceiver(t *testing.T, i *installation, name, private string, jwk, 
 	w.next("tampered", http.StatusUnauthorized)
 	again(tampered, 1)
 	w.next("whole again", http.StatusNoContent)
-	p.outcome("accepted", tampered.ID)
+	printed(p, "accepted", tampered.ID)
 	changed := flip(valid.body)
 	if status := w.send(oldURL, signed(old, time.Now(), changed), changed); status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
 		t.Errorf("tampered, but signed: %d", status)
@@ -342,25 +342,24 @@ func exerciseReceiver(t *testing.T, i *installation, name, private string, jwk, 
 	if n := strings.Count(w.next("the old secret in the overlap", http.StatusNoContent).header.Get("X-Kayle-Signature"), "v1="); n != 2 {
 		t.Errorf("%d signatures in the overlap", n)
 	}
-	p.outcome("accepted", both.ID)
+	printed(p, "accepted", both.ID)
 	renewed, newURL := startReceiver(t, name, rotated.SigningSecret, "k=1="+private)
 	w.set(func() { w.target = newURL })
 	both = test()
 	w.next("the new secret in the overlap", http.StatusNoContent)
-	renewed.outcome("accepted", both.ID)
+	printed(renewed, "accepted", both.ID)
 	i.call("POST", endpoint+"/signing-secret/end-overlap", nil, nil)
 	after := test()
 	last := w.next("the new secret after the overlap", http.StatusNoContent)
-	renewed.outcome("accepted", after.ID)
+	printed(renewed, "accepted", after.ID)
 	if status := w.send(oldURL, last.header, last.body); status != http.StatusUnauthorized {
 		t.Errorf("the old secret after the overlap: %d", status)
 	}
 }
 
-// outcome is the line that a receiver printed of an event or session.
-func (p *process) outcome(outcome, id string) string {
-	p.t.Helper()
-	return p.waitFor(`"` + outcome + `".*` + id + `|` + id + `.*"` + outcome + `"`)
+// printed is the line that a receiver printed of an event or session.
+func printed(p *fixture.Process, outcome, id string) string {
+	return p.WaitFor(`"` + outcome + `".*` + id + `|` + id + `.*"` + outcome + `"`)
 }
 
 type eventJSON struct {

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,16 +59,9 @@ func installAlone(t *testing.T, settings ...string) (*installation, *devstack.St
 	}
 	master := make([]byte, 32)
 	_, _ = rand.Read(master)
-	i := &installation{t: t, env: append(os.Environ(),
-		"DATABASE_URL="+stack.DatabaseURL, "REDIS_URL="+stack.RedisURL, "MASTER_KEYS=m1:"+base64.StdEncoding.EncodeToString(master),
-		"ALLOW_PRIVATE_ENDPOINTS=true", "LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json")}
-	i.command("migrate", "up").mustRun()
-	var result struct {
-		Email, Password string
-		APIKey          string `json:"api_key"`
-	}
-	decode(t, i.command("setup", "--org", "Fjordpay", "--email", "Owner@Example.com", "--json").mustRun(), &result)
-	i.apiKey, i.email, i.password = result.APIKey, result.Email, result.Password
+	i := configure(t, "DATABASE_URL="+stack.DatabaseURL, "REDIS_URL="+stack.RedisURL, "MASTER_KEYS=m1:"+base64.StdEncoding.EncodeToString(master))
+	i.command("migrate", "up").Succeed()
+	i.setUp()
 	return i, stack
 }
 
@@ -83,35 +75,6 @@ func connect(t *testing.T, stack *devstack.Stack) *pgx.Conn {
 	return conn
 }
 
-// web starts the web server and returns it.
-func (i *installation) web() *process {
-	i.t.Helper()
-	web := i.command("serve").start()
-	var serving struct{ Address string }
-	if err := json.Unmarshal([]byte(web.waitFor(`"msg":"serving"`)), &serving); err != nil {
-		i.t.Fatal(err)
-	}
-	i.base = "http://" + serving.Address
-	return web
-}
-
-// worker starts a worker and returns it.
-func (i *installation) worker(env ...string) *process {
-	i.t.Helper()
-	other := *i
-	other.env = append(append([]string{}, i.env...), env...)
-	w := other.command("worker").start()
-	w.waitFor(`"msg":"working"`)
-	return w
-}
-
-// output is everything the process has printed.
-func (p *process) output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return strings.Join(p.lines, "\n")
-}
-
 // blast is an installation of its own with receivers that write down what they get.
 type blast struct {
 	*installation
@@ -122,7 +85,7 @@ type blast struct {
 	webhooks *webhook.Service
 	actor    access.Actor
 	sinks    []*sink
-	workers  []*process
+	workers  []*fixture.Process
 }
 
 // sink is a receiver of a blast, and its record.
@@ -255,9 +218,9 @@ func (b *blast) startWorkers(names ...string) {
 }
 
 // kill is SIGKILL; the process is collected at the end of the test.
-func (b *blast) kill(p *process) {
+func (b *blast) kill(p *fixture.Process) {
 	b.t.Helper()
-	b.must(p.cmd.Process.Kill())
+	b.must(p.Process.Kill())
 }
 
 // arrived is how many different deliveries have arrived.

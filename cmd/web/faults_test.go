@@ -173,13 +173,13 @@ func TestFaults_AWorkerWithAWrongClockClaimsNothing(t *testing.T) {
 	tell("0 s")
 	wrong := b.worker("WORKER_NAME=wrong", skewed)
 	tell("90 s")
-	wrong.waitFor(`"msg":"clock check","claiming":false.*clock is -1m(29\.9|30).*NTP`)
+	wrong.WaitFor(`"msg":"clock check","claiming":false.*clock is -1m(29\.9|30).*NTP`)
 	inTime := fixture.Scalar[int](t, b.db, "SELECT count(*) FROM webhook_delivery_attempts")
 
 	other := *b.installation
 	other.env = append(append([]string{}, b.env...), skewed)
 	second := other.command("worker")
-	if out, err := second.cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "clock is") || !strings.Contains(string(out), "NTP") {
+	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "clock is") || !strings.Contains(string(out), "NTP") {
 		t.Errorf("a worker whose clock is off started, or did not say why not (%v): %s", err, out)
 	}
 

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -12,11 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -58,140 +55,73 @@ type installation struct {
 	password string
 }
 
+// configure is an installation on the servers that the settings name, where nothing is set up yet.
+func configure(t *testing.T, settings ...string) *installation {
+	t.Helper()
+	return &installation{t: t, env: slices.Concat(os.Environ(), []string{
+		"MASTER_KEYS=m1:" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)),
+		"ALLOW_PRIVATE_ENDPOINTS=true", "LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json",
+	}, settings)}
+}
+
+// install is an installation with an organization, its owner and an API key.
 func install(t *testing.T) *installation {
 	t.Helper()
-	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
-	i := &installation{t: t, env: append(os.Environ(),
-		"DATABASE_URL="+devtest.Database(t), "REDIS_URL="+devtest.Redis(t), "MASTER_KEYS=m1:"+key,
-		"ALLOW_PRIVATE_ENDPOINTS=true", "LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json")}
-	out := i.command("setup", "--org", "Fjordpay", "--email", "Owner@Example.com", "--name", "Ana Lindqvist", "--json").mustRun()
+	i := configure(t, "DATABASE_URL="+devtest.Database(t), "REDIS_URL="+devtest.Redis(t))
+	i.setUp()
+	return i
+}
+
+func (i *installation) setUp() {
+	i.t.Helper()
 	var result struct {
 		OrganizationID string `json:"organization_id"`
 		Email          string
 		Password       string
 		APIKey         string `json:"api_key"`
 	}
-	if err := json.Unmarshal([]byte(out), &result); err != nil || result.Password == "" || !strings.HasPrefix(result.OrganizationID, "org_") {
-		t.Fatalf("setup printed %s (%v)", out, err)
+	decode(i.t, i.command("setup", "--org", "Fjordpay", "--email", "Owner@Example.com", "--name", "Ana Lindqvist", "--json").Succeed(), &result)
+	if result.Password == "" || !strings.HasPrefix(result.OrganizationID, "org_") {
+		i.t.Fatalf("setup printed %+v", result)
 	}
 	i.apiKey, i.email, i.password = result.APIKey, result.Email, result.Password
-	return i
 }
 
 // start runs web server and worker, and returns the former.
-func (i *installation) start() *process {
+func (i *installation) start() *fixture.Process {
 	i.t.Helper()
-	web := i.command("serve").start()
-	line := web.waitFor(`"msg":"serving"`)
-	var serving struct{ Address string }
-	if err := json.Unmarshal([]byte(line), &serving); err != nil {
-		i.t.Fatal(err)
-	}
-	i.base = "http://" + serving.Address
-	i.command("worker").start().waitFor(`"msg":"working"`)
+	web := i.web()
+	i.worker()
 	return web
 }
 
-// process is a child of the test.
-type process struct {
-	t        *testing.T
-	cmd      *exec.Cmd
-	patience time.Duration // of waitFor
-
-	mu    sync.Mutex
-	lines []string
-	more  chan struct{} // closed and replaced whenever a line comes
-	ended bool
+// web runs the web server.
+func (i *installation) web() *fixture.Process {
+	i.t.Helper()
+	web := i.command("serve").Background()
+	var serving struct{ Address string }
+	decode(i.t, web.WaitFor(`"msg":"serving"`), &serving)
+	i.base = "http://" + serving.Address
+	return web
 }
 
-func (i *installation) command(args ...string) *process {
+// worker runs a worker; env are settings of its own.
+func (i *installation) worker(env ...string) *fixture.Process {
+	i.t.Helper()
+	other := *i
+	other.env = slices.Concat(i.env, env)
+	w := other.command("worker").Background()
+	w.WaitFor(`"msg":"working"`)
+	return w
+}
+
+func (i *installation) command(args ...string) *fixture.Process {
 	cmd := exec.CommandContext(i.t.Context(), binary, args...)
 	cmd.Env = i.env
-	return newProcess(i.t, cmd)
-}
-
-func newProcess(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	return &process{t: t, cmd: cmd, more: make(chan struct{}), patience: patience}
-}
-
-// mustRun runs to the end and returns what was printed to standard output.
-func (p *process) mustRun() string {
-	p.t.Helper()
-	var stderr bytes.Buffer
-	p.cmd.Stderr = &stderr
-	out, err := p.cmd.Output()
-	if err != nil {
-		p.t.Fatalf("%s: %v\n%s", p.cmd, err, stderr.String())
-	}
-	return string(out)
-}
-
-// start runs in the background until the end of the test.
-func (p *process) start() *process {
-	p.t.Helper()
-	reader, writer := io.Pipe()
-	p.cmd.Stdout, p.cmd.Stderr = writer, writer
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		for lines := bufio.NewScanner(reader); lines.Scan(); {
-			p.note(lines.Text(), false)
-		}
-		p.note("", true)
-	})
-	p.t.Cleanup(func() {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		_ = p.cmd.Wait()
-		_ = writer.Close()
-		reading.Wait()
-		if p.t.Failed() {
-			p.t.Logf("%s printed:\n%s", p.cmd, strings.Join(p.lines, "\n"))
-		}
-	})
-	return p
-}
-
-func (p *process) note(line string, ended bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if ended {
-		p.ended = true
-	} else {
-		p.lines = append(p.lines, line)
-	}
-	close(p.more)
-	p.more = make(chan struct{})
+	return fixture.NewProcess(i.t, cmd)
 }
 
 const patience = 60 * time.Second
-
-// waitFor returns the first line that matches the pattern, waiting for it if need be.
-func (p *process) waitFor(pattern string) string {
-	p.t.Helper()
-	re := regexp.MustCompile(pattern)
-	timeout := time.After(p.patience)
-	for {
-		p.mu.Lock()
-		lines, more, ended := p.lines, p.more, p.ended
-		p.mu.Unlock()
-		for _, line := range lines {
-			if re.MatchString(line) {
-				return line
-			}
-		}
-		if ended {
-			p.t.Fatalf("%s ended without printing %s:\n%s", p.cmd, pattern, strings.Join(lines, "\n"))
-		}
-		select {
-		case <-more:
-		case <-timeout:
-			p.t.Fatalf("%s did not print %s:\n%s", p.cmd, pattern, strings.Join(lines, "\n"))
-		}
-	}
-}
 
 // ask sends a request to the JSON API and reads the whole answer. A body is JSON unless header, which is names and values
 // in turn, says otherwise.
@@ -274,7 +204,7 @@ type deliveryJSON struct {
 func (i *installation) keyPair(kid string) (privatePath string, publicJWK json.RawMessage) {
 	i.t.Helper()
 	dir := i.t.TempDir()
-	i.command("keygen", "--kid", kid, "--bits", "2048", "--out", dir).mustRun()
+	i.command("keygen", "--kid", kid, "--bits", "2048", "--out", dir).Succeed()
 	b, err := os.ReadFile(filepath.Join(dir, "public.jwk.json"))
 	if err != nil {
 		i.t.Fatal(err)

@@ -199,8 +199,8 @@ func TestLeak_ClaimsAndSecretsAreNowhere(t *testing.T) {
 	l.keepPostgres()
 	l.keepFiles()
 	l.keep(source{where: "redis commands", data: told()})
-	l.keep(source{where: "log of the web server", data: []byte(web.output())})
-	l.keep(source{where: "log of the worker", data: []byte(worker.output())})
+	l.keep(source{where: "log of the web server", data: []byte(web.Output())})
+	l.keep(source{where: "log of the worker", data: []byte(worker.Output())})
 	l.search(t)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"kaylehooks/internal/devstack/devtest"
+	"kaylehooks/internal/fixture"
 )
 
 // quickStart returns the commands of the README's section, in their order.
@@ -125,23 +126,23 @@ func TestQuickStart_EndsWithAWebhookInTheNodeReceiver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newProcess(t, shell).start()
-	p.patience = 5 * time.Minute                                                // it builds the program and fetches packages, beside the other tests
+	p := fixture.NewProcess(t, shell).Background()
+	p.Patience = 5 * time.Minute                                                // it builds the program and fetches packages, beside the other tests
 	t.Cleanup(func() { _ = syscall.Kill(-shell.Process.Pid, syscall.SIGTERM) }) // what it left in the background too
 	for n, command := range commands {
 		if _, err := io.WriteString(input, command+"\necho \"command "+fmt.Sprint(n)+" ended with $?\"\n"); err != nil {
 			t.Fatal(err)
 		}
-		if line := p.waitFor(fmt.Sprintf(`^command %d ended`, n)); !strings.HasSuffix(line, " with 0") {
+		if line := p.WaitFor(fmt.Sprintf(`^command %d ended`, n)); !strings.HasSuffix(line, " with 0") {
 			t.Fatalf("%s: %s", command, line)
 		}
 		if strings.Contains(command, "receiver.mjs") {
-			p.waitFor(`"listening"`) // as the text tells the reader to
+			p.WaitFor(`"listening"`) // as the text tells the reader to
 		}
 	}
-	session := strings.Fields(p.waitFor(`^session +vs_`))[1]
-	p.waitFor(`"outcome":"accepted".*"type":"verification.session.succeeded","session_id":"` + session + `"`)
-	p.waitFor(`^delivery .*: succeeded, answered 204`)
+	session := strings.Fields(p.WaitFor(`^session +vs_`))[1]
+	p.WaitFor(`"outcome":"accepted".*"type":"verification.session.succeeded","session_id":"` + session + `"`)
+	p.WaitFor(`^delivery .*: succeeded, answered 204`)
 	if len(commands) < 8 {
 		t.Errorf("only %d commands were found in the README", len(commands))
 	}

@@ -3,7 +3,6 @@ package main_test
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,21 +41,10 @@ func (i *installation) withKeys(names ...string) *installation {
 	return &other
 }
 
-// serve runs the web server only.
-func (i *installation) serve() {
-	i.t.Helper()
-	line := i.command("serve").start().waitFor(`"msg":"serving"`)
-	var serving struct{ Address string }
-	if err := json.Unmarshal([]byte(line), &serving); err != nil {
-		i.t.Fatal(err)
-	}
-	i.base = "http://" + serving.Address
-}
-
 func (i *installation) rotate() rotated {
 	i.t.Helper()
 	var r rotated
-	decode(i.t, i.command("rotate-master-key", "--json").mustRun(), &r)
+	decode(i.t, i.command("rotate-master-key", "--json").Succeed(), &r)
 	return r
 }
 
@@ -85,7 +73,7 @@ func (i *installation) idempotent(key string) string {
 func TestRotateMasterKey_UntilTheOldOneCanGo(t *testing.T) {
 	t.Parallel()
 	one := install(t)
-	one.serve()
+	one.web()
 	var created endpointJSON
 	one.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": "https://example.com/"}, &created)
 	id := created.Endpoint.ID
@@ -107,7 +95,7 @@ func TestRotateMasterKey_UntilTheOldOneCanGo(t *testing.T) {
 	}
 
 	// A server with the new order reads what was moved, and moves the API key by itself.
-	two.serve()
+	two.web()
 	if got := two.reveal(id); got != secret {
 		t.Error("another secret is revealed under both keys")
 	}
@@ -118,13 +106,13 @@ func TestRotateMasterKey_UntilTheOldOneCanGo(t *testing.T) {
 	if old := two.rotate().OlderMasterKeys[0]; old.APIKeys != 0 || old.CancelTokens != 2 {
 		t.Errorf("of the old key %+v", old) // a cancel by API key does not consume the token
 	}
-	if out := two.command("rotate-master-key").mustRun(); !strings.Contains(out, "master key m1: 0 API keys (moved when they are next used) and 2 cancel tokens") {
+	if out := two.command("rotate-master-key").Succeed(); !strings.Contains(out, "master key m1: 0 API keys (moved when they are next used) and 2 cancel tokens") {
 		t.Errorf("printed %s", out)
 	}
 
 	// And without the old key.
 	three := one.withKeys("m2")
-	three.serve()
+	three.web()
 	if got := three.reveal(id); got != secret {
 		t.Error("another secret is revealed without the old key")
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rsa"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,21 +17,9 @@ import (
 	"testing"
 
 	"kaylehooks/internal/badreceiver"
+	"kaylehooks/internal/fixture"
 	"kaylehooks/receiver"
 )
-
-// run runs to the end and returns both outputs and the exit code.
-func (p *process) run() (stdout, stderr string, code int) {
-	p.t.Helper()
-	var out, problems bytes.Buffer
-	p.cmd.Stdout, p.cmd.Stderr = &out, &problems
-	err := p.cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		p.t.Fatalf("%s: %v", p.cmd, err)
-	}
-	return out.String(), problems.String(), p.cmd.ProcessState.ExitCode()
-}
 
 type triggeredJSON struct {
 	SessionID  string `json:"session_id"`
@@ -64,7 +51,7 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 	front := i.checked()
 	trigger := func(args ...string) (got triggeredJSON, stderr string, code int) {
 		t.Helper()
-		out, stderr, code := i.command(append(append([]string{"trigger"}, args...), "--url", front+"/", "--api-key", i.apiKey, "--json", "--wait")...).run()
+		out, stderr, code := i.command(append(append([]string{"trigger"}, args...), "--url", front+"/", "--api-key", i.apiKey, "--json", "--wait")...).Finish()
 		if out != "" {
 			decode(t, out, &got)
 		}
@@ -104,7 +91,7 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 	if got, stderr, code := trigger("test", other.Endpoint.ID); code != 3 || got.Deliveries[0].Status != "failed" || !strings.Contains(stderr, "nothing could be sent") {
 		t.Errorf("test without a key: %d, %+v, %s", code, got, stderr)
 	}
-	if out, _, code := i.command("trigger", "test", created.Endpoint.ID, "--url", front, "--api-key", i.apiKey).run(); code != 0 || !strings.Contains(out, "event     evt_") || !strings.Contains(out, "to "+created.Endpoint.ID) {
+	if out, _, code := i.command("trigger", "test", created.Endpoint.ID, "--url", front, "--api-key", i.apiKey).Finish(); code != 0 || !strings.Contains(out, "event     evt_") || !strings.Contains(out, "to "+created.Endpoint.ID) {
 		t.Errorf("in words: %d, %s", code, out)
 	}
 
@@ -118,7 +105,7 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 		"no server":        {[]string{"trigger", "session", "--url", "http://127.0.0.1:1", "--api-key", "kk_x"}, "KAYLEHOOKS_URL"},
 		"no key":           {[]string{"trigger", "session"}, "--api-key"},
 	} {
-		if out, stderr, code := i.command(c.args...).run(); code != 2 || out != "" && name != "wrong result" && name != "no key" || !strings.Contains(out+stderr, c.want) {
+		if out, stderr, code := i.command(c.args...).Finish(); code != 2 || out != "" && name != "wrong result" && name != "no key" || !strings.Contains(out+stderr, c.want) {
 			t.Errorf("%s: %d, %s%s", name, code, out, stderr)
 		}
 	}
@@ -141,7 +128,7 @@ func TestTrigger_FindsItsEventBeyondTheFirstPage(t *testing.T) {
 		}
 		if pages.Add(1) == 1 {
 			for range 2 {
-				if _, stderr, code := i.command("trigger", "session", "--result", "cancelled", "--url", i.base, "--api-key", i.apiKey).run(); code != 0 {
+				if _, stderr, code := i.command("trigger", "session", "--result", "cancelled", "--url", i.base, "--api-key", i.apiKey).Finish(); code != 0 {
 					t.Errorf("another session: %d, %s", code, stderr)
 				}
 			}
@@ -151,7 +138,7 @@ func TestTrigger_FindsItsEventBeyondTheFirstPage(t *testing.T) {
 		r.Out.URL.RawQuery = query.Encode()
 	}})
 	t.Cleanup(busy.Close)
-	out, stderr, code := i.command("trigger", "session", "--result", "cancelled", "--url", busy.URL, "--api-key", i.apiKey, "--json").run()
+	out, stderr, code := i.command("trigger", "session", "--result", "cancelled", "--url", busy.URL, "--api-key", i.apiKey, "--json").Finish()
 	if code != 0 || pages.Load() != 3 {
 		t.Fatalf("%d after %d pages: %s%s", code, pages.Load(), out, stderr)
 	}
@@ -176,7 +163,7 @@ func TestTrigger_TakesNoProxyForTheServer(t *testing.T) {
 		t.Cleanup(stub.Close)
 		for _, what := range [][]string{{"test", "whe_x"}, {"session"}} {
 			args := append(append([]string{"trigger"}, what...), "--url", stub.URL, "--api-key", "kk_x")
-			out, stderr, code := newProcess(t, exec.CommandContext(t.Context(), binary, args...)).run()
+			out, stderr, code := fixture.NewProcess(t, exec.CommandContext(t.Context(), binary, args...)).Finish()
 			if code != 1 || out != "" || !strings.Contains(stderr, "502") {
 				t.Errorf("%v, answered %s: %d, %s%s", what, answer, code, out, stderr)
 			}
@@ -208,7 +195,7 @@ func TestKeygen_PrintsJSON(t *testing.T) {
 	keygen := func(want int, args ...string) {
 		t.Helper()
 		got.MasterKey, got.PrivateKey, got.PrivateKeyFile, got.PublicJWKFile, got.PublicJWK = "", "", "", "", nil
-		out, stderr, code := newProcess(t, exec.CommandContext(t.Context(), binary, append([]string{"keygen", "--json", "--bits", "2048"}, args...)...)).run()
+		out, stderr, code := fixture.NewProcess(t, exec.CommandContext(t.Context(), binary, append([]string{"keygen", "--json", "--bits", "2048"}, args...)...)).Finish()
 		if code != want {
 			t.Fatalf("%v: %d, %s", args, code, stderr)
 		}
@@ -223,6 +210,10 @@ func TestKeygen_PrintsJSON(t *testing.T) {
 	keygen(0)
 	if _, err := receiver.ParsePrivateKey([]byte(got.PrivateKey)); err != nil || got.PublicJWK["kid"] != "key-1" {
 		t.Errorf("%+v, %v", got, err)
+	}
+	keygen(0, "--kid", "eu = 2")
+	if got.PublicJWK["kid"] != "eu = 2" {
+		t.Errorf("with --kid: %+v", got)
 	}
 	dir := t.TempDir()
 	keygen(0, "--out", dir)

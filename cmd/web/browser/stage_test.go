@@ -1,7 +1,6 @@
 package browser_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -13,8 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -66,10 +63,10 @@ func newStage(t *testing.T) *stage {
 // happens is what the tests make happen.
 func (s *stage) startLived() {
 	s.t.Helper()
-	dev := s.start([]string{"DATABASE_URL=" + s.stack.DatabaseURL, "REDIS_URL=" + s.stack.RedisURL}, "dev", "--data", s.t.TempDir(), "--no-stream")
-	s.base = dev.waitFor(`^Dashboard\s+(\S+)$`)
-	s.email, s.password, s.apiKey = dev.waitFor(`^Sign in\s+(\S+)$`), dev.waitFor(`^Password\s+(\S+)$`), dev.waitFor(`^API key\s+(\S+)$`)
-	dev.waitFor(`(Ctrl-C)`)
+	dev := s.command([]string{"DATABASE_URL=" + s.stack.DatabaseURL, "REDIS_URL=" + s.stack.RedisURL}, "dev", "--data", s.t.TempDir(), "--no-stream").Background()
+	s.base = said(dev, `^Dashboard\s+(\S+)$`)
+	s.email, s.password, s.apiKey = said(dev, `^Sign in\s+(\S+)$`), said(dev, `^Password\s+(\S+)$`), said(dev, `^API key\s+(\S+)$`)
+	dev.WaitFor(`Ctrl-C`)
 }
 
 // startEmpty starts a web server and a worker on a database in which nobody has set up anything.
@@ -87,110 +84,23 @@ func (s *stage) startEmpty() {
 		"DATABASE_URL=" + strings.Replace(s.stack.DatabaseURL, "@/postgres?", "@/empty?", 1), "REDIS_URL=" + strings.TrimSuffix(s.stack.RedisURL, "?db=0") + "?db=1",
 		"MASTER_KEYS=m1:" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)), "ALLOW_PRIVATE_ENDPOINTS=true", "LOG_FORMAT=json",
 	}
-	s.start(env, "migrate", "up").wait()
-	web := s.start(env, "serve")
-	s.emptyBase = "http://" + web.waitFor(`"msg":"serving".*"address":"([^"]+)"`)
-	s.setupToken = web.waitFor(`^    (\w{20,})$`)
-	s.start(env, "worker").waitFor(`("msg":"working")`)
+	s.command(env, "migrate", "up").Succeed()
+	web := s.command(env, "serve").Background()
+	s.emptyBase = "http://" + said(web, `"msg":"serving".*"address":"([^"]+)"`)
+	s.setupToken = said(web, `^    (\w{20,})$`)
+	s.command(env, "worker").Background().WaitFor(`"msg":"working"`)
 }
 
-// process is the program, running.
-type process struct {
-	t   *testing.T
-	cmd *exec.Cmd
-
-	mu    sync.Mutex
-	lines []string
-	more  chan struct{} // closed and replaced whenever a line comes
-	ended bool
-}
-
-func (s *stage) start(env []string, args ...string) *process {
-	s.t.Helper()
+func (s *stage) command(env []string, args ...string) *fixture.Process {
 	// Its end comes from the cleanup, by a signal it can act on.
 	cmd := exec.CommandContext(context.WithoutCancel(s.t.Context()), s.binary, args...)
 	cmd.Env = append(append(os.Environ(), "LISTEN_ADDR=127.0.0.1:0"), env...)
-	reader, writer := io.Pipe()
-	cmd.Stdout, cmd.Stderr = writer, writer
-	p := &process{t: s.t, cmd: cmd, more: make(chan struct{})}
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		for lines := bufio.NewScanner(reader); lines.Scan(); {
-			p.note(lines.Text(), false)
-		}
-		p.note("", true)
-	})
-	ended := sync.OnceFunc(func() { _ = cmd.Wait(); _ = writer.Close() })
-	go ended()
-	s.t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		ended()
-		reading.Wait()
-		if s.t.Failed() {
-			s.t.Logf("%s printed:\n%s", cmd, strings.Join(p.lines, "\n"))
-		}
-	})
-	return p
+	return fixture.NewProcess(s.t, cmd)
 }
 
-func (p *process) note(line string, ended bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if ended {
-		p.ended = true
-	} else {
-		p.lines = append(p.lines, line)
-	}
-	close(p.more)
-	p.more = make(chan struct{})
-}
-
-// waitFor returns the pattern's first group in the first line that matches, waiting for it if need be.
-func (p *process) waitFor(pattern string) string {
-	p.t.Helper()
-	re := regexp.MustCompile(pattern)
-	return p.until(pattern, func(lines []string, _ bool) string {
-		for _, line := range lines {
-			if found := re.FindStringSubmatch(line); found != nil {
-				return found[1]
-			}
-		}
-		return ""
-	})
-}
-
-func (p *process) wait() {
-	p.t.Helper()
-	p.until("its end", func(_ []string, ended bool) string {
-		if ended {
-			return "ended"
-		}
-		return ""
-	})
-}
-
-func (p *process) until(what string, look func(lines []string, ended bool) string) string {
-	p.t.Helper()
-	timeout := time.After(120 * time.Second) // the history takes a while
-	for {
-		p.mu.Lock()
-		lines, more, ended := p.lines, p.more, p.ended
-		p.mu.Unlock()
-		if found := look(lines, ended); found != "" {
-			return found
-		}
-		if ended {
-			p.t.Fatalf("%s ended before %s:\n%s", p.cmd, what, strings.Join(lines, "\n"))
-		}
-		select {
-		case <-more:
-		case <-timeout:
-			p.t.Fatalf("%s: no %s:\n%s", p.cmd, what, strings.Join(lines, "\n"))
-		}
-	}
+// said is the pattern's first group in the first line that matches.
+func said(p *fixture.Process, pattern string) string {
+	return regexp.MustCompile(pattern).FindStringSubmatch(p.WaitFor(pattern))[1]
 }
 
 // call sends a request to the JSON API of the installation with a history, and decodes data into out.
