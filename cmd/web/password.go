@@ -81,5 +81,9 @@ func readPassword(stdin io.Reader) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
 	}
-	return strings.TrimRight(string(b), "\r\n"), nil
+	password := strings.TrimRight(string(b), "\r\n")
+	if password == "" { // what should have written it failed
+		return "", usagef("--password-stdin: no password came on standard input")
+	}
+	return password, nil
 }
