@@ -29,9 +29,6 @@ const (
 	Failed     Status = "failed"
 )
 
-// Statuses lists the stored states.
-func Statuses() []Status { return []Status{Pending, Delivering, Succeeded, Failed} }
-
 // RetentionReason says why a payload is held or gone (contract section 7.9).
 type RetentionReason string
 

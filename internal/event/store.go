@@ -105,19 +105,6 @@ func Find(tx *postgres.Tx, org id.Organization, event id.Event) (Event, error) {
 	return take(tx.Where("organization_id = ? AND id = ?", org, event))
 }
 
-// FindAll returns those of the events that belong to the organization, by id.
-func FindAll(tx *postgres.Tx, org id.Organization, ids []id.Event) (map[id.Event]Event, error) {
-	var events []Event
-	if err := tx.Where("organization_id = ? AND id IN ?", org, ids).Find(&events).Error; err != nil {
-		return nil, fmt.Errorf("load events: %w", err)
-	}
-	found := make(map[id.Event]Event, len(events))
-	for _, e := range events {
-		found[e.ID] = e
-	}
-	return found, nil
-}
-
 func take(q *gorm.DB) (Event, error) {
 	var e Event
 	err := q.Take(&e).Error
