@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -93,6 +94,8 @@ type sink struct {
 	id     id.Endpoint
 	server *httptest.Server
 
+	inFlight atomic.Int64
+
 	mu      sync.Mutex
 	arrived map[string]int // requests answered well, by delivery
 	behave  http.HandlerFunc
@@ -109,6 +112,8 @@ func (s *sink) behaveLike(h http.HandlerFunc, accepts bool) {
 // ServeHTTP implements http.Handler.
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
+	s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
 	s.mu.Lock()
 	behave := s.behave
 	if behave == nil || s.accepts {
@@ -119,8 +124,12 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		behave(w, r)
 		return
 	}
-	time.Sleep(20 * time.Millisecond) // so that there always is something in flight
-	w.WriteHeader(http.StatusNoContent)
+	const work = 20 * time.Millisecond // what a receiver has to do keeps requests in flight for a while
+	select {
+	case <-time.After(work):
+		w.WriteHeader(http.StatusNoContent)
+	case <-r.Context().Done():
+	}
 }
 
 // faultConcurrency gives each of the endpoints an in-flight cap of faultCap in each worker.
@@ -229,6 +238,14 @@ func (b *blast) arrived() (n int) {
 		s.mu.Lock()
 		n += len(s.arrived)
 		s.mu.Unlock()
+	}
+	return n
+}
+
+// inFlight is how many requests are being answered.
+func (b *blast) inFlight() (n int64) {
+	for _, s := range b.sinks {
+		n += s.inFlight.Load()
 	}
 	return n
 }

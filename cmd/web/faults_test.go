@@ -73,7 +73,7 @@ func TestFaults_NothingIsLost(t *testing.T) {
 			b := newBlast(t)
 			b.publish(deliveries / len(b.sinks))
 			b.startWorkers("w1", "w2")
-			b.await("a fifth has arrived", func() bool { return b.arrived() >= deliveries/5 })
+			b.await("a fifth has arrived, and more is in flight", func() bool { return b.arrived() >= deliveries/5 && b.inFlight() > 0 })
 			f.strike(b)
 			r := b.recover(f.lease)
 			b.check()

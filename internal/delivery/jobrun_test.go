@@ -1,7 +1,6 @@
 package delivery_test
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -185,25 +184,13 @@ func TestRunJobs_LooksAgainUnderTheLock(t *testing.T) {
 			_, err := b.svc.RunJobs(t.Context(), 10)
 			stepped <- err
 		}()
-		return b.untilBlocked()
+		fixture.AwaitLock(t, b.db)
+		return nil
 	}))
 	b.check(<-stepped)
 	done := b.get(job)
 	if diff := cmp.Diff(delivery.JobSkips{InFlight: 1, Changed: 1}, done.SkippedReasons); diff != "" || done.RequeuedCount != 1 {
 		t.Errorf("requeued %d, skipped (-want +got):\n%s", done.RequeuedCount, diff)
-	}
-}
-
-// untilBlocked returns once some statement of this database waits for a lock.
-func (b *bulk) untilBlocked() error {
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		var waiting int
-		err := b.db.Reader(ctx).Raw("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting).Error
-		if err != nil || waiting > 0 {
-			return err
-		}
 	}
 }
 
@@ -316,9 +303,7 @@ func TestRunJobs_TwoWorkersNeverStartTwo(t *testing.T) {
 			_, err := b.service().RunJobs(t.Context(), 10)
 			started <- err
 		}()
-		if err := b.untilBlocked(); err != nil {
-			return err
-		}
+		fixture.AwaitLock(t, b.db)
 		second := b.create(failedOnes, 2)
 		fixture.Exec(t, b.db, "UPDATE jobs SET created_at = created_at - interval '3 s' WHERE id = $1", second.ID)
 		b.step(b.svc)

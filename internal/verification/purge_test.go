@@ -10,18 +10,6 @@ import (
 	"kaylehooks/internal/verification"
 )
 
-// untilBlocked returns when some session of the database waits for a lock.
-func (h *harness) untilBlocked() {
-	h.t.Helper()
-	for range 10_000 {
-		if fixture.Scalar[int](h.t, h.db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > 0 {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	h.t.Fatal("nobody waits for a lock")
-}
-
 // duringPurge redeems the token while a transaction that purges is open, and commits that one once the redemption waits for it.
 func (h *harness) duringPurge(s verification.Session, token string, purge func(tx *postgres.Tx) (int64, error)) error {
 	h.t.Helper()
@@ -35,7 +23,7 @@ func (h *harness) duringPurge(s verification.Session, token string, purge func(t
 			return err
 		}
 		go func() { redeemed <- h.redeem(s, token) }()
-		h.untilBlocked()
+		fixture.AwaitLock(h.t, h.db)
 		return nil
 	}))
 	return <-redeemed
