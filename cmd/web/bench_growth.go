@@ -125,7 +125,7 @@ func (s *site) signIn() (http.CookieJar, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)
 	}
-	client := &http.Client{Transport: s.http.Transport, Jar: jar}
+	client := s.visitor(jar)
 	page, err := s.fetch(client, http.MethodGet, "/sign-in", nil)
 	if err != nil {
 		return nil, err
@@ -136,6 +136,13 @@ func (s *site) signIn() (http.CookieJar, error) {
 	}
 	_, err = s.fetch(client, http.MethodPost, "/sign-in", url.Values{"email": {s.setup.Email}, "password": {s.setup.Password}, "csrf_token": {html.UnescapeString(string(token[1]))}})
 	return jar, err
+}
+
+// visitor is a client with cookies.
+func (s *site) visitor(cookies http.CookieJar) *http.Client {
+	client := *s.http
+	client.Jar = cookies
+	return &client
 }
 
 // fetch returns the page at path, following redirects; form is what to post.
@@ -169,7 +176,7 @@ func (s *site) fetch(client *http.Client, method, path string, form url.Values) 
 // per request.
 func (s *site) timed(path string, cookies http.CookieJar) (samples, float64, error) {
 	const rounds = 30
-	client := &http.Client{Transport: s.http.Transport, Jar: cookies}
+	client := s.visitor(cookies)
 	before, err := s.buffers()
 	if err != nil {
 		return nil, 0, err

@@ -67,7 +67,7 @@ func (b *bench) limitLoop(n int, sealing bool) (float64, error) {
 		writing.Go(func() error { return b.writeGroups(b.ctx, sent) })
 	}
 	sending, ctx := errgroup.WithContext(b.ctx)
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: limitSenders, DisableCompression: true}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: limitSenders, DisableCompression: true}, Timeout: benchPatience}
 	defer client.CloseIdleConnections()
 	var next atomic.Int64
 	for range limitSenders {
@@ -150,7 +150,7 @@ func (b *bench) floorLatency() (samples, error) {
 		return nil, fmt.Errorf("make tables of the limit loop: %w", err)
 	}
 	const rounds = 1000
-	client := &http.Client{}
+	client := &http.Client{Timeout: benchPatience}
 	defer client.CloseIdleConnections()
 	var took samples
 	body := strings.Repeat("x", benchPayloadBytes)

@@ -48,6 +48,9 @@ type benchStack struct {
 	profile string // directory; empty profiles nothing
 }
 
+// benchPatience is how long a request of the bench may take: what takes longer hangs.
+const benchPatience = time.Minute
+
 // benchTemplate is the database that sites copy: migrated, with one organization.
 const benchTemplate = "bench_template"
 
@@ -254,7 +257,7 @@ func (b *bench) newSite(endpoints int) (_ *site, err error) {
 	}
 	s.base = "http://" + serving.Address
 	const connections = 64
-	s.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}, Timeout: time.Minute}
+	s.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}, Timeout: benchPatience}
 	for i := range endpoints {
 		if err := s.addEndpoint(fmt.Sprintf("%s/hook/%d", b.sinkURL, i)); err != nil {
 			return nil, err
@@ -330,8 +333,7 @@ func (s *benchStack) askSink(method, path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask the sink: %w", err)
 	}
-	const patience = time.Minute
-	res, err := (&http.Client{Timeout: patience}).Do(req)
+	res, err := (&http.Client{Timeout: benchPatience}).Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the sink: %w", err)
 	}
