@@ -1,8 +1,8 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -58,16 +58,23 @@ type installation struct {
 // configure is an installation on the servers that the settings name, where nothing is set up yet.
 func configure(t *testing.T, settings ...string) *installation {
 	t.Helper()
-	return &installation{t: t, env: slices.Concat(os.Environ(), []string{
-		"MASTER_KEYS=m1:" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)),
-		"ALLOW_PRIVATE_ENDPOINTS=true", "LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json",
-	}, settings)}
+	return &installation{t: t, env: slices.Concat(os.Environ(), []string{"ALLOW_PRIVATE_ENDPOINTS=true", "LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json"}, settings)}
+}
+
+// masterKeys is the setting; each name has a key of its own.
+func masterKeys(names ...string) string {
+	var keys []string
+	for _, name := range names {
+		key := sha256.Sum256([]byte(name))
+		keys = append(keys, name+":"+base64.StdEncoding.EncodeToString(key[:]))
+	}
+	return "MASTER_KEYS=" + strings.Join(keys, ",")
 }
 
 // install is an installation with an organization, its owner and an API key.
 func install(t *testing.T) *installation {
 	t.Helper()
-	i := configure(t, "DATABASE_URL="+devtest.Database(t), "REDIS_URL="+devtest.Redis(t))
+	i := configure(t, "DATABASE_URL="+devtest.Database(t), "REDIS_URL="+devtest.Redis(t), masterKeys("m1"))
 	i.setUp()
 	return i
 }

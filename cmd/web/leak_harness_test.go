@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -106,11 +105,7 @@ func (l *leaks) crawl(seeds ...string) map[string]bool {
 		}
 		return string(l.browse(req))
 	}
-	token := regexp.MustCompile(`name="csrf_token" value="([^"]+)"`).FindStringSubmatch(get("/sign-in"))
-	if token == nil {
-		l.t.Fatal("the sign-in page has no form")
-	}
-	form := url.Values{"csrf_token": {html.UnescapeString(token[1])}, "email": {l.email}, "password": {l.password}, "next": {"/"}}
+	form := signInForm(l.t, get("/sign-in"), l.email, l.password)
 	req, err := http.NewRequestWithContext(l.t.Context(), http.MethodPost, l.base+"/sign-in", strings.NewReader(form.Encode()))
 	if err != nil {
 		l.t.Fatal(err)

@@ -4,14 +4,12 @@ import (
 	"html"
 	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 
 	"kaylehooks/internal/devstack/devtest"
-	"kaylehooks/internal/fixture"
 )
 
 // person is a browser with cookies of its own.
@@ -21,14 +19,7 @@ type person struct {
 	base string
 }
 
-func (i *installation) person() *person {
-	i.t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	return &person{i.t, fixture.Client(jar), i.base}
-}
+func (i *installation) person() *person { return &person{i.t, newBrowserClient(i.t), i.base} }
 
 // load follows redirects to a page, after posting the form, if there is one. It returns where that was and what it shows.
 func (p *person) load(path string, form url.Values) (where, page string) {
@@ -58,19 +49,25 @@ func (p *person) load(path string, form url.Values) (where, page string) {
 func (p *person) signsIn(email, password string) bool {
 	p.t.Helper()
 	_, page := p.load("/sign-in", nil)
+	where, _ := p.load("/sign-in", signInForm(p.t, page, email, password))
+	return where == "/"
+}
+
+// signInForm fills the form of the sign-in page.
+func signInForm(t *testing.T, page, email, password string) url.Values {
+	t.Helper()
 	token := regexp.MustCompile(`name="csrf_token" value="([^"]+)"`).FindStringSubmatch(page)
 	if token == nil {
-		p.t.Fatal("the sign-in page has no form")
+		t.Fatalf("the sign-in page has no form: %s", page)
 	}
-	where, _ := p.load("/sign-in", url.Values{"csrf_token": {html.UnescapeString(token[1])}, "email": {email}, "password": {password}})
-	return where == "/"
+	return url.Values{"csrf_token": {html.UnescapeString(token[1])}, "email": {email}, "password": {password}, "next": {"/"}}
 }
 
 // A password that is given on standard input is the one that counts, and is not printed. One that is made is printed, once.
 func TestPasswords_AreReadFromStandardInput(t *testing.T) {
 	t.Parallel()
 	const email, first, second = "owner@example.com", "the first of the passwords", "the second of the passwords"
-	i := configure(t, "DATABASE_URL="+devtest.Database(t), "REDIS_URL="+devtest.Redis(t))
+	i := configure(t, "DATABASE_URL="+devtest.Database(t), "REDIS_URL="+devtest.Redis(t), masterKeys("m1"))
 	given := func(password string, args ...string) (stdout, stderr string, code int) {
 		p := i.command(append(args, "--password-stdin")...)
 		p.Stdin = strings.NewReader(password)

@@ -1,8 +1,6 @@
 package main_test
 
 import (
-	"bytes"
-	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
@@ -31,13 +29,8 @@ type rotated struct {
 
 // withKeys is the installation with other master keys; "m1" is the one it began with.
 func (i *installation) withKeys(names ...string) *installation {
-	var keys []string
-	for _, name := range names {
-		fill := map[string]byte{"m1": 7, "m2": 8}[name]
-		keys = append(keys, name+":"+base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{fill}, 32)))
-	}
 	other := *i
-	other.env = append(slices.Clone(i.env), "MASTER_KEYS="+strings.Join(keys, ","))
+	other.env = append(slices.Clone(i.env), masterKeys(names...))
 	return &other
 }
 
