@@ -61,7 +61,7 @@ func (s *stage) event(t *testing.T) (session string) {
 	return opened.ID
 }
 
-// watchRow looks at a list while a delivery is in flight: its row asks for itself until it has ended.
+// watchRow looks at a list and at the event while a delivery is in flight: their rows ask for themselves until it has ended.
 func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
 	t.Helper()
 	end := make(chan struct{})
@@ -72,11 +72,14 @@ func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
 		}
 		return badreceiver.Answer{Status: http.StatusServiceUnavailable}
 	})
-	began := far.Requests()
-	s.event(t)
+	began, list := far.Requests(), b.path()
+	session := s.event(t)
 	eventually(t, "the receiver has the request", func() bool { return far.Requests() > began })
-	b.visit(b.path())
-	eventually(t, "the row asks for itself", func() bool { return s.routes.did("GET /deliveries/{id}/row") })
+	b.visit("/sessions/" + session)
+	b.press("main a[href^='/events/evt_']", "")
+	eventually(t, "the row of the event asks for itself", func() bool { return s.routes.did("GET /events/{id}/routes/{endpoint}") })
+	b.visit(list)
+	eventually(t, "the row of the list asks for itself", func() bool { return s.routes.did("GET /deliveries/{id}/row") })
 	close(end)
 	b.see("#results tbody tr:first-child", "503")
 	far.SetBehaviour(badreceiver.Always(http.StatusServiceUnavailable))
