@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +34,11 @@ func TestMain(m *testing.M) {
 	binary = filepath.Join(dir, "web")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("build: %v\n%s", err, out))
+	}
+	// Most of these tests wait for other processes, some for half a minute: more of them than there are processors can run.
+	const atOnce = 6
+	if err := flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
 	}
 	// devtest.Main exits, so the directory is left to it through the environment's end: remove it when the parent test
 	// process goes. A deferred call would never run.
