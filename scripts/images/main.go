@@ -101,11 +101,7 @@ func readFacts(output io.Reader) (map[string]string, error) {
 }
 
 func take(ctx context.Context, found map[string]string, out, only string) error {
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		return err
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("hide-scrollbars", true))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("hide-scrollbars", true))
 	alloc, stop := chromedp.NewExecAllocator(ctx, options...)
 	defer stop()
 	ctx, cancel := chromedp.NewContext(alloc)
