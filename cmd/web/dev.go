@@ -98,8 +98,9 @@ func (c devCommand) run(ctx context.Context, a *app, listener net.Listener, say 
 	for _, e := range d.state.Endpoints {
 		say("  %-8s %s", e.Role, demoNotes[e.Role])
 	}
-	say("\nNew sessions run through the JSON API now. Ctrl-C ends everything.\n")
+	say("\nCtrl-C ends everything.\n")
 	if !c.NoStream {
+		say("New sessions run through the JSON API now:")
 		all.Go(func() error { return d.stream(ctx, "http://"+listener.Addr().String()) })
 	}
 	err = all.Wait()

@@ -18,8 +18,8 @@ import (
 // Needs says which settings a command cannot do without.
 type Needs uint
 
-// What commands need. `web serve` and `web worker` need everything, `web migrate` and `web setup` the database,
-// `web dev` nothing.
+// What commands need: `web serve` and `web worker` everything, `web migrate` and `web reset-password` the database, `web setup`
+// and `web rotate-master-key` also the keys, `web dev` nothing.
 const (
 	Database Needs = 1 << iota
 	Redis
@@ -64,7 +64,7 @@ type Config struct {
 	DatabaseURL Secret `env:"DATABASE_URL"`
 	// RedisURL is a redis://, rediss:// or unix:// connection string.
 	RedisURL Secret `env:"REDIS_URL"`
-	// MasterKeys is a comma-separated list of id:base64(32 bytes); the first seals, all open. `web keygen` makes one.
+	// MasterKeys is a comma-separated list of id:base64(32 bytes); the first seals, all open. `web keygen --master` makes one.
 	MasterKeys Secret `env:"MASTER_KEYS"`
 	// AllowPrivateEndpoints lets endpoint URLs point to private addresses and plain http. For development only.
 	AllowPrivateEndpoints bool `env:"ALLOW_PRIVATE_ENDPOINTS" envDefault:"false"`
@@ -84,7 +84,7 @@ type Config struct {
 	LogLevel string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug info warn error"`
 	// LogFormat is text or json.
 	LogFormat string `env:"LOG_FORMAT" envDefault:"text" oneof:"text json"`
-	// WorkerConcurrency is how many deliveries a worker has in flight at most.
+	// WorkerConcurrency is how many requests a worker has in flight at most in each of its lanes.
 	WorkerConcurrency int `env:"WORKER_CONCURRENCY" envDefault:"256" min:"1" max:"10000"`
 	// WorkerName names this process in attempts and on the queue page; without a value host name and process id.
 	WorkerName string `env:"WORKER_NAME"`
