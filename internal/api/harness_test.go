@@ -2,13 +2,9 @@ package api
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -257,21 +253,12 @@ func (h *harness) newEndpoint() string {
 	return text(h.do("POST", "/v1/webhooks/endpoints", `{"url":"https://receiver.example.com/in"}`).ok(200), "endpoint", "id")
 }
 
-// testKey is made once: keys of 2048 bits take their time.
-var testKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
+func keyBody(keyID string) map[string]any {
+	var jwk map[string]any
+	if err := json.Unmarshal(fixture.PublicJWK(), &jwk); err != nil {
 		panic(err)
 	}
-	return key
-})
-
-func keyBody(keyID string) map[string]any {
-	encode := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
-	return map[string]any{
-		"key_id": keyID, "algorithm": "RSA-OAEP-256", "key_type": "RSA",
-		"jwk": map[string]any{"kty": "RSA", "n": encode(testKey().N), "e": encode(big.NewInt(int64(testKey().E)))},
-	}
+	return map[string]any{"key_id": keyID, "algorithm": "RSA-OAEP-256", "key_type": "RSA", "jwk": jwk}
 }
 
 // newKey returns the id of a fresh key.

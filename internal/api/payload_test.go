@@ -47,7 +47,7 @@ func TestOpenAPI_DescribesWhatIsReallySent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plain, err := jwe.Decrypt(testKey())
+		plain, err := jwe.Decrypt(fixture.PrivateKey())
 		if err != nil {
 			t.Fatal(err)
 		}

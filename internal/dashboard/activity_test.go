@@ -2,11 +2,7 @@ package dashboard
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
-	"math/big"
 	"net/http"
 	"sync"
 	"testing"
@@ -21,22 +17,6 @@ import (
 	"kaylehooks/internal/verification"
 	"kaylehooks/internal/webhook"
 )
-
-// receiverKey is one key for every endpoint of these tests: making one takes longer than a test.
-var receiverKey = sync.OnceValue(func() json.RawMessage {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	jwk, err := json.Marshal(map[string]string{
-		"kty": "RSA", "n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
-		"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
-	})
-	if err != nil {
-		panic(err)
-	}
-	return jwk
-})
 
 // scripted answers requests as it is told, without a network.
 type scripted struct {
@@ -110,7 +90,7 @@ func (w *world) endpoint(name string, keyless bool) (webhook.Endpoint, string) {
 	e, secret, err := w.handler.Webhooks.CreateEndpoint(w.t.Context(), w.owner, webhook.NewEndpoint{Name: &name, URL: "https://hooks.example.com/" + name})
 	w.check(err)
 	if !keyless {
-		_, err := w.handler.Webhooks.AddKey(w.t.Context(), w.owner, e.ID, webhook.PublicKeyInput{KeyID: name + "-key", Algorithm: "RSA-OAEP-256", KeyType: "RSA", JWK: receiverKey()})
+		_, err := w.handler.Webhooks.AddKey(w.t.Context(), w.owner, e.ID, webhook.PublicKeyInput{KeyID: name + "-key", Algorithm: "RSA-OAEP-256", KeyType: "RSA", JWK: fixture.PublicJWK()})
 		w.check(err)
 	}
 	return e, secret

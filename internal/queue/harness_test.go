@@ -2,8 +2,6 @@ package queue
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"io"
 	"log/slog"
 	"net/http"
@@ -22,26 +20,12 @@ import (
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/webhook"
-	"kaylehooks/receiver"
 )
 
 func TestMain(m *testing.M) { fixture.Main(m) }
 
 // patience only ends a test that hangs: a busy machine needs minutes for what takes seconds on its own.
 const patience = 3 * time.Minute
-
-// publicKey is one key for all endpoints: making one takes longer than a test.
-var publicKey = sync.OnceValue(func() []byte {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	jwk, err := receiver.PublicJWK("k1", &key.PublicKey)
-	if err != nil {
-		panic(err)
-	}
-	return jwk
-})
 
 // rig is a database and a Redis, and a room that publishes without ringing for anyone.
 type rig struct {
@@ -116,7 +100,7 @@ func (r *rig) endpoint(url string) id.Endpoint {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err := r.webhooks.AddKey(r.t.Context(), r.owner, e.ID, webhook.PublicKeyInput{KeyID: "k1", Algorithm: "RSA-OAEP-256", KeyType: "RSA", JWK: publicKey()}); err != nil {
+	if _, err := r.webhooks.AddKey(r.t.Context(), r.owner, e.ID, webhook.PublicKeyInput{KeyID: "k1", Algorithm: "RSA-OAEP-256", KeyType: "RSA", JWK: fixture.PublicJWK()}); err != nil {
 		r.t.Fatal(err)
 	}
 	return e.ID

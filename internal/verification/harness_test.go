@@ -2,12 +2,8 @@ package verification_test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -29,15 +25,6 @@ import (
 )
 
 func TestMain(m *testing.M) { fixture.Main(m) }
-
-// privateKey is one key for every receiver of the tests: making one takes longer than a test.
-var privateKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
 
 // harness is the rooms on a database of their own, with a clock that the test moves.
 type harness struct {
@@ -118,12 +105,7 @@ func (h *harness) endpoint(types ...string) *receiver {
 }
 
 func publicKey(kid string) webhook.PublicKeyInput {
-	pub := privateKey().PublicKey
-	jwk, _ := json.Marshal(map[string]string{
-		"kty": "RSA", "n": base64.RawURLEncoding.EncodeToString(pub.N.Bytes()),
-		"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(pub.E)).Bytes()),
-	})
-	return webhook.PublicKeyInput{KeyID: kid, Algorithm: "RSA-OAEP-256", KeyType: "RSA", JWK: jwk}
+	return webhook.PublicKeyInput{KeyID: kid, Algorithm: "RSA-OAEP-256", KeyType: "RSA", JWK: fixture.PublicJWK()}
 }
 
 func (h *harness) keylessEndpoint(types ...string) *receiver {
@@ -137,7 +119,7 @@ func (h *harness) keylessEndpoint(types ...string) *receiver {
 		got := received{header: req.Header, body: string(body)}
 		if jwe, err := jose.ParseEncryptedCompact(got.body, []jose.KeyAlgorithm{jose.RSA_OAEP_256}, []jose.ContentEncryption{jose.A256GCM}); err != nil {
 			h.t.Errorf("parse JWE: %v", err)
-		} else if plain, err := jwe.Decrypt(privateKey()); err != nil {
+		} else if plain, err := jwe.Decrypt(fixture.PrivateKey()); err != nil {
 			h.t.Errorf("decrypt: %v", err)
 		} else if err := json.Unmarshal(plain, &got.payload); err != nil {
 			h.t.Errorf("payload: %v", err)

@@ -21,6 +21,7 @@ import (
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/event"
+	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
 )
 
@@ -336,7 +337,7 @@ func (p *postbox) decrypt(body string) (envelope, error) {
 	if err != nil {
 		return e, err
 	}
-	plain, err := jwe.Decrypt(privateKey())
+	plain, err := jwe.Decrypt(fixture.PrivateKey())
 	if err != nil {
 		return e, err
 	}

@@ -3,8 +3,6 @@ package webhook
 import (
 	"bytes"
 	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -15,33 +13,21 @@ import (
 	"math/big"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"kaylehooks/internal/fault"
+	"kaylehooks/internal/fixture"
 )
-
-var makeSampleKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
-
-// sampleKey is one key for all tests of the package: making one is slow.
-func sampleKey(tb testing.TB) *rsa.PrivateKey {
-	tb.Helper()
-	key, err := makeSampleKey()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return key
-}
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 // input returns an acceptable registration; change edits the members of its JWK, where nil removes one.
 func input(tb testing.TB, change map[string]any) PublicKeyInput {
 	tb.Helper()
-	members := map[string]any{"kty": "RSA", "n": b64(sampleKey(tb).N.Bytes()), "e": "AQAB"}
+	members := map[string]any{"kty": "RSA", "n": b64(fixture.PrivateKey().N.Bytes()), "e": "AQAB"}
 	for name, value := range change {
 		if members[name] = value; value == nil {
 			delete(members, name)
@@ -82,7 +68,7 @@ func names(fields []string) []string {
 
 func TestAcceptKey_RebuildsTheKeyFromItsNumbers(t *testing.T) {
 	t.Parallel()
-	private := sampleKey(t)
+	private := fixture.PrivateKey()
 	in := input(t, map[string]any{
 		"alg": "RSA-OAEP-256", "use": "enc", "kid": "k1", "key_ops": []string{"encrypt", "wrapKey"}, "ext": true, "x5t": "abc",
 		"iat": 1.5, "x5c": []string{"a", "b"},
@@ -125,7 +111,7 @@ func TestThumbprint_RFC7638Example(t *testing.T) {
 
 func TestAcceptKey_FieldsAtFault(t *testing.T) {
 	t.Parallel()
-	n := sampleKey(t).N.Bytes()
+	n := fixture.PrivateKey().N.Bytes()
 	goodN := b64(n)
 	many := map[string]any{}
 	for i := range 2 * fault.MaxFields {
@@ -250,7 +236,7 @@ func TestAcceptKey_DeclarationsBesideTheJWK(t *testing.T) {
 
 func TestAcceptKey_PrivateMembersAreRefusedAndNeverRepeated(t *testing.T) {
 	t.Parallel()
-	private := sampleKey(t)
+	private := fixture.PrivateKey()
 	secret := map[string]any{
 		"d": b64(private.D.Bytes()), "p": b64(private.Primes[0].Bytes()), "q": b64(private.Primes[1].Bytes()),
 		"dp": b64(private.Precomputed.Dp.Bytes()), "dq": b64(private.Precomputed.Dq.Bytes()), "qi": b64(private.Precomputed.Qinv.Bytes()),

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"kaylehooks/internal/fault"
+	"kaylehooks/internal/fixture"
 )
 
 func pemText(kind string, der []byte) string {
@@ -36,7 +37,7 @@ func must[T any](tb testing.TB) func(T, error) T {
 // keyTexts returns the sample key in every form, and one of another kind.
 func keyTexts(tb testing.TB) (spki, pkcs1, certificate, jwk, ec string) {
 	tb.Helper()
-	private := sampleKey(tb)
+	private := fixture.PrivateKey()
 	spki = pemText("PUBLIC KEY", must[[]byte](tb)(x509.MarshalPKIXPublicKey(&private.PublicKey)))
 	pkcs1 = pemText("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&private.PublicKey))
 	template := &x509.Certificate{
@@ -126,7 +127,7 @@ func TestParseKeyInput_FaultyJWKIsLeftToTheRules(t *testing.T) {
 
 func TestParseKeyInput_PrivateKeysAreRefusedAndNeverRepeated(t *testing.T) {
 	t.Parallel()
-	private := sampleKey(t)
+	private := fixture.PrivateKey()
 	pkcs8 := pemText("PRIVATE KEY", must[[]byte](t)(x509.MarshalPKCS8PrivateKey(private)))
 	pkcs1 := pemText("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(private))
 	spki, _, _, jwk, _ := keyTexts(t)

@@ -13,11 +13,13 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
+
+	"kaylehooks/internal/fixture"
 )
 
 func TestSeal_OpensWithGoJOSE(t *testing.T) {
 	t.Parallel()
-	private := sampleKey(t)
+	private := fixture.PrivateKey()
 	plain := []byte(`{"type":"webhook.test"}`)
 	compact, err := Seal("k1", &private.PublicKey, plain)
 	if err != nil {
@@ -35,7 +37,7 @@ func TestSeal_OpensWithGoJOSE(t *testing.T) {
 // TestSeal_OpensWithPlainCrypto shows that nothing but the two standard primitives is involved.
 func TestSeal_OpensWithPlainCrypto(t *testing.T) {
 	t.Parallel()
-	private := sampleKey(t)
+	private := fixture.PrivateKey()
 	plain := strings.Repeat("päyload ", 1000)
 	compact, err := Seal("k1", &private.PublicKey, []byte(plain))
 	if err != nil {
@@ -68,7 +70,7 @@ func TestSeal_OpensWithPlainCrypto(t *testing.T) {
 
 func TestSeal_HeaderHasExactlyThreeMembers(t *testing.T) {
 	t.Parallel()
-	private := sampleKey(t)
+	private := fixture.PrivateKey()
 	for _, kid := range []string{"k1", `a"b\c<d>&~ !`, strings.Repeat("k", 128)} {
 		compact, err := Seal(kid, &private.PublicKey, []byte("x"))
 		if err != nil {
@@ -95,7 +97,7 @@ func TestSeal_HeaderHasExactlyThreeMembers(t *testing.T) {
 
 func TestSeal_IsFreshEachTime(t *testing.T) {
 	t.Parallel()
-	private := sampleKey(t)
+	private := fixture.PrivateKey()
 	seen := map[string]bool{}
 	for range 20 {
 		compact, err := Seal("k1", &private.PublicKey, []byte("x"))
@@ -113,7 +115,7 @@ func TestSeal_IsFreshEachTime(t *testing.T) {
 
 func TestSeal_Refuses(t *testing.T) {
 	t.Parallel()
-	private := sampleKey(t)
+	private := fixture.PrivateKey()
 	if _, err := Seal("", &private.PublicKey, nil); err == nil {
 		t.Error("sealed without a key id")
 	}
