@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
-	"runtime"
 	"strings"
 
 	"kaylehooks/internal/access"
@@ -81,13 +80,7 @@ func (d *door) guard(ctx context.Context, held *response, w http.ResponseWriter,
 		if abort, ok := p.(error); ok && errors.Is(abort, http.ErrAbortHandler) {
 			panic(p)
 		}
-		trace := make([]byte, 8<<10)
-		trace = trace[:runtime.Stack(trace, false)]
-		cause := "panic" // the value of other panics may hold anything
-		if known, ok := p.(runtime.Error); ok {
-			cause = known.Error()
-		}
-		d.Log.ErrorContext(ctx, "request panicked", slog.String("cause", cause), slog.String("stack", string(trace)))
+		d.Log.LogAttrs(ctx, slog.LevelError, "request panicked", logging.Panic(p)...)
 		held.reset()
 		err = errPanicked
 	}()

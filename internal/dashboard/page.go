@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -126,8 +125,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, pattern string, 
 		if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it the same way
 			panic(v)
 		}
-		h.Log.LogAttrs(p.Ctx, slog.LevelError, "page panicked", slog.String("route", pattern),
-			slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+		h.Log.LogAttrs(p.Ctx, slog.LevelError, "page panicked", append(logging.Panic(v), slog.String("route", pattern))...)
 		p.showError(errPanic)
 	}()
 	if err := f(p); err != nil {
