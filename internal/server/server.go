@@ -115,9 +115,18 @@ func (c Config) logged(next http.Handler) http.Handler {
 		case strings.HasPrefix(r.URL.Path, "/static/"), r.URL.Path == "/healthz", r.URL.Path == "/readyz", r.URL.Path == "/metrics":
 			level = slog.LevelDebug
 		}
-		c.Log.Log(ctx, level, "request", "method", r.Method, "path", tokenPath.ReplaceAllString(r.URL.Path, "${1}…"), "status", rec.status,
+		c.Log.Log(ctx, level, "request", "method", short(r.Method), "path", tokenPath.ReplaceAllString(short(r.URL.Path), "${1}…"), "status", rec.status,
 			"bytes", rec.bytes, "duration_ms", c.Now().Sub(started).Milliseconds())
 	})
+}
+
+// short bounds what anybody can have us write into the log with one request. No path of ours is as long.
+func short(s string) string {
+	const most = 300
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // recorder notes what was answered.
