@@ -47,6 +47,7 @@ func TestAnalytics_BucketsByEndpointAndHour(t *testing.T) {
 		"?from=yesterday":                                    "from",
 		"?to=2026-03-02":                                     "to",
 		"?to=":                                               "to",
+		"?to=0000-01-01T00:00:00Z":                           "to",
 		"?endpoint_id=a.b":                                   "endpoint_id",
 	} {
 		h.do("GET", "/v1/analytics/deliveries"+query, nil).refused(400, "BAD_REQUEST", field)

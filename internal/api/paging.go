@@ -86,14 +86,15 @@ func flag(text string) *bool {
 
 var instant = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?Z$`)
 
-// parseInstant reads a timestamp that ends in Z; the seconds may be left out.
+// parseInstant reads a timestamp that ends in Z; the seconds may be left out. There is no year 0: what is computed from it, such as
+// the day before, could not be written in the same form.
 func parseInstant(name, text string) (time.Time, error) {
 	layout := time.RFC3339Nano
 	if len(text) == len("2006-01-02T15:04Z") {
 		layout = "2006-01-02T15:04Z07:00"
 	}
 	at, err := time.Parse(layout, text)
-	if err != nil || !instant.MatchString(text) {
+	if err != nil || at.Year() < 1 || !instant.MatchString(text) {
 		return time.Time{}, fault.InvalidField(name, "must be an ISO 8601 time in UTC that ends in Z")
 	}
 	return at.UTC(), nil
