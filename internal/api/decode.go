@@ -41,7 +41,7 @@ func (b *body[T]) Resolve(huma.Context) []error {
 func (b *body[T]) UnmarshalJSON(data []byte) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(data, &members); err != nil || members == nil {
-		return errBodyBroken
+		return errNotOneObject
 	}
 	complain := func(name, message string) {
 		b.problems = append(b.problems, fault.Field{Name: name, Message: message})
@@ -125,10 +125,10 @@ func wanted(t reflect.Type) string {
 // decodeBody is how huma reads bodies. Its errors repeat nothing of the body, as those of encoding/json do.
 func decodeBody(data []byte, target any) error {
 	if first := bytes.TrimLeft(data, " \t\r\n"); len(first) == 0 || first[0] != '{' || !utf8.Valid(data) || !json.Valid(data) {
-		return errBodyBroken
+		return errNotOneObject
 	}
 	if err := json.Unmarshal(data, target); err != nil {
-		return errBodyBroken
+		return errNotOneObject
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ type doorFault struct {
 
 func (e *doorFault) Error() string { return e.is.Message }
 
+// errNotOneObject is what decodeBody tells huma, which passes its text on.
+var errNotOneObject = errors.New("must be exactly one JSON object")
+
 // The refusals of the door itself (contract section 8.2).
 var (
 	errNoRoute     = fault.New(fault.NotFound, fault.CodeNotFound, "No such route.")
@@ -30,7 +33,6 @@ var (
 	errMediaType   = &doorFault{fault.Error{Code: fault.CodeUnsupportedMediaType, Message: "The request body must be JSON.", Hint: "Send the header Content-Type: application/json."}, http.StatusUnsupportedMediaType}
 	errLimited     = fault.New(fault.RateLimited, fault.CodeRateLimited, "Too many requests.").WithHint("Wait as long as Retry-After says.")
 	errBodyMissing = fault.InvalidField("body", "is required")
-	errBodyBroken  = fault.InvalidField("body", "must be exactly one JSON object")
 	errBodyUnread  = fault.InvalidField("body", "could not be read")
 
 	errPublicBody = fault.New(fault.Invalid, fault.CodeInvalidRequest, "The request body must be a JSON object with cancel_token, 48 characters of a-z and 0-9.")
@@ -144,7 +146,7 @@ func invalid(r *route, findings []error) error {
 	case r.public():
 		return errPublicBody
 	case len(fields) == 0:
-		return errBodyBroken
+		return fault.InvalidField("body", errNotOneObject.Error())
 	}
 	return fault.InvalidFields(fields...)
 }

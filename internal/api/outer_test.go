@@ -246,6 +246,17 @@ func TestOuter_BodyIsIgnoredWhereNoneIsTaken(t *testing.T) {
 	h.do("HEAD", "/v1/sessions", nil).ok(200)
 }
 
+func TestOuter_ABodyThatIsNotOneObjectIsToldSo(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	for _, body := range []string{"[]", "null", `"x"`, " ", "{} {}", "{", `{"status":"failed"}x`, "{\"a\":\"\xff\"}", "\xef\xbb\xbf{}"} {
+		got := h.do("POST", bulk, body).refused(400, "BAD_REQUEST", "body")
+		if !strings.Contains(got.raw, `"must be exactly one JSON object"`) {
+			t.Errorf("%q: %s", body, got.raw)
+		}
+	}
+}
+
 func TestOuter_BodyOfUnannouncedLength(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
