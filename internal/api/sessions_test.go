@@ -50,6 +50,8 @@ func TestSessions_CreateRefusals(t *testing.T) {
 	h.do("PATCH", "/v1/webhooks/endpoints/"+off, `{"enabled":false}`).ok(200)
 	for body, code := range map[string]string{
 		`{"redirect_url":"http://app.example.com/"}`:                              "INVALID_REDIRECT_URL",
+		`{"redirect_url":"https://app.example.com:65536/"}`:                       "INVALID_REDIRECT_URL",
+		`{"redirect_url":"https://:443/"}`:                                        "INVALID_REDIRECT_URL",
 		`{"redirect_url":5}`:                                                      "INVALID_REDIRECT_URL",
 		`{"redirect_url":null}`:                                                   "INVALID_REDIRECT_URL",
 		`{"share_fields":[]}`:                                                     "INVALID_SHARE_FIELDS",

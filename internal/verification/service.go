@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -110,7 +111,10 @@ func (in NewSession) check() (ShareFields, error) {
 
 func checkRedirect(raw string) error {
 	u, err := url.Parse(raw)
-	if err != nil || utf8.RuneCountInString(raw) > webhook.URLMax || u.Scheme != "https" || u.Host == "" || u.Hostname() == "" || strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r == 0x7f }) {
+	if err == nil && u.Port() != "" {
+		_, err = strconv.ParseUint(u.Port(), 10, 16) // net/url takes any number
+	}
+	if err != nil || utf8.RuneCountInString(raw) > webhook.URLMax || u.Scheme != "https" || u.Hostname() == "" || strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r == 0x7f }) {
 		return refuse(fault.CodeInvalidRedirectURL, "redirect_url must be an absolute https URL.", "redirect_url")
 	}
 	return nil
