@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -137,29 +136,9 @@ func (i *installation) command(args ...string) *fixture.Process {
 
 const patience = 60 * time.Second
 
-// ask sends a request to the JSON API and reads the whole answer. A body is JSON unless header, which is names and values
-// in turn, says otherwise.
+// ask is fixture.Ask with the installation's address and key.
 func (i *installation) ask(ctx context.Context, method, path, body string, header ...string) (*http.Response, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, i.base+path, strings.NewReader(body))
-	if err != nil {
-		return nil, nil, err
-	}
-	if i.apiKey != "" {
-		req.Header.Set("Authorization", "Bearer "+i.apiKey)
-	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for n := 0; n+1 < len(header); n += 2 {
-		req.Header.Set(header[n], header[n+1])
-	}
-	res, err := fixture.Client(nil).Do(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(res.Body)
-	return res, answer, err
+	return fixture.Ask(ctx, i.base, i.apiKey, method, path, body, header...)
 }
 
 // call sends a request to the JSON API and decodes data into out. It waits out the rate limit.

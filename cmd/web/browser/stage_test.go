@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -106,24 +105,16 @@ func said(p *fixture.Process, pattern string) string {
 // call sends a request to the JSON API of the installation with a history, and decodes data into out.
 func (s *stage) call(t *testing.T, method, path string, body, out any) {
 	t.Helper()
-	var sent bytes.Buffer
-	if err := json.NewEncoder(&sent).Encode(body); err != nil {
-		t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, s.base+path, &sent)
+	sent, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+s.apiKey)
-	req.Header.Set("Content-Type", "application/json")
-	res, err := fixture.Client(nil).Do(req)
+	res, answer, err := fixture.Ask(t.Context(), s.base, s.apiKey, method, path, string(sent))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode >= http.StatusMultipleChoices {
-		t.Fatalf("%s %s: %d %s %v", method, path, res.StatusCode, answer, err)
+	if res.StatusCode >= http.StatusMultipleChoices {
+		t.Fatalf("%s %s: %d %s", method, path, res.StatusCode, answer)
 	}
 	if out != nil {
 		if err := json.Unmarshal(answer, &struct{ Data any }{out}); err != nil {
