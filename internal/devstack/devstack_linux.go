@@ -14,6 +14,20 @@ func procAttr(deathSignal syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: deathSignal}
 }
 
+// memoryFolder is a folder whose files are in memory and have room for the servers of several test binaries; empty if there is none.
+func memoryFolder() string {
+	const (
+		folder = "/dev/shm"
+		tmpfs  = 0x01021994 // statfs(2)
+		room   = 4 << 30
+	)
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(folder, &fs); err != nil || fs.Type != tmpfs || fs.Bavail*uint64(fs.Bsize) < room { //nolint:gosec // sizes are positive
+		return ""
+	}
+	return folder
+}
+
 // commandLine returns how a process was called; empty for a zombie or a process that is gone.
 func commandLine(_ context.Context, pid int) string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

@@ -16,6 +16,9 @@ func procAttr(syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
+// memoryFolder is empty: there is no folder in memory that is always there.
+func memoryFolder() string { return "" }
+
 // commandLine returns how a process was called; empty for a zombie or a process that is gone.
 func commandLine(ctx context.Context, pid int) string {
 	//nolint:gosec // the only variable part is a number

@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// Ephemeral stacks live together in one folder of the temporary directory:
+// Ephemeral stacks live together in one folder in memory, or of the temporary directory:
 //
 //	kaylehooks-test-<uid>/lock             held while something is made or cleared away
 //	kaylehooks-test-<uid>/pgdata-<hash>    a data directory fresh from initdb, copied by every stack
@@ -28,7 +28,7 @@ func openEphemeral(ctx context.Context, pg *postgresServer) (place, *os.File, er
 		return place{}, nil, err
 	}
 	name := fmt.Sprintf("kaylehooks-test-%d", os.Geteuid())
-	tmp, err := tempFolder(acct, name+"/run-1234567890")
+	tmp, err := ephemeralFolder(acct, name+"/run-1234567890")
 	if err != nil {
 		return place{}, nil, err
 	}
@@ -61,6 +61,15 @@ func openEphemeral(ctx context.Context, pg *postgresServer) (place, *os.File, er
 		return place{}, nil, err
 	}
 	return p, lock, nil
+}
+
+// ephemeralFolder is tempFolder, or a folder in memory where there is room, unless TMPDIR chooses. Tests copy and remove databases, a
+// thousand files each, all the time, and ext4 searches long for an inode among those that were freed just now.
+func ephemeralFolder(acct account, name string) (string, error) {
+	if memory := memoryFolder(); memory != "" && os.Getenv("TMPDIR") == "" && acct.reaches(memory) {
+		return memory, nil
+	}
+	return tempFolder(acct, name)
 }
 
 // ensureOwn makes a directory that is ours alone; others may pass through it to what they own.

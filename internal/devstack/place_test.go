@@ -41,6 +41,25 @@ func TestLastingPlace_UnreachableOrTooLongGoesToTheTemporaryFolder(t *testing.T)
 	}
 }
 
+func TestEphemeralFolder_IsInMemoryUnlessTMPDIRChooses(t *testing.T) {
+	needServers(t)
+	acct, err := serverAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chosen := openTempDir(t)
+	otherwise := memoryFolder()
+	if otherwise == "" {
+		otherwise = "/tmp"
+	}
+	for set, want := range map[string]string{chosen: resolve(chosen), "": resolve(otherwise)} {
+		t.Setenv("TMPDIR", set)
+		if got, err := ephemeralFolder(acct, "x"); got != want || err != nil {
+			t.Errorf("TMPDIR=%s: %s, %v, want %s", set, got, err, want)
+		}
+	}
+}
+
 func TestEnsure_DirectoryOfAnotherUserIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(openTempDir(t), "dev")

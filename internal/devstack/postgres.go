@@ -191,7 +191,7 @@ func (s *postgresServer) args() []string {
 	}
 	if s.ephemeral {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off",
-			"wal_level=minimal", "max_wal_senders=0", "shared_buffers=64MB")
+			"wal_level=minimal", "max_wal_senders=0", "max_wal_size=128MB", "shared_buffers=64MB")
 	}
 	args := []string{"-D", s.place.pgData()}
 	for _, setting := range settings {
