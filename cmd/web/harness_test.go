@@ -5,13 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,11 +32,8 @@ func TestMain(m *testing.M) {
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("build: %v\n%s", err, out))
 	}
-	// Most of these tests wait for other processes, some for half a minute: more of them than there are processors can run.
-	const atOnce = 6
-	if err := flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0)))); err != nil {
-		panic(err)
-	}
+	const tests = 6 // some wait half a minute for what other processes do
+	devtest.AtOnce(tests)
 	// devtest.Main exits, so the directory is left to it through the environment's end: remove it when the parent test
 	// process goes. A deferred call would never run.
 	devtest.Main(m, func(ctx context.Context, url string) error {

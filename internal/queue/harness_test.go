@@ -22,7 +22,11 @@ import (
 	"kaylehooks/internal/webhook"
 )
 
-func TestMain(m *testing.M) { fixture.Main(m) }
+func TestMain(m *testing.M) {
+	const tests = 6 // some wait for the seconds after which the feeder no longer trusts a ring
+	devtest.AtOnce(tests)
+	fixture.Main(m)
+}
 
 // patience only ends a test that hangs: a busy machine needs minutes for what takes seconds on its own.
 const patience = 3 * time.Minute

@@ -3,9 +3,12 @@ package devtest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/url"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +49,14 @@ var shared *servers
 // databaseURL up to date, once, and must leave no connection to it open; nil means no schema.
 func Main(m *testing.M, migrate func(ctx context.Context, databaseURL string) error) {
 	os.Exit(run(m, migrate))
+}
+
+// AtOnce lets n tests of a package run side by side instead of one per processor, for those that mostly wait. Call it before Main;
+// the flag -parallel overrides it.
+func AtOnce(n int) {
+	if err := flag.Set("test.parallel", strconv.Itoa(max(n, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 }
 
 func run(m *testing.M, migrate func(ctx context.Context, databaseURL string) error) (code int) {
