@@ -15,8 +15,8 @@ type Options struct {
 	// of the system's temporary folder takes its place; see [Stack.Dir]. Ignored when Ephemeral.
 	Dir string
 
-	// Ephemeral makes an empty stack in the temporary folder that trades durability for speed and is removed by
-	// Stop. Any number of them run at once.
+	// Ephemeral makes an empty stack that trades durability for speed and is removed by Stop. Its files are in memory where
+	// there is room, else in the temporary folder; TMPDIR chooses another place. Any number of them run at once.
 	Ephemeral bool
 
 	// Log receives one line per child started, and an error when a child ends unasked. Nil discards.
