@@ -258,7 +258,8 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	)
 	srv := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeader, ReadTimeout: whole, WriteTimeout: whole, IdleTimeout: idle,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, // net/http would answer OPTIONS * without our headers and without a line in the log
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()

@@ -78,3 +78,24 @@ func TestAPI_EveryResponseHasAnEnvelopeAndARequestIDThatIsLogged(t *testing.T) {
 		web.WaitFor(`"msg":"request","request_id":"` + res.Header.Get("X-Request-Id") + `"`)
 	}
 }
+
+// What is asked of the server as a whole comes to the handler too, which is what sets headers and writes the log.
+func TestServe_OptionsOfTheWholeServerHaveHeadersAndALine(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	web := i.web()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, i.base, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.URL.Opaque = "*"
+	res, err := fixture.Client(nil).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusBadRequest || res.Header.Get("X-Frame-Options") != "DENY" {
+		t.Fatalf("%d %v", res.StatusCode, res.Header)
+	}
+	web.WaitFor(`"msg":"request","request_id":"` + res.Header.Get("X-Request-Id") + `","method":"OPTIONS"`)
+}
