@@ -53,7 +53,10 @@ func (p *page) attention(f *fleet) (pages.Attention, error) {
 		items = append(items, late...)
 	}
 	slices.SortStableFunc(items, func(a, b pages.AttentionItem) int { return cmp.Compare(toneRank(a.Tone), toneRank(b.Tone)) })
-	v := pages.Attention{PollHref: link("/attention", "seen", digest(items)), Calm: "Nothing needs you right now."}
+	v := pages.Attention{Calm: "Nothing needs you right now."}
+	if p.live() {
+		v.PollHref = link("/attention", "seen", digest(items), "live", p.Query("live"))
+	}
 	if len(items) > 0 {
 		v.Count = fmt.Sprintf("%d open", len(items))
 	}

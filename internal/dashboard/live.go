@@ -23,13 +23,19 @@ func (p *page) live() bool {
 	return p.Session.User.Live
 }
 
-// liveNote says how fresh a page is and offers to pause it.
+// liveNote says how fresh a page is and offers to pause it. The choice holds for every page, so the page that it comes
+// back to has no choice of its own.
 func (p *page) liveNote() *ui.Live {
 	at := p.Clock(p.Now)
-	if p.live() {
-		return &ui.Live{Text: "Live, updated", At: &at, ToggleHref: p.With("live", "0"), Toggle: "Pause", RefreshHref: p.With()}
+	toggle := func(label, icon, live string) *ui.Action {
+		return &ui.Action{Label: label, Name: label + " live updates", Icon: icon, Href: "/settings/live", Post: true, Small: true, Fields: []ui.Hidden{
+			{Name: "live", Value: live}, {Name: "return", Value: p.With("live", "")},
+		}}
 	}
-	return &ui.Live{Text: "Paused at", At: &at, ToggleHref: p.With("live", "1"), Toggle: "Resume", Paused: true, RefreshHref: p.With()}
+	if p.live() {
+		return &ui.Live{Text: "Live, updated", At: &at, Toggle: toggle("Pause", "pause", "0"), RefreshHref: p.With()}
+	}
+	return &ui.Live{Text: "Paused at", At: &at, Toggle: toggle("Resume", "play", "1"), Paused: true, RefreshHref: p.With()}
 }
 
 // newestParam and sinceParam tell a poll for newer rows what the page shows already.

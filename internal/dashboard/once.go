@@ -17,7 +17,7 @@ import (
 )
 
 // toggles are the forms that may be sent again as they are: going back and choosing anew is no double click.
-var toggles = map[string]bool{"POST /settings/zone": true, "POST /preferences": true}
+var toggles = map[string]bool{"POST /settings/zone": true, "POST /settings/live": true}
 
 // secretShown marks the outcome of a form that was answered with a secret, which cannot be shown again.
 const secretShown = "secret "

@@ -62,6 +62,33 @@ func TestOverview_FiguresAndWhatNeedsAttention(t *testing.T) {
 	s.as(fixture.User(t, s.db, s.org, access.Member)).get("/").is(http.StatusOK).shows("1,900").hides("Set-up checklist", "Add a key")
 }
 
+func TestPreferences_PauseIsRememberedForThePerson(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	colleague := w.as(fixture.User(t, w.db, w.org, access.Member))
+	b.get("/deliveries").is(http.StatusOK).shows("Pause live updates", "/deliveries/new")
+	b.post("/settings/live", "live", "0", "return", "/deliveries?code=503").redirects("/deliveries?code=503")
+	for _, path := range []string{"/deliveries", "/events"} {
+		b.get(path).is(http.StatusOK).shows("Resume live updates").hides(path + "/new")
+	}
+	b.get("/").is(http.StatusOK).hides("/attention?")
+	b.get("/?live=1").is(http.StatusOK).shows("/attention?live=1")
+	b.get("/queue").is(http.StatusOK).shows("Resume live updates")
+	// One page can differ, and the choice of another page or person is not touched by that.
+	b.get("/deliveries?live=1&code=503").is(http.StatusOK).shows("/deliveries/new", `name="return" value="/deliveries?code=503"`)
+	b.get("/deliveries").hides("/deliveries/new")
+	colleague.get("/deliveries").is(http.StatusOK).shows("/deliveries/new")
+	// The settings show it and change it.
+	b.get("/settings").is(http.StatusOK).shows("Pages update themselves")
+	b.post("/settings/profile", "live", "1", "shortcuts", "1").redirects("/settings")
+	b.get("/deliveries").shows("/deliveries/new")
+	b.post("/settings/profile", "shortcuts", "1").redirects("/settings")
+	b.get("/deliveries").hides("/deliveries/new")
+	b.post("/settings/live", "live", "1", "return", "https://evil.example/").redirects("/")
+	b.get("/deliveries").shows("/deliveries/new")
+}
+
 func TestPreferences_ZoneSwitchComesBackToThePage(t *testing.T) {
 	t.Parallel()
 	s := newOrg(t)

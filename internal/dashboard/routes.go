@@ -13,6 +13,7 @@ func coreRoutes(r router) {
 	r.route("GET /reauthenticate", "", showReauthenticate)
 	r.route("POST /reauthenticate", "", doReauthenticate)
 	r.route("POST /settings/zone", "", doZone)
+	r.route("POST /settings/live", "", doLive)
 
 	r.route("GET /{$}", access.WebhooksRead, showOverview)
 	r.route("GET /attention", access.WebhooksRead, showAttention)

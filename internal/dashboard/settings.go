@@ -96,6 +96,9 @@ func (p *page) profileForm(try settingsTry) pages.ProfileForm {
 		Shortcuts: ui.CheckGroup{Name: "shortcuts", Legend: "Keyboard", Options: []ui.Check{{
 			Value: "1", Label: "Single-key shortcuts", Checked: prefs.Shortcuts, Hint: "Never while you type. “?” lists them; Help for receivers, search and every action work without them.",
 		}}},
+		Live: ui.CheckGroup{Name: "live", Legend: "Live updates", Options: []ui.Check{{
+			Value: "1", Label: "Pages update themselves", Checked: prefs.Live, Hint: "Also switched by “Pause” and “Resume” on a page that updates itself.",
+		}}},
 		Errors: formErrors(try.profile, "your settings can be saved", labelled{"time_zone", "f-zone_name", "Times"}, labelled{"theme", "f-theme", "Theme"}, labelled{"density", "f-density", "Rows"}),
 	}
 }
@@ -150,6 +153,7 @@ func saveProfile(p *page) error {
 	prefs.Theme = cmp.Or(p.Value("theme"), prefs.Theme)
 	prefs.Density = cmp.Or(p.Value("density"), prefs.Density)
 	prefs.Shortcuts = p.Value("shortcuts") == "1"
+	prefs.Live = p.Value("live") == "1"
 	if prefs.Theme == "auto" {
 		prefs.Theme = "system"
 	}

@@ -109,10 +109,10 @@ func operateDeliveries(t *testing.T, s *suite) {
 	b.press("#new a", "1 new")
 	b.see("#results tbody", "503")
 	watchRow(t, b, s, far)
-	b.press("a", "Pause")
+	b.press(".head button", "Pause")
 	b.see(".head", "Paused")
 	b.check("deliveries, paused")
-	b.press("a", "Resume")
+	b.press(".head button", "Resume")
 
 	delivery := ask[string](b, `document.querySelector("#results a[href^='/deliveries/whd_']").getAttribute("href")`)
 	b.visit(delivery)

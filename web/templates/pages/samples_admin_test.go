@@ -114,6 +114,7 @@ func settings() pages.Settings {
 			Name: ui.Field{ID: "my-name", Name: "name", Label: "Name", Value: "Ana Lindqvist", Required: true}, Zone: ui.Select{Name: "zone_name", Label: "Time zone", Hint: "Used when the switch at the top says Local", Options: options("Europe/Oslo", "UTC", "UTC", "Europe/Oslo", "Europe/Oslo")},
 			Theme:     radio("theme", "Theme", ui.Check{Value: "auto", Label: "As the system", Checked: true}, ui.Check{Value: "light", Label: "Light"}, ui.Check{Value: "dark", Label: "Dark"}),
 			Shortcuts: ui.CheckGroup{Name: "shortcuts", Legend: "Keyboard", Options: []ui.Check{{Value: "1", Label: "Single-key shortcuts", Checked: true, Hint: "Never while you type."}}},
+			Live:      ui.CheckGroup{Name: "live", Legend: "Live updates", Options: []ui.Check{{Value: "1", Label: "Pages update themselves", Checked: true}}},
 			Density:   radio("density", "Rows", ui.Check{Value: "compact", Label: "Compact"}, ui.Check{Value: "normal", Label: "Normal", Checked: true}, ui.Check{Value: "relaxed", Label: "Relaxed"}),
 		},
 		Password: &pages.PasswordForm{Current: ui.Field{Name: "current", Label: "Current password", Type: "password", Required: true, Autocomplete: "current-password"}, New: ui.Field{Name: "password", Label: "New password", Type: "password", Required: true, Autocomplete: "new-password", Hint: "At least 12 characters"}},

@@ -73,7 +73,7 @@ func deliveryRows() []pages.DeliveryRow {
 func deliveryPages() []page {
 	list := pages.Deliveries{
 		Shell: shell("Deliveries", "/deliveries"), Filters: deliveryFilters("/deliveries"),
-		Heading: ui.Heading{Title: "Deliveries", Live: &ui.Live{Text: "Live, updated", At: ptr(ui.Clock(now, time.UTC)), ToggleHref: "/deliveries?live=0", Toggle: "Pause"}, Actions: []ui.Action{{Label: "CSV", Icon: "down", Href: "/deliveries/export", Small: true, Download: true, Export: 2000}, {Label: "JSONL", Icon: "down", Href: "/deliveries/export?format=jsonl", Small: true, Download: true, Export: 2000}}},
+		Heading: ui.Heading{Title: "Deliveries", Live: &ui.Live{Text: "Live, updated", At: ptr(ui.Clock(now, time.UTC)), Toggle: &ui.Action{Label: "Pause", Icon: "pause", Href: "/settings/live", Post: true, Small: true}}, Actions: []ui.Action{{Label: "CSV", Icon: "down", Href: "/deliveries/export", Small: true, Download: true, Export: 2000}, {Label: "JSONL", Icon: "down", Href: "/deliveries/export?format=jsonl", Small: true, Download: true, Export: 2000}}},
 		Results: pages.DeliveriesResults{
 			CSRF: token, Caption: "Deliveries, newest first", Rows: deliveryRows(), New: &ui.NewRows{PollHref: "/deliveries/new", ShowHref: "/deliveries", Text: "12 new deliveries: show"},
 			Active: ui.ActiveFilters{ClearHref: "/deliveries", Items: []ui.ActiveFilter{{Label: "Event: verification.session.*", Href: "/deliveries"}, {Label: "Created: since Mar 6", Href: "/deliveries"}}},

@@ -6,9 +6,10 @@ import "kaylehooks/web/templates/ui"
 //
 //	GET  /settings
 //	POST /settings/organization   name, environment, seen
-//	POST /settings/profile        name, zone_name, theme (auto|light|dark), density (compact|normal|relaxed), shortcuts (1)
+//	POST /settings/profile        name, zone_name, theme (auto|light|dark), density (compact|normal|relaxed), shortcuts (1), live (1)
 //	POST /settings/password       current, password
 //	POST /settings/zone           zone (utc|local), return: the switch of the top bar
+//	POST /settings/live           live (0|1), return: pause and resume of live pages
 //	POST /settings/sessions/{id}/revoke
 type Settings struct {
 	Shell        ui.Shell
@@ -38,6 +39,7 @@ type ProfileForm struct {
 	Theme     ui.CheckGroup // radio, name "theme"
 	Density   ui.CheckGroup // radio, name "density"
 	Shortcuts ui.CheckGroup // name "shortcuts"
+	Live      ui.CheckGroup // name "live"
 	Errors    ui.FormErrors
 }
 

@@ -98,12 +98,11 @@ type SubItem struct {
 
 // Live says how fresh a page is and offers to pause or resume its polling.
 type Live struct {
-	Text       string // "Live, updated", "Paused", "Stale since"
-	At         *Time
-	Stale      bool
-	ToggleHref string // link that pauses or resumes; empty hides it
-	Toggle     string // its label, for example "Pause"
-	Paused     bool
+	Text   string // "Live, updated", "Paused", "Stale since"
+	At     *Time
+	Stale  bool
+	Toggle *Action // pauses or resumes; nil hides it
+	Paused bool
 	// RefreshHref is the page again, for those without scripting.
 	RefreshHref string
 }
