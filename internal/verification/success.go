@@ -35,7 +35,7 @@ const successGroup = 64
 // and one commit for all of them beats two for half of them each.
 const (
 	crowd       = 4
-	crowdLinger = 2 * time.Millisecond
+	crowdLinger = 4 * time.Millisecond
 )
 
 func lingerInCrowd(before int) time.Duration {
