@@ -125,7 +125,7 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 			{Term: "Record", ID: idPtr(ui.NewID(k.ID.String(), "key record id", ""))},
 			{Term: "Algorithm", Text: fmt.Sprintf("%s, %d bit", k.Algorithm, k.Bits)},
 			{Term: "Added", Time: exactPtr(p, &k.CreatedAt), Sub: addedBy(k)},
-			{Term: "Encrypted", Text: counted(use.Deliveries, "webhook", "webhooks"), Href: link("/deliveries", "key", k.ID.String())},
+			{Term: "Encrypted", Text: encrypted(use), Href: link("/deliveries", "key", k.ID.String())},
 		},
 		Right: []ui.Fact{
 			{Term: "RFC 7638", Text: k.Thumbprint, Hash: true, Copy: "Copy thumbprint", Pre: thumbprintCommand(k.Exponent)},
@@ -141,6 +141,14 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 		v.Actions = append(v.Actions, verifyAction(k), ui.Action{Label: "Deactivate…", Icon: "pause", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true, Dialog: true})
 	}
 	return v
+}
+
+// encrypted is how many webhooks were encrypted to a key.
+func encrypted(use delivery.KeyUse) string {
+	if use.More {
+		return "more than " + counted(use.Deliveries, "webhook", "webhooks")
+	}
+	return counted(use.Deliveries, "webhook", "webhooks")
 }
 
 // waitingNote says how long the private half is still needed.
@@ -162,7 +170,7 @@ func addedBy(k webhook.Key) string {
 func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 	row := pages.RetiredKey{
 		ID: k.ID.String(), KeyID: k.KeyID, Sub: fmt.Sprintf("%d bit", k.Bits), Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"}, Verified: p.verifiedBadge(k),
-		Thumbprint: k.Thumbprint, Active: p.day(k.CreatedAt) + " –", Encrypted: ui.Count(use.Deliveries), Waiting: ui.Count(use.Waiting),
+		Thumbprint: k.Thumbprint, Active: p.day(k.CreatedAt) + " –", Encrypted: encrypted(use), Waiting: ui.Count(use.Waiting),
 	}
 	if by := addedBy(k); by != "" {
 		row.Sub += ", added " + by

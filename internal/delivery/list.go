@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -34,6 +35,16 @@ type Filter struct {
 	From, To time.Time
 }
 
+// isFailed is written out, as a parameter it would not be known to be what the indexes of failed deliveries are of.
+const isFailed = "d.status = 'failed'"
+
+// failedAs begins a condition on the display state of a failed delivery. It is what the index webhook_deliveries_failed_as is of.
+const failedAs = isFailed + ` AND CASE
+	WHEN d.payload_retention_reason IN ('no_active_key', 'jwe_creation_failed') THEN 'blocked'
+	WHEN d.payload_retention_reason = 'privacy_request' THEN 'withdrawn'
+	WHEN d.payload_retention_reason IN ('expired', 'endpoint_deleted') AND d.attempt_count < 8 THEN d.payload_retention_reason
+	ELSE 'failed' END`
+
 // stateConditions select the display states; they mirror Delivery.State.
 var stateConditions = map[State]string{
 	StateScheduled:       "d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count = 0",
@@ -41,12 +52,11 @@ var stateConditions = map[State]string{
 	StateRetrying:        "d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count > 0",
 	StateParked:          "d.status = 'pending' AND d.next_attempt_at IS NULL",
 	StateSucceeded:       "d.status = 'succeeded'",
-	StateBlocked:         "d.status = 'failed' AND d.payload_retention_reason IN ('no_active_key', 'jwe_creation_failed')",
-	StateExpired:         "d.status = 'failed' AND d.payload_retention_reason = 'expired' AND d.attempt_count < 8",
-	StateWithdrawn:       "d.status = 'failed' AND d.payload_retention_reason = 'privacy_request'",
-	StateEndpointDeleted: "d.status = 'failed' AND d.payload_retention_reason = 'endpoint_deleted' AND d.attempt_count < 8",
-	StateFailed: "d.status = 'failed' AND (d.payload_retention_reason IN ('pending_delivery', 'terminal_failure_retention') " +
-		"OR (d.payload_retention_reason IN ('expired', 'endpoint_deleted') AND d.attempt_count = 8))",
+	StateBlocked:         failedAs + " = 'blocked'",
+	StateExpired:         failedAs + " = 'expired'",
+	StateWithdrawn:       failedAs + " = 'withdrawn'",
+	StateEndpointDeleted: failedAs + " = 'endpoint_deleted'",
+	StateFailed:          failedAs + " = 'failed'",
 }
 
 // States lists the display states that can be filtered by.
@@ -58,7 +68,11 @@ func States() []State {
 }
 
 func (f Filter) apply(q *gorm.DB) *gorm.DB {
-	if f.Status != "" {
+	switch f.Status {
+	case "":
+	case Failed:
+		q = q.Where(isFailed)
+	default:
 		q = q.Where("d.status = ?", f.Status)
 	}
 	if condition, ok := stateConditions[f.State]; ok {
@@ -139,7 +153,11 @@ func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page p
 // hasIndexes tells whether there is an index in the order of the list for each part of the filter. Deliveries of one event need
 // none: there is at most one per endpoint.
 func (f Filter) hasIndexes() bool {
-	return f == Filter{Status: f.Status, EndpointID: f.EndpointID, EventType: f.EventType, From: f.From, To: f.To}
+	indexed := Filter{Status: f.Status, EndpointID: f.EndpointID, EventType: f.EventType, From: f.From, To: f.To}
+	if strings.HasPrefix(stateConditions[f.State], failedAs) {
+		indexed.State = f.State
+	}
+	return f == indexed
 }
 
 func (d Delivery) position() postgres.Position {

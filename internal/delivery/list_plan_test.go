@@ -92,6 +92,12 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 			}
 		}
 	}
+	for _, state := range []delivery.State{delivery.StateFailed, delivery.StateBlocked, delivery.StateExpired, delivery.StateWithdrawn, delivery.StateEndpointDeleted} {
+		for _, cursor := range cursors {
+			checkPlan(t, svc, owner, seen, delivery.Filter{State: state}, postgres.Page{Limit: 10, After: cursor})
+			n++
+		}
+	}
 	t.Logf("%d combinations of filters in %s", n, time.Since(begin))
 }
 
@@ -103,7 +109,7 @@ type plans struct {
 
 func (p *plans) explain(tx *gorm.DB) {
 	var text string
-	if err := tx.Session(&gorm.Session{NewDB: true}).Raw("EXPLAIN (ANALYZE, FORMAT JSON) "+tx.Statement.SQL.String(), tx.Statement.Vars...).Scan(&text).Error; err != nil {
+	if err := tx.Statement.ConnPool.QueryRowContext(tx.Statement.Context, "EXPLAIN (ANALYZE, FORMAT JSON) "+tx.Statement.SQL.String(), tx.Statement.Vars...).Scan(&text); err != nil {
 		p.err = err
 	}
 	p.texts = append(p.texts, text)
@@ -129,10 +135,13 @@ func fill(t *testing.T, db *postgres.DB, script string) {
 
 // planNode is a node of EXPLAIN's answer.
 type planNode struct {
-	Type    string     `json:"Node Type"`
-	Index   string     `json:"Index Name"`
-	Removed float64    `json:"Rows Removed by Filter"`
-	Plans   []planNode `json:"Plans"`
+	Type     string     `json:"Node Type"`
+	Relation string     `json:"Relation Name"`
+	Index    string     `json:"Index Name"`
+	Rows     float64    `json:"Actual Rows"`
+	Loops    float64    `json:"Actual Loops"`
+	Removed  float64    `json:"Rows Removed by Filter"`
+	Plans    []planNode `json:"Plans"`
 }
 
 func (p planNode) walk(f func(planNode)) {
@@ -144,6 +153,14 @@ func (p planNode) walk(f func(planNode)) {
 
 // wasted is how many rows may be read that are not part of the answer: as many as the rarest of the filters leaves on its own.
 const wasted = 20_000
+
+// mostWasted is that bound for a filter: an index is of just what is asked for when it is failed deliveries.
+func mostWasted(f delivery.Filter) float64 {
+	if f.EventType == "" && f.EventID.IsZero() && (f.Status == delivery.Failed || f.State != "") {
+		return 0
+	}
+	return wasted
+}
 
 func checkPlan(t *testing.T, svc *delivery.Service, actor access.Actor, seen *plans, f delivery.Filter, page postgres.Page) {
 	t.Helper()
@@ -158,7 +175,7 @@ func checkPlan(t *testing.T, svc *delivery.Service, actor access.Actor, seen *pl
 	index := false
 	plan[0].Plan.walk(func(n planNode) {
 		index = index || n.Index != ""
-		if n.Removed > wasted {
+		if n.Removed > mostWasted(f) {
 			t.Errorf("%+v after %v: reads %.0f rows for nothing\n%s", f, page.After, n.Removed, seen.texts[0])
 		}
 		if n.Type == "Seq Scan" || strings.Contains(n.Type, "Sort") {

@@ -137,6 +137,9 @@ func (s *Service) Errors(ctx context.Context, actor access.Actor, from, to time.
 	return counts, nil
 }
 
+// lookBack is how many of an endpoint's latest deliveries are searched for attempts: without a key none of them ever has one.
+const lookBack = 1000
+
 // Standing is where an endpoint's deliveries are now.
 type Standing struct {
 	EndpointID id.Endpoint
@@ -145,7 +148,8 @@ type Standing struct {
 	Waiting, Retrying, Parked, Held int
 	// FirstExpiry is when the first payload of them is erased.
 	FirstExpiry *time.Time
-	// LastSuccess is the latest 2xx; RecentFailures counts the attempted deliveries since then, up to 10.
+	// LastSuccess is the latest 2xx; RecentFailures counts the attempted deliveries since then, up to 10. They and LastAttempt are of
+	// the latest 1,000 deliveries.
 	LastSuccess    *time.Time
 	LastAttempt    *time.Time
 	RecentFailures int
@@ -171,10 +175,10 @@ func (s *Service) Standings(ctx context.Context, actor access.Actor) (map[id.End
 		CROSS JOIN LATERAL (
 			SELECT max(r.last_attempt_at) FILTER (WHERE r.status = 'succeeded') AS last_success, max(r.last_attempt_at) AS last_attempt,
 				CASE WHEN bool_or(r.status = 'succeeded') THEN 0 ELSE count(*) END AS recent_failures
-			FROM (SELECT d.status, d.last_attempt_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND d.last_attempt_at IS NOT NULL
-				ORDER BY d.created_at DESC, d.id DESC LIMIT 10) r
+			FROM (SELECT * FROM (SELECT d.status, d.last_attempt_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id
+				ORDER BY d.created_at DESC, d.id DESC LIMIT $2) latest WHERE last_attempt_at IS NOT NULL LIMIT 10) r
 		) recent
-		WHERE e.organization_id = $1 AND e.deleted_at IS NULL`, actor.Organization).Scan(&rows).Error
+		WHERE e.organization_id = $1 AND e.deleted_at IS NULL`, actor.Organization, lookBack).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("load standings: %w", err)
 	}
@@ -209,15 +213,21 @@ func (s *Service) Forecast(ctx context.Context, actor access.Actor, endpoint id.
 	return forecast, nil
 }
 
+// manyUses is how far the deliveries of a key are counted: beyond it the number says nothing more to anybody.
+const manyUses = 1000
+
 // KeyUse is how much an encryption key has been used.
 type KeyUse struct {
-	KeyID      id.Key
+	KeyID id.Key
+	// Deliveries counts those encrypted to the key, up to 1,000; More says that there are more.
 	Deliveries int
+	More       bool
 	// Waiting counts deliveries encrypted to the key that are not delivered and still hold their payload; LastExpiry is
 	// until when the receiver must keep the private half for them.
 	Waiting    int
 	LastExpiry *time.Time
-	LastUsed   *time.Time
+	// LastUsed is when the active key was used last since it was activated.
+	LastUsed *time.Time
 }
 
 // KeyUses returns the use of each key of an endpoint. It needs webhooks:read.
@@ -227,10 +237,19 @@ func (s *Service) KeyUses(ctx context.Context, actor access.Actor, endpoint id.E
 		return nil, err
 	}
 	var rows []KeyUse
-	err := tx.Raw(`SELECT d.webhook_encryption_key_id AS key_id, count(*) AS deliveries, count(*) FILTER (WHERE d.payload IS NOT NULL) AS waiting,
-			max(d.payload_expires_at) AS last_expiry, max(d.created_at) AS last_used
-		FROM webhook_deliveries d JOIN webhook_encryption_keys k ON k.id = d.webhook_encryption_key_id
-		WHERE d.organization_id = $1 AND k.webhook_endpoint_id = $2 GROUP BY 1`, actor.Organization, endpoint).Scan(&rows).Error
+	// Nearly all that was created since a key became active is encrypted to it, so that the latest is soon found.
+	err := tx.Raw(`SELECT k.id AS key_id, least(used.n, $3) AS deliveries, used.n > $3 AS more, coalesce(held.waiting, 0) AS waiting, held.last_expiry, latest.created_at AS last_used
+		FROM webhook_encryption_keys k
+		CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM webhook_deliveries d WHERE d.webhook_encryption_key_id = k.id LIMIT $3 + 1) AS first) used
+		LEFT JOIN LATERAL (
+			SELECT d.created_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = k.webhook_endpoint_id AND d.webhook_encryption_key_id = k.id
+				AND k.is_active AND d.created_at >= k.activated_at ORDER BY d.created_at DESC, d.id DESC LIMIT 1
+		) latest ON true
+		LEFT JOIN (
+			SELECT d.webhook_encryption_key_id AS key_id, count(*) AS waiting, max(d.payload_expires_at) AS last_expiry
+			FROM webhook_deliveries d WHERE d.webhook_endpoint_id = $2 AND d.payload IS NOT NULL GROUP BY 1
+		) held ON held.key_id = k.id
+		WHERE k.organization_id = $1 AND k.webhook_endpoint_id = $2`, actor.Organization, endpoint, manyUses).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("load key use: %w", err)
 	}

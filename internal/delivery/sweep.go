@@ -151,8 +151,10 @@ func (s *Service) SweepPayloads(ctx context.Context, limit int) (int, error) {
 			WasPending     bool
 		}
 		err := tx.Raw(`WITH old AS (
-				SELECT id, status FROM webhook_deliveries WHERE payload IS NOT NULL AND payload_expires_at <= $1 AND status IN ('pending', 'failed')
-				ORDER BY payload_expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+				SELECT held.* FROM webhook_endpoints e CROSS JOIN LATERAL (
+					SELECT id, status FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND payload IS NOT NULL AND payload_expires_at <= $1
+						AND status IN ('pending', 'failed') ORDER BY payload_expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+				) held LIMIT $2
 			)
 			UPDATE webhook_deliveries d SET status = 'failed', next_attempt_at = NULL, payload = NULL, payload_expires_at = NULL,
 				payload_scrubbed_at = $1, payload_retention_reason = 'expired', updated_at = $1
