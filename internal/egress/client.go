@@ -128,13 +128,27 @@ func (r Result) BodyText() string {
 // every failure is classified. It puts exactly one request on the wire, or none; the transport repeats it only when
 // a kept-alive connection turned out to be dead before a single byte was written.
 func (c *Client) Post(ctx context.Context, req Request) Result {
+	result, _ := c.exchange(ctx, http.MethodPost, req, func(result *Result, response *http.Response) {
+		result.Header = captureHeader(response)
+		result.RetryAfter = result.Header["retry-after"]
+		result.Body, result.BodyTruncated = readBody(response)
+		if req.Confidential {
+			result.Header, result.Body, result.BodyTruncated = map[string]string{}, nil, false
+		}
+	})
+	return result
+}
+
+// exchange sends one request and classifies the outcome; the error is what was classified. take keeps what it wants of a
+// response and closes its body.
+func (c *Client) exchange(ctx context.Context, method string, req Request, take func(*Result, *http.Response)) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel() // also ends a dial of ours that another connection made unnecessary
 	rec := &recorder{now: c.now, started: c.now()}
 	result := Result{StartedAt: rec.started}
 
 	var response *http.Response
-	httpRequest, err := c.request(rec.attach(ctx), req)
+	httpRequest, err := c.request(rec.attach(ctx), method, req)
 	if err == nil {
 		response, err = c.transport.RoundTrip(httpRequest)
 	}
@@ -145,24 +159,19 @@ func (c *Client) Post(ctx context.Context, req Request) Result {
 	if err == nil {
 		result.StatusCode = response.StatusCode
 		result.ErrorKind = kindOfStatus(response.StatusCode)
-		result.Header = captureHeader(response)
-		result.RetryAfter = result.Header["retry-after"]
-		result.Body, result.BodyTruncated = readBody(response)
-		if req.Confidential {
-			result.Header, result.Body, result.BodyTruncated = map[string]string{}, nil, false
-		}
+		take(&result, response)
 	}
 	phase, snapshot := rec.finish(&result)
 	if err != nil {
 		result.ErrorKind = classify(err, ctx, phase)
 	}
 	result.Duration = snapshot.Sub(rec.started)
-	return result
+	return result, err
 }
 
 // request builds the request. The URL goes on the wire as it was given: net/url would respell some of it, and refuse
 // percent signs that the WHATWG rules leave alone.
-func (c *Client) request(ctx context.Context, req Request) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, method string, req Request) (*http.Request, error) {
 	scheme, rest, ok := strings.Cut(req.URL, "://")
 	if !ok || scheme != "https" && (scheme != "http" || !c.policy.AllowPrivate) {
 		return nil, errBadURL
@@ -192,12 +201,15 @@ func (c *Client) request(ctx context.Context, req Request) (*http.Request, error
 		h[http.CanonicalHeaderKey(name)] = values
 	}
 	r := &http.Request{
-		Method: http.MethodPost, Host: authority.Host, Header: h, ContentLength: int64(len(req.Body)),
+		Method: method, Host: authority.Host, Header: h,
 		URL: &url.URL{
 			Scheme: scheme, Host: authority.Host, Opaque: path, RawQuery: query, ForceQuery: hasQuery,
 		},
-		Body:    io.NopCloser(bytes.NewReader(req.Body)),
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(req.Body)), nil },
+	}
+	if method == http.MethodPost { // others have no body, not an empty one
+		r.ContentLength = int64(len(req.Body))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(req.Body)), nil }
+		r.Body, _ = r.GetBody()
 	}
 	return r.WithContext(ctx), nil
 }
