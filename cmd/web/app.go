@@ -37,6 +37,9 @@ import (
 	"kaylehooks/migrations"
 )
 
+// lookTimeout is how long saving an endpoint waits for its receiver.
+const lookTimeout = 5 * time.Second
+
 // app is every room, built by hand from the lowest floor up.
 type app struct {
 	cfg        config.Config
@@ -177,7 +180,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name strin
 	a.deliveries = delivery.New(delivery.Config{
 		DB: a.db, Keyring: a.keyring, Log: log, AllowPrivate: cfg.AllowPrivateEndpoints, Worker: cfg.WorkerName, Ring: a.bell.Ring,
 		Sender: egress.New(egress.Options{
-			Policy: egress.Policy{AllowPrivate: cfg.AllowPrivateEndpoints}, UserAgent: "Kaylehooks/" + version(),
+			Policy: egress.Policy{AllowPrivate: cfg.AllowPrivateEndpoints}, UserAgent: userAgent(),
 			Timeout: delivery.HTTPTimeout, MaxIdlePerHost: cfg.WorkerConcurrency,
 		}),
 	})
@@ -203,9 +206,13 @@ func (a *app) Close() {
 
 // handler returns the web server's root handler. setupToken is the one-time token of the first-run setup.
 func (a *app) handler(setupToken func() string) http.Handler {
+	receivers := egress.New(egress.Options{
+		Policy: egress.Policy{AllowPrivate: a.cfg.AllowPrivateEndpoints}, UserAgent: userAgent(),
+		Timeout: lookTimeout, MaxIdlePerHost: -1, // every look is a new connection
+	})
 	pages := dashboard.New(dashboard.Config{
 		DB: a.db, Keyring: a.keyring, Org: a.orgs, Login: a.logins, APIKeys: a.keys, Webhooks: a.webhooks, Deliveries: a.deliveries,
-		Sessions: a.sessions, Limiter: a.limiter, Queue: newQueueView(a.redis), Log: a.log, PublicURL: a.cfg.PublicURL, Version: version(),
+		Sessions: a.sessions, Limiter: a.limiter, Receivers: receivers, Queue: newQueueView(a.redis), Log: a.log, PublicURL: a.cfg.PublicURL, Version: version(),
 		TrustedProxyHops: a.cfg.TrustedProxyHops, SetupToken: setupToken, SetupCommand: "web serve", Settings: lockedSettings(a.cfg),
 	})
 	redisOptions := sharedRedis{a.redis}

@@ -138,6 +138,9 @@ func (versionCommand) Run(env environment) error {
 	return err
 }
 
+// userAgent is what receivers see.
+func userAgent() string { return "Kaylehooks/" + version() }
+
 // version is the module's version as the Go tool stamped it, or the commit it was built from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()

@@ -61,6 +61,11 @@ func (r *Receiver) Requests() int {
 
 // ServeHTTP takes a webhook in as the public receiver does, and answers as the behaviour says.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method != http.MethodPost { // somebody who looks whether there is anybody
+		w.Header().Set("Allow", http.MethodPost)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
 	n, behave := r.arrive()
 	var answer Answer
 	if behave != nil {

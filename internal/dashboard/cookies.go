@@ -8,6 +8,7 @@ import (
 
 	"github.com/gorilla/sessions"
 
+	"kaylehooks/internal/egress"
 	"kaylehooks/internal/login"
 	"kaylehooks/internal/seal"
 	"kaylehooks/web/templates/ui"
@@ -83,15 +84,16 @@ func (p *page) ensureFormToken() (string, error) {
 
 // waitingFlash is how a flash waits in the session for the next page.
 type waitingFlash struct {
-	Tone   ui.Tone    `json:"tone"`
-	Text   string     `json:"text"`
-	Sub    string     `json:"sub,omitempty"`
-	Action *ui.Action `json:"action,omitempty"`
+	Tone   ui.Tone       `json:"tone"`
+	Text   string        `json:"text"`
+	Sub    string        `json:"sub,omitempty"`
+	Action *ui.Action    `json:"action,omitempty"`
+	Sight  *egress.Sight `json:"sight,omitempty"`
 }
 
-// encodeFlash writes a flash as the text that login keeps.
-func encodeFlash(f ui.Flash) string {
-	b, err := json.Marshal(waitingFlash(f))
+// encodeFlash writes a flash, and what a look at a receiver found, as the text that login keeps.
+func encodeFlash(f ui.Flash, sight *egress.Sight) string {
+	b, err := json.Marshal(waitingFlash{f.Tone, f.Text, f.Sub, f.Action, sight})
 	if err != nil {
 		return f.Text
 	}
@@ -99,10 +101,10 @@ func encodeFlash(f ui.Flash) string {
 }
 
 // decodeFlash reads what encodeFlash wrote; other text is a plain success.
-func decodeFlash(s string) ui.Flash {
+func decodeFlash(s string) (ui.Flash, *egress.Sight) {
 	var f waitingFlash
 	if json.Unmarshal([]byte(s), &f) != nil {
-		return ui.Flash{Tone: ui.OK, Text: s}
+		return ui.Flash{Tone: ui.OK, Text: s}, nil
 	}
-	return ui.Flash(f)
+	return ui.Flash{Tone: f.Tone, Text: f.Text, Sub: f.Sub, Action: f.Action}, f.Sight
 }

@@ -13,6 +13,7 @@ import (
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/egress"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/login"
 	"kaylehooks/internal/org"
@@ -34,6 +35,9 @@ type Config struct {
 	Deliveries *delivery.Service
 	Sessions   *verification.Service
 	Limiter    *ratelimit.Limiter
+	// Receivers looks at the receiver of an endpoint when its URL is saved, by the rules of deliveries. A form waits as long
+	// as its timeout.
+	Receivers *egress.Client
 	// Queue shows and steers the task queue; nil hides what only it knows.
 	Queue Queue
 	Log   *slog.Logger

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
+	"kaylehooks/internal/egress"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
@@ -168,7 +170,15 @@ func createEndpoint(p *page) error {
 	if create.EventTypes == nil {
 		create.EventTypes = []string{} // nil would mean "all"
 	}
-	e, secret, err := p.Webhooks.CreateEndpoint(p.Ctx, p.Actor, create)
+	var e webhook.Endpoint
+	var secret string
+	err := p.Webhooks.CheckNew(create)
+	if err == nil {
+		p.sight, err = p.lookBeforeSaving(in.URL, "", audit.Target{})
+	}
+	if err == nil {
+		e, secret, err = p.Webhooks.CreateEndpoint(p.Ctx, p.Actor, create)
+	}
 	if found, ok := problemsOf(err); ok {
 		return p.renderNewEndpoint(http.StatusUnprocessableEntity, in, found)
 	}
@@ -180,6 +190,8 @@ func createEndpoint(p *page) error {
 	}
 	made := endpointPath(e.ID)
 	p.showsSecret(made)
+	connection := p.connection(e)
+	connection.Action = "" // another check would leave the page that shows the secret
 	return p.Render(http.StatusOK, pages.EndpointCreatedPage(pages.EndpointCreated{
 		Shell:   p.Shell("Endpoint created", "/endpoints"),
 		Heading: ui.Heading{Title: e.DisplayName() + " was created", Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}, Sub: []ui.SubItem{{Text: addressOf(e.URL), Mono: true}}},
@@ -187,7 +199,8 @@ func createEndpoint(p *page) error {
 			ID: "secret", Label: "Signing secret", Value: secret, Env: "KAYLE_WEBHOOK_SECRET=" + secret,
 			Note: "Give it to the receiver now: it is shown here once. It signs every webhook to this endpoint.",
 		},
-		NextHref: made + "/keys", Next: "Next: add the receiver's public key", SkipHref: made,
+		Connection: connection,
+		NextHref:   made + "/keys", Next: "Next: add the receiver's public key", SkipHref: made,
 	}))
 }
 
@@ -215,6 +228,8 @@ func (p *page) renderEditEndpoint(status int, e webhook.Endpoint, in endpointInp
 		v.Notes = append(v.Notes, *note)
 	}
 	if p.Can(access.WebhooksWrite) {
+		connection := p.connection(e)
+		v.Connection = &connection
 		v.DuplicateHref = link("/endpoints/new", "from", e.ID.String())
 		v.Danger = &pages.DangerZone{
 			Title: "Delete this endpoint", Href: path + "/delete", Label: "Delete…",
@@ -240,7 +255,14 @@ func updateEndpoint(p *page) error {
 	if seen, err := time.Parse(seenLayout, p.Query("seen")); err == nil {
 		change.ExpectedUpdatedAt = &seen
 	}
-	updated, err := p.Webhooks.UpdateEndpoint(p.Ctx, p.Actor, e.ID, change)
+	var updated webhook.Endpoint
+	var seen *egress.Sight
+	if err = p.Webhooks.CheckChange(change); err == nil {
+		seen, err = p.lookBeforeSaving(in.URL, e.URL, endpointTarget(e))
+	}
+	if err == nil {
+		updated, err = p.Webhooks.UpdateEndpoint(p.Ctx, p.Actor, e.ID, change)
+	}
 	if f, ok := fault.As(err); ok && f.Message == webhook.ErrEndpointChanged.Message {
 		return p.renderConflict(e.ID, in)
 	}
@@ -250,6 +272,7 @@ func updateEndpoint(p *page) error {
 	if err != nil {
 		return err
 	}
+	p.sight = seen
 	return p.Redirect(endpointPath(e.ID)+"/settings", ui.Flash{Tone: ui.OK, Text: "Changes to " + updated.DisplayName() + " are saved.", Sub: whatSavingDid(e, updated)})
 }
 

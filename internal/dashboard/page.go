@@ -13,6 +13,7 @@ import (
 	"github.com/a-h/templ"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/egress"
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/logging"
@@ -42,6 +43,8 @@ type page struct {
 	missing access.Scope
 	// ledTo is where a form led that did something, for doOnce; see showsSecret.
 	ledTo string
+	// sight is what a look at an endpoint's receiver has just found; it waits in the session with the flash.
+	sight *egress.Sight
 	// flashes are shown on this page, besides the one that waits in the session.
 	flashes []ui.Flash
 }
@@ -207,7 +210,7 @@ func (p *page) NoChange() error {
 func (p *page) Redirect(to string, flash ui.Flash) error {
 	p.ledTo = to
 	if flash.Text != "" && p.signedIn() {
-		if err := p.Login.SetFlash(p.Ctx, p.Session.ID, encodeFlash(flash)); err != nil {
+		if err := p.Login.SetFlash(p.Ctx, p.Session.ID, encodeFlash(flash, p.sight)); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,7 @@ func coreRoutes(r router) {
 	r.route("GET /endpoints/{id}/deliveries", access.WebhooksRead, endpointDeliveries)
 	r.route("GET /endpoints/{id}/settings", access.WebhooksRead, editEndpoint)
 	r.route("GET /endpoints/{id}/activity", access.WebhooksRead, endpointActivity)
+	r.route("POST /endpoints/{id}/check", access.WebhooksWrite, checkConnection)
 	r.route("POST /endpoints/{id}/test", access.WebhooksWrite, testEndpoint)
 	r.route("POST /endpoints/{id}/pause", access.WebhooksWrite, pauseEndpoint)
 	r.route("POST /endpoints/{id}/resume", access.WebhooksWrite, resumeEndpoint)

@@ -64,7 +64,9 @@ func (p *page) Shell(title, active string) ui.Shell {
 		if text, err := p.Login.TakeFlash(p.Ctx, p.Session.ID); err != nil {
 			p.Log.LogAttrs(p.Ctx, slog.LevelWarn, "flash not read", slog.String("error", err.Error()))
 		} else if text != "" {
-			s.Flashes = append(s.Flashes, decodeFlash(text))
+			var flash ui.Flash
+			flash, p.sight = decodeFlash(text)
+			s.Flashes = append(s.Flashes, flash)
 		}
 		p.Session.HasFlash = false
 	}

@@ -2,24 +2,30 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"html"
 	"io"
 	"log/slog"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alexedwards/argon2id"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/egress"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/login"
@@ -60,11 +66,40 @@ func newSite(t *testing.T) *site {
 		Webhooks: &webhook.Service{DB: s.db, Keyring: keyring, Deliveries: deliveries},
 		Sessions: &verification.Service{DB: s.db, Keyring: keyring, Deliveries: deliveries},
 		Limiter:  ratelimit.New(nil, s.clock.Now, log), Log: log, Version: "test",
+		Receivers:  receiversAt(t, nil),
 		SetupToken: func() string { return s.token }, SetupCommand: "web setup-token",
 	})
 	s.server = httptest.NewServer(s.handler)
 	t.Cleanup(s.server.Close)
 	return s
+}
+
+// receiversAt looks for every receiver at the server of the test; without one no name resolves.
+func receiversAt(t *testing.T, server *httptest.Server) *egress.Client {
+	t.Helper()
+	o := egress.Options{Policy: egress.Policy{AllowPrivate: true}, Timeout: 5 * time.Second, MaxIdlePerHost: -1, Resolver: nameless{}}
+	if server != nil {
+		o.Resolver = loopback{}
+		if server.TLS != nil {
+			o.RootCAs = x509.NewCertPool()
+			o.RootCAs.AddCert(server.Certificate())
+		}
+	}
+	return egress.New(o)
+}
+
+// nameless knows no name; loopback says that every name is this machine.
+type (
+	nameless struct{}
+	loopback struct{}
+)
+
+func (nameless) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+}
+
+func (loopback) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 }
 
 // newOrg starts a site with an organization and its owner.

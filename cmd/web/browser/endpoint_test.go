@@ -7,6 +7,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -268,6 +270,30 @@ func changeEndpoint(t *testing.T, b *tab, s *suite, far *shop) {
 		t.Errorf("the conflict dropped what was typed: %q", mine)
 	}
 	other.check("conflicting edit of an endpoint")
+
+	b.press("button", "Check connection")
+	b.see("main", "405 to HEAD")
+	b.see("main", "plain http")
+	b.check("connection of an endpoint")
+	untrusted := httptest.NewUnstartedServer(far)
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that the client breaks off
+	untrusted.StartTLS()
+	t.Cleanup(untrusted.Close)
+	b.fill("[name=url]", untrusted.URL)
+	b.press("main button", "Save")
+	b.see("main", "Webhooks would fail")
+	b.see("main", "Its issuer is not known")
+	b.check("connection of an endpoint, broken")
+	b.expect(http.StatusUnprocessableEntity)
+	b.fill("[name=url]", "http://169.254.169.254/latest")
+	b.press("main button", "Save")
+	b.see("main", "The host leads to a private")
+	b.check("address of an endpoint refused")
+	b.fill("[name=url]", far.url)
+	b.press("main button", "Save")
+	b.see("main", "405 to HEAD")
+	b.press("button", "Check again")
+	b.see(".toasts", "was checked")
 }
 
 // changeSecret rotates, refuses a second rotation, ends the overlap and reveals the secret.

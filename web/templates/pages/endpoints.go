@@ -56,7 +56,7 @@ type EndpointRow struct {
 //	POST /endpoints         name, labels (comma separated), url, enabled ("1"),
 //	                        events (repeated), retention (hours: 0, 24, 72, 168)
 //	GET  /endpoints/{id}/settings
-//	POST /endpoints/{id}    the same fields
+//	POST /endpoints/{id}    the same fields; an address that is refused is a 422 at url
 //
 // After creation the secret is shown once: see EndpointCreated.
 type EndpointForm struct {
@@ -76,9 +76,20 @@ type EndpointForm struct {
 	Notes     []ui.Alert // advisory findings, for example of the address check
 	ReadOnly  string     // why the form cannot be sent, for members; hides the buttons
 	Danger    *DangerZone
+	// Connection is the way to the endpoint; nil hides it.
+	Connection *Connection
 	// DuplicateHref leads to the form of a new endpoint, filled in as this one is; empty hides it.
 	DuplicateHref string
 	Limit         string // for example "7 of 100 endpoints are in use"
+}
+
+// Connection is the panel about the way to an endpoint's receiver.
+//
+//	POST /endpoints/{id}/check   looks, and leads to the settings, where Rules has what was seen
+type Connection struct {
+	Action string    // empty offers no check
+	Badge  *ui.Badge // nil before the check
+	Rules  []ui.Rule // in the order of a connection
 }
 
 // DangerZone links to the confirmation of a deletion.
@@ -94,12 +105,14 @@ type DangerZone struct {
 //
 //	answer to POST /endpoints
 type EndpointCreated struct {
-	Shell    ui.Shell
-	Heading  ui.Heading
-	Secret   SecretOnce
-	NextHref string // to the keys page: the next step is a key
-	Next     string
-	SkipHref string
+	Shell   ui.Shell
+	Heading ui.Heading
+	Secret  SecretOnce
+	// Connection is what was seen when the URL was saved.
+	Connection Connection
+	NextHref   string // to the keys page: the next step is a key
+	Next       string
+	SkipHref   string
 }
 
 // SecretOnce is a secret on the one page that ever shows it. app.js hides it
@@ -114,3 +127,10 @@ type SecretOnce struct {
 }
 
 func seconds(n int) string { return strconv.Itoa(n) }
+
+func connectionVerb(c Connection) string {
+	if len(c.Rules) > 0 {
+		return "Check again"
+	}
+	return "Check connection"
+}

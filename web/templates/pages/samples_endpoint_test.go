@@ -70,6 +70,18 @@ func endpointForm() pages.EndpointForm {
 	}
 }
 
+func connectionRules() []ui.Rule {
+	return []ui.Rule{
+		{State: "pass", Text: "The host name resolves"},
+		{State: "pass", Text: "Its addresses may be reached"},
+		{State: "pass", Text: "It accepts connections", Got: "[2001:db8:85a3:1234:5678:8a2e:370:7334]:8443"},
+		{State: "pass", Text: "It speaks TLS 1.2 or newer", Got: "TLS 1.3"},
+		{State: "warn", Text: "Its certificate is trusted and lasts", Got: "12 days left, until Mar 14, 2026", Sub: "Renew it before it ends: from then on every webhook fails with a TLS error."},
+		{State: "pass", Text: "It answers", Got: "301 to HEAD"},
+		{State: "warn", Text: "It does not redirect", Got: "to receiver-of-a-long-name.customers.eu-north.fjordpay.example", Sub: "Webhooks follow no redirect: one that is redirected counts as failed. Enter the address that it leads to."},
+	}
+}
+
 func endpointPages() []page {
 	list := pages.Endpoints{Shell: shell("Endpoints", "/endpoints"), Heading: ui.Heading{Title: "Endpoints", Actions: []ui.Action{{Label: "Create endpoint", Icon: "plus", Href: "/endpoints/new", Kind: "primary"}}, Sub: []ui.SubItem{{Text: "7 of 100 endpoints. Health looks at the last 24 h of first attempts."}}}, Filters: endpointFilters()}
 	list.Results = pages.EndpointsResults{CSRF: token, Rows: endpointRows(), Active: ui.ActiveFilters{ClearHref: "/endpoints", Items: []ui.ActiveFilter{{Label: "Label: prod", Href: "/endpoints"}}}, Status: "7 endpoints"}
@@ -86,6 +98,10 @@ func endpointPages() []page {
 	settings.Shell, settings.Heading, settings.SubNav = shell("Risk engine settings", "/endpoints"), head("Settings", failing).Heading, ptr(head("Settings").SubNav)
 	settings.Action, settings.Submit, settings.Limit, settings.BackHref = "/endpoints/"+riskID, "Save changes", "", "/endpoints/"+riskID
 	settings.URL.Value, settings.Name.Value, settings.Labels.Value = "https://risk.fjordpay.example/v2/webhooks", "Risk engine", "prod, eu-north"
+	settings.Connection = &pages.Connection{Action: "/endpoints/" + riskID + "/check"}
+	checked := settings
+	checked.Shell = shell("Risk engine settings, checked", "/endpoints")
+	checked.Connection = &pages.Connection{Action: settings.Connection.Action, Badge: &ui.Badge{Tone: ui.Warn, Icon: "warn", Label: "2 things to look at"}, Rules: connectionRules()}
 	settings.DuplicateHref = "/endpoints/new?from=" + riskID
 	settings.Danger = &pages.DangerZone{Title: "Delete endpoint", Text: "501 waiting deliveries would fail and their bodies would be erased at once.", Href: "/endpoints/" + riskID + "/delete", Label: "Delete…"}
 
@@ -95,10 +111,17 @@ func endpointPages() []page {
 		{"endpoint-new", pages.EndpointFormPage(endpointForm())},
 		{"endpoint-new-errors", pages.EndpointFormPage(rejected)},
 		{"endpoint-settings", pages.EndpointFormPage(settings)},
+		{"endpoint-settings-checked", pages.EndpointFormPage(checked)},
 		{"endpoint-created", pages.EndpointCreatedPage(pages.EndpointCreated{
 			Shell: shell("Endpoint created", "/endpoints"), Heading: ui.Heading{Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}, Title: "Risk engine is created"},
 			Secret:   pages.SecretOnce{ID: "secret", Label: "Signing secret", Value: "whsec_0000sample0000sample0000sample00", Note: "The receiver verifies every request with it. It can be revealed later by an owner, after the password is entered again.", Env: "KAYLE_WEBHOOK_SECRET=whsec_0000sample0000sample0000sample00", HideAfter: 60},
 			NextHref: "/endpoints/" + riskID + "/keys", Next: "Next: add an encryption key", SkipHref: "/endpoints/" + riskID,
+			Connection: pages.Connection{Badge: &ui.Badge{Tone: ui.Bad, Icon: "cross", Label: "Webhooks would fail"}, Rules: []ui.Rule{
+				{State: "fail", Text: "The host name resolves", Sub: "Look for a typing error, and whether the host has an A or AAAA record that the whole internet sees."},
+				{State: "skip", Text: "Its addresses may be reached"},
+				{State: "skip", Text: "It accepts connections"},
+				{State: "skip", Text: "It speaks TLS 1.2 or newer"},
+			}},
 		})},
 		{"endpoint", pages.EndpointOverviewPage(endpointOverview())},
 		{"endpoint-keys", pages.EndpointKeysPage(endpointKeys())},
