@@ -73,3 +73,13 @@ func TestServeHTTP_Misbehaves(t *testing.T) {
 		t.Errorf("%d requests", r.Requests())
 	}
 }
+
+func TestServeHTTP_CountsNobodyWhoOnlyLooks(t *testing.T) {
+	t.Parallel()
+	r := New(Options{Options: receiver.Options{OnRequest: func(x receiver.Receipt) { t.Errorf("reported is %+v", x) }}})
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/", nil))
+	if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != http.MethodPost || r.Requests() != 0 {
+		t.Errorf("answered %d, counted %d", w.Code, r.Requests())
+	}
+}
