@@ -102,7 +102,7 @@ func TestKeys_StagedThenVerifiedThenActivated(t *testing.T) {
 	if !strings.HasPrefix(code, "kch_") {
 		t.Fatalf("the receiver read %q", code)
 	}
-	if kept := fixture.Scalar[bool](t, w.db, "SELECT bool_or(k::text LIKE '%kch_%') FROM webhook_encryption_keys k"); kept {
+	if kept := fixture.Scalar[bool](t, w.db, "SELECT bool_or(k::text LIKE '%kch\\_%') FROM webhook_encryption_keys k"); kept {
 		t.Error("the code is kept")
 	}
 	if a := b.postAs(k2+"/verify", []string{"HX-Request", "true"}, "csrf_token", b.csrf); a.header.Get("HX-Redirect") != path+"/keys" {
