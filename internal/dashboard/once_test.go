@@ -145,6 +145,44 @@ func TestForms_AFormLeftBehindIsTakenOver(t *testing.T) {
 	}
 }
 
+// TestForms_ARefusedFormGetsItsPage: what a form is refused for is said on a page, whichever refusal it is, and a refusal by
+// the room leaves its trace as one at the door does.
+func TestForms_ARefusedFormGetsItsPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	gone, _ := b.createEndpoint("Old engine")
+	b.post(gone+"/delete", "confirm", "Old engine").redirects("/endpoints")
+	nowhere := id.Delivery{UUID: id.NewUUID(w.clock.Now())}.String()
+	owner, admin := "/members/"+fixture.UserID(t, w.owner).String(), w.as(w.admin)
+	for _, test := range []struct {
+		name   string
+		who    *browser
+		action string
+		status int
+		says   string
+		denied int
+	}{
+		{"unknown", b, "/deliveries/" + nowhere + "/retry", http.StatusNotFound, "Paste an id to look for it", 0},
+		{"conflict", b, path + "/secret/end-overlap", http.StatusConflict, "Nothing was changed", 0},
+		{"tombstone", b, gone + "/pause", http.StatusNotFound, "Old engine", 0},
+		{"forbidden by the room", admin, owner + "/remove", http.StatusForbidden, "You are signed in as", 1},
+		{"forbidden at the door", w.as(w.member), path + "/pause", http.StatusForbidden, "You are signed in as", 1},
+	} {
+		before := fixture.Audited(t, w.db, w.org, "access.denied")
+		a := test.who.post(test.action)
+		if a.status != test.status || !strings.Contains(a.header.Get("Content-Type"), "text/html") || !strings.Contains(a.body, "</html>") {
+			t.Errorf("%s: got status %d, want %d with a page:\n%s", test.name, a.status, test.status, a.text())
+			continue
+		}
+		a.shows(test.says)
+		if n := fixture.Audited(t, w.db, w.org, "access.denied") - before; n != test.denied {
+			t.Errorf("%s: %d denials are audited, want %d", test.name, n, test.denied)
+		}
+	}
+}
+
 // TestForms_AWaiterLeavesWithItsBrowser is the second click of somebody who closes the page: nobody is left to be told where
 // the first one led.
 func TestForms_AWaiterLeavesWithItsBrowser(t *testing.T) {

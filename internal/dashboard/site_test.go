@@ -200,16 +200,22 @@ func (b *browser) fragment(path string) answer {
 	return b.get(path, "HX-Request", "true")
 }
 
-// post sends a form with the token of the last page and, unless the fields have one, an identity of its own; fields are
-// name, value, … and may repeat.
-func (b *browser) post(path string, fields ...string) answer {
-	b.t.Helper()
+// identified are the fields as a form of the dashboard sends them: with the token of the last page and, unless the fields
+// have one, an identity of its own.
+func (b *browser) identified(fields []string) []string {
+	out := []string{"csrf_token", b.csrf}
 	for i := 0; i < len(fields); i += 2 {
 		if fields[i] == "form_id" {
-			return b.postAs(path, nil, append([]string{"csrf_token", b.csrf}, fields...)...)
+			return append(out, fields...)
 		}
 	}
-	return b.postAs(path, nil, append([]string{"csrf_token", b.csrf, "form_id", rand.Text()}, fields...)...)
+	return append(append(out, "form_id", rand.Text()), fields...)
+}
+
+// post sends a form as the pages do; fields are name, value, … and may repeat.
+func (b *browser) post(path string, fields ...string) answer {
+	b.t.Helper()
+	return b.postAs(path, nil, b.identified(fields)...)
 }
 
 // postAs sends a form with exactly these headers and fields.
@@ -224,16 +230,14 @@ func (b *browser) postAs(path string, headers []string, fields ...string) answer
 	return b.do(r)
 }
 
-// upload sends a multipart form; a field whose name begins with "@" is a file.
+// upload sends a multipart form as the pages do; a field whose name begins with "@" is a file.
 func (b *browser) upload(path string, headers []string, fields ...string) answer {
 	b.t.Helper()
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
-	for i, field := range append([]string{"csrf_token", b.csrf}, fields...) {
-		if i%2 == 1 {
-			continue
-		}
-		value := append([]string{"csrf_token", b.csrf}, fields...)[i+1]
+	fields = b.identified(fields)
+	for i := 0; i+1 < len(fields); i += 2 {
+		field, value := fields[i], fields[i+1]
 		var part io.Writer
 		var err error
 		if name, isFile := strings.CutPrefix(field, "@"); isFile {
