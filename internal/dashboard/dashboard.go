@@ -64,7 +64,8 @@ type Setting struct {
 	Default  bool   // the variable is not set
 }
 
-// Queue is what the dashboard asks of the task queue. internal/queue stands on the same floor, so the roof adapts it.
+// Queue is what the dashboard asks of the task queue. internal/queue stands on the same floor, so the roof adapts it. What
+// reads may be called from any goroutine and need not heed the context: the pages do not wait for it longer than that.
 type Queue interface {
 	// Snapshot describes queues and workers now.
 	Snapshot(ctx context.Context) (QueueSnapshot, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -23,11 +24,20 @@ type fakeQueue struct {
 	away   bool
 	seen   time.Time
 	tasks  []QueueTask
+	// hangs, while it is open, keeps what reads from answering, whatever the context says, as asynq does.
+	hangs chan struct{}
+}
+
+func (q *fakeQueue) wait() {
+	if q.hangs != nil {
+		<-q.hangs
+	}
 }
 
 func (*fakeQueue) Names() []string { return []string{"fresh", "slow"} }
 
 func (q *fakeQueue) Tasks(_ context.Context, queue string, state TaskState, page, size int) ([]QueueTask, error) {
+	q.wait()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.away {
@@ -44,6 +54,7 @@ func (q *fakeQueue) Tasks(_ context.Context, queue string, state TaskState, page
 }
 
 func (q *fakeQueue) Task(_ context.Context, _, task string) (QueueTask, error) {
+	q.wait()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, t := range q.tasks {
@@ -78,6 +89,7 @@ func (q *fakeQueue) DeleteTask(_ context.Context, _, task string) error {
 }
 
 func (q *fakeQueue) Snapshot(context.Context) (QueueSnapshot, error) {
+	q.wait()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.away {
@@ -135,6 +147,42 @@ func TestQueue(t *testing.T) {
 	q.mu.Unlock()
 	b.get("/queue").is(http.StatusOK).shows("Redis does not answer", "Nothing is lost")
 	b.post("/queue/fresh/pause").is(http.StatusConflict)
+}
+
+// TestQueue_NobodyWaitsForRedisThatHangs: a Redis that is stopped takes the connection and never answers, and the library
+// waits for it whatever the context says.
+func TestQueue_NobodyWaitsForRedisThatHangs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	_, deliveries := w.of(w.fail())
+	b := w.as(w.owner)
+	hangs := make(chan struct{})
+	defer close(hangs)
+	w.handler.Queue = &fakeQueue{seen: w.clock.Now(), hangs: hangs}
+	for _, test := range []struct {
+		method, path string
+		status       int
+		says         string
+	}{
+		{http.MethodGet, "/queue", http.StatusOK, "Redis does not answer"},
+		{http.MethodGet, "/queue/fresh", http.StatusOK, "Redis does not answer"},
+		{http.MethodGet, "/deliveries/" + deliveries[e.ID].ID.String(), http.StatusOK, "Redis does not answer"},
+		{http.MethodPost, "/queue/fresh/pause", http.StatusConflict, "Redis does not answer"},
+		{http.MethodPost, "/queue/fresh/tasks/x/delete", http.StatusConflict, "Redis does not answer"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), queuePatience+3*time.Second)
+		began := time.Now()
+		r := b.request(test.method, test.path, nil)
+		if test.method == http.MethodPost {
+			r = b.request(test.method, test.path, strings.NewReader(url.Values{"csrf_token": {b.csrf}, "form_id": {test.path}}.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+		}
+		b.do(r.WithContext(ctx)).is(test.status).shows(test.says)
+		cancel()
+		if took := time.Since(began); took < queuePatience {
+			t.Errorf("%s %s answered after %s: it did not ask", test.method, test.path, took)
+		}
+	}
 }
 
 // TestQueue_TasksAndDeliveriesLinkBothWays: Redis serves all organizations, so what a task rings for elsewhere is not named.

@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,16 +49,7 @@ func showQueue(p *page) error {
 
 // snapshot asks the task queue; ok is false when there is none or it does not answer.
 func (p *page) snapshot() (s QueueSnapshot, ok bool) {
-	if p.Queue == nil {
-		return s, false
-	}
-	ctx, cancel := context.WithTimeout(p.Ctx, queuePatience)
-	defer cancel()
-	s, err := p.Queue.Snapshot(ctx)
-	if err != nil {
-		p.Log.LogAttrs(p.Ctx, slog.LevelWarn, "queue not read", slog.String("error", err.Error()))
-	}
-	return s, err == nil
+	return asked(p, func(ctx context.Context) (QueueSnapshot, error) { return p.Queue.Snapshot(ctx) })
 }
 
 func (p *page) queueBody() (pages.QueueBody, error) {

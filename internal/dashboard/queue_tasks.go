@@ -80,18 +80,41 @@ func queueTasksPath(queue string, s TaskState) string {
 	return link(queuePath+"/"+queue, "state", string(s))
 }
 
-// asked bounds what f may take of the patience for Redis; ok is false when there is no queue or it does not answer.
-func (p *page) asked(f func(ctx context.Context) error) (ok bool) {
+// asked is what f learns from the task queue within the patience for Redis; ok is false when there is no queue or it does
+// not answer in time. The library behind the queue heeds no context, so f runs on the side and is left alone when it is late:
+// it ends with the time limits of its connection.
+func asked[T any](p *page, f func(ctx context.Context) (T, error)) (answer T, ok bool) {
 	if p.Queue == nil {
-		return false
+		return answer, false
 	}
 	ctx, cancel := context.WithTimeout(p.Ctx, queuePatience)
 	defer cancel()
-	if err := f(ctx); err != nil {
-		p.Log.LogAttrs(p.Ctx, slog.LevelWarn, "queue not read", slog.String("error", err.Error()))
-		return false
+	type result struct {
+		answer T
+		err    error
 	}
-	return true
+	results := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if v := recover(); v != nil { // nothing else would catch it here
+				r.err = fmt.Errorf("panic: %v", v)
+			}
+			results <- r
+		}()
+		r.answer, r.err = f(ctx)
+	}()
+	var r result
+	select {
+	case r = <-results:
+	case <-ctx.Done():
+		r.err = ctx.Err()
+	}
+	if r.err != nil {
+		p.Log.LogAttrs(p.Ctx, slog.LevelWarn, "queue not read", slog.String("error", r.err.Error()))
+		return answer, false
+	}
+	return r.answer, true
 }
 
 // showQueueTasks lists the tasks of one queue. Redis serves all organizations: what belongs to another one is counted and
@@ -111,10 +134,8 @@ func showQueueTasks(p *page) error {
 	if err != nil {
 		return err
 	}
-	var tasks []QueueTask
-	ok := p.asked(func(ctx context.Context) (err error) {
-		tasks, err = p.Queue.Tasks(ctx, name, state, number, tasksShown)
-		return err
+	tasks, ok := asked(p, func(ctx context.Context) ([]QueueTask, error) {
+		return p.Queue.Tasks(ctx, name, state, number, tasksShown)
 	})
 	v := pages.QueueTasks{
 		Shell: p.Shell("Queue "+name+", "+string(state), queuePath),
@@ -220,21 +241,21 @@ func (p *page) ownTask() (t QueueTask, err error) {
 	if err != nil {
 		return t, err
 	}
-	found := true
-	ok := p.asked(func(ctx context.Context) (err error) {
-		t, err = p.Queue.Task(ctx, name, p.R.PathValue("task"))
+	task := p.R.PathValue("task")
+	found, ok := asked(p, func(ctx context.Context) (*QueueTask, error) {
+		t, err := p.Queue.Task(ctx, name, task)
 		if f, known := fault.As(err); known && f == ErrNoTask {
-			found, err = false, nil
+			return nil, nil
 		}
-		return err
+		return &t, err
 	})
 	switch {
 	case !ok:
 		return t, errQueueAway
-	case !found, slices.ContainsFunc(t.Dues, func(d delivery.Due) bool { _, ours := endpoints[d.EndpointID]; return !ours }):
+	case found == nil, slices.ContainsFunc(found.Dues, func(d delivery.Due) bool { _, ours := endpoints[d.EndpointID]; return !ours }):
 		return t, ErrNoTask
 	}
-	return t, nil
+	return *found, nil
 }
 
 func askDeleteTask(p *page) error {
@@ -291,24 +312,22 @@ func (p *page) changeTask(run bool) error {
 
 // taskOf finds the task that rings for a delivery among those that come first.
 func (p *page) taskOf(d delivery.Delivery) (task *QueueTask, answered bool) {
-	answered = p.asked(func(ctx context.Context) error {
+	return asked(p, func(ctx context.Context) (*QueueTask, error) {
 		for _, state := range []TaskState{TaskActive, TaskPending, TaskRetry} {
 			for _, name := range p.Queue.Names() {
 				tasks, err := p.Queue.Tasks(ctx, name, state, 1, tasksSearched)
 				if err != nil {
-					return err
+					return nil, err
 				}
 				for i, t := range tasks {
 					if slices.ContainsFunc(t.Dues, func(due delivery.Due) bool { return due.DeliveryID == d.ID }) {
-						task = &tasks[i]
-						return nil
+						return &tasks[i], nil
 					}
 				}
 			}
 		}
-		return nil
+		return nil, nil
 	})
-	return task, answered
 }
 
 // taskFact says where the task of a delivery stands. A delivery that is not due has none: retries wait in Postgres.
