@@ -149,6 +149,33 @@ func TestQueue(t *testing.T) {
 	b.post("/queue/fresh/pause").is(http.StatusConflict)
 }
 
+// TestQueue_TasksOfNobodyAreNobodys: a task in which no delivery can be read is not the viewer's, whichever organization they
+// look from, and a task that another organization has a part in does not tell its id, which may name an endpoint of theirs.
+func TestQueue_TasksOfNobodyAreNobodys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	_, deliveries := w.of(w.fail())
+	_, stranger := fixture.Organization(t, w.db)
+	theirs := delivery.Due{EndpointID: id.Endpoint{UUID: id.NewUUID(w.clock.Now())}}
+	together, unread := theirs.EndpointID.String()+":7", theirs.EndpointID.String()+":8"
+	q := &fakeQueue{seen: w.clock.Now(), tasks: []QueueTask{
+		{ID: unread, Queue: "fresh", State: TaskArchived, LastError: "payload of " + theirs.EndpointID.String()},
+		{ID: together, Queue: "fresh", State: TaskPending, Dues: []delivery.Due{theirs, {EndpointID: e.ID, DeliveryID: deliveries[e.ID].ID}}},
+	}}
+	w.handler.Queue = q
+	for _, b := range []*browser{w.as(w.owner), w.as(stranger)} {
+		b.get("/queue/fresh?state=archived").is(http.StatusOK).shows("nothing that can be read").hides(theirs.EndpointID.String(), "Run now", "Delete…")
+		b.get("/queue/fresh/tasks/" + unread + "/delete").is(http.StatusNotFound)
+		b.post("/queue/fresh/tasks/" + unread + "/delete").is(http.StatusNotFound)
+		b.post("/queue/fresh/tasks/" + unread + "/run").is(http.StatusNotFound)
+	}
+	if len(q.tasks) != 2 || q.tasks[0].State != TaskArchived {
+		t.Errorf("a task of nobody was changed: %+v", q.tasks)
+	}
+	w.as(w.owner).get("/deliveries/"+deliveries[e.ID].ID.String()).is(http.StatusOK).shows("pending in queue fresh", "with deliveries of other endpoints").hides(theirs.EndpointID.String())
+}
+
 // TestQueue_NobodyWaitsForRedisThatHangs: a Redis that is stopped takes the connection and never answers, and the library
 // waits for it whatever the context says.
 func TestQueue_NobodyWaitsForRedisThatHangs(t *testing.T) {

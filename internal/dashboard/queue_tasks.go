@@ -209,8 +209,13 @@ func (p *page) taskRow(t QueueTask, endpoints map[id.Endpoint]webhook.Endpoint) 
 			row.For = append(row.For, pages.QueueTaskFor{Text: ui.ShortID(due.DeliveryID.String()), Full: due.DeliveryID.String(), Href: deliveriesPath + "/" + due.DeliveryID.String(), Endpoint: e.DisplayName()})
 		}
 	}
-	if others > 0 {
+	switch {
+	case others > 0:
 		row.Others = counted(others, "delivery", "deliveries") + " of other organizations"
+	case len(t.Dues) == 0: // nobody can tell whose it is
+		row.Others = "nothing that can be read, so it may be another organization's"
+	}
+	if row.Others != "" {
 		row.Error = "" // it may name them
 		return row
 	}
@@ -231,7 +236,8 @@ func (p *page) taskRow(t QueueTask, endpoints map[id.Endpoint]webhook.Endpoint) 
 	return row
 }
 
-// ownTask finds the task of the route; one that rings for another organization too is not to be touched here.
+// ownTask finds the task of the route; one that rings for another organization too, or for nothing that can be read, is not
+// to be touched here.
 func (p *page) ownTask() (t QueueTask, err error) {
 	name := p.R.PathValue("name")
 	if p.Queue == nil || !slices.Contains(p.Queue.Names(), name) {
@@ -252,7 +258,7 @@ func (p *page) ownTask() (t QueueTask, err error) {
 	switch {
 	case !ok:
 		return t, errQueueAway
-	case found == nil, slices.ContainsFunc(found.Dues, func(d delivery.Due) bool { _, ours := endpoints[d.EndpointID]; return !ours }):
+	case found == nil, len(found.Dues) == 0, slices.ContainsFunc(found.Dues, func(d delivery.Due) bool { _, ours := endpoints[d.EndpointID]; return !ours }):
 		return t, ErrNoTask
 	}
 	return *found, nil
@@ -353,7 +359,12 @@ func (p *page) taskFact(d delivery.Delivery) (ui.Fact, bool) {
 	case t == nil:
 		fact.Text, fact.Sub = "none in front", fmt.Sprintf("not among the first %d of a queue; what is due is rung for again within a minute", tasksSearched)
 	default:
-		fact.Text, fact.Href = strings.ToLower(taskBadge(t.State).Label)+" in queue "+t.Queue, queueTasksPath(t.Queue, t.State)+"#task-"+t.ID
+		fact.Text, fact.Href = strings.ToLower(taskBadge(t.State).Label)+" in queue "+t.Queue, queueTasksPath(t.Queue, t.State)
+		if slices.ContainsFunc(t.Dues, func(due delivery.Due) bool { return due.EndpointID != d.WebhookEndpointID }) {
+			fact.Sub = "with deliveries of other endpoints" // which may be another organization's, and the task's id may name one
+			break
+		}
+		fact.Href += "#task-" + t.ID
 		fact.Sub, fact.SubMono = t.ID, true
 	}
 	return fact, true
