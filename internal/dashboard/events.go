@@ -10,36 +10,70 @@ import (
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
 
 const eventsPath = "/events"
 
-// eventFilter reads the filters of the event list from the address. An id of something else leads to its page.
-func (p *page) eventFilter() (f event.Filter, jump string, impossible bool) {
+// missedBy fills in the filter for what an endpoint missed while it was paused, of the types that it subscribes to now.
+func missedBy(f event.Filter, e webhook.Endpoint) event.Filter {
+	f.MissedBy, f.MissedTypes = e.ID, nil
+	for _, t := range e.SubscribedEventTypes {
+		f.MissedTypes = append(f.MissedTypes, event.Type(t))
+	}
+	return f
+}
+
+// eventQuery is what the address of the event list asks for.
+type eventQuery struct {
+	event.Filter
+	// jump is the page of an id that was searched for and is nothing to filter by.
+	jump string
+	// impossible tells that nothing can match.
+	impossible bool
+	// missedBy names the endpoint whose missed events are asked for.
+	missedBy string
+}
+
+// eventFilter reads the filters of the event list from the address.
+func (p *page) eventFilter() (q eventQuery, err error) {
 	if t := event.Type(p.Query("type")); t != "" {
-		f.Type, impossible = t, !t.Known()
+		q.Type, q.impossible = t, !t.Known()
 	}
 	if outcome := event.Outcome(p.Query("outcome")); outcome != "" {
-		f.Outcome, impossible = outcome, impossible || !slices.Contains(event.Outcomes(), outcome)
+		q.Outcome, q.impossible = outcome, q.impossible || !slices.Contains(event.Outcomes(), outcome)
 	}
-	f.From, _ = p.ParseFormTime(p.Query("from"), false)
-	f.To, _ = p.ParseFormTime(p.Query("to"), true)
+	q.From, _ = p.ParseFormTime(p.Query("from"), false)
+	q.To, _ = p.ParseFormTime(p.Query("to"), true)
+	if text := p.Query("missed"); text != "" {
+		endpoints, err := p.endpointsByID()
+		if err != nil {
+			return q, err
+		}
+		endpoint, _ := id.Parse[id.EndpointKind](text) // a malformed id is nobody's
+		if e, ok := endpoints[endpoint]; ok {
+			q.Filter, q.missedBy = missedBy(q.Filter, e), e.DisplayName()
+		} else {
+			q.impossible, q.missedBy = true, "an unknown endpoint"
+		}
+	}
 	text := p.Query("q")
 	if text == "" {
-		return f, "", impossible
+		return q, nil
 	}
 	kind, text := firstID(text)
 	switch kind {
 	case "":
-		return f, "", true
+		q.impossible = true
 	case "vs":
 		session, err := id.Parse[id.SessionKind](text)
-		f.SessionID = session
-		return f, "", impossible || err != nil
+		q.SessionID, q.impossible = session, q.impossible || err != nil
+	default:
+		q.jump = link("/find", "q", text)
 	}
-	return f, link("/find", "q", text), impossible
+	return q, nil
 }
 
 func (p *page) eventPosition(ctx context.Context, actor access.Actor, row id.Event) (*postgres.Position, error) {
@@ -47,17 +81,20 @@ func (p *page) eventPosition(ctx context.Context, actor access.Actor, row id.Eve
 }
 
 func listEvents(p *page) error {
-	f, jump, impossible := p.eventFilter()
-	if jump != "" {
-		return p.Redirect(jump, ui.Flash{})
+	f, err := p.eventFilter()
+	if err != nil {
+		return err
+	}
+	if f.jump != "" {
+		return p.Redirect(f.jump, ui.Flash{})
 	}
 	at, err := pageOf(p, p.eventPosition)
 	if err != nil {
 		return err
 	}
 	var list postgres.List[event.Event]
-	if !impossible {
-		if list, err = event.List(p.Ctx, p.DB, p.Actor, f, at); err != nil {
+	if !f.impossible {
+		if list, err = event.List(p.Ctx, p.DB, p.Actor, f.Filter, at); err != nil {
 			return err
 		}
 	}
@@ -69,6 +106,7 @@ func listEvents(p *page) error {
 		CSRF: p.Session.CSRFToken, Bulk: p.eventsBulk(),
 		Active: p.withSearch(p.activeFilters(
 			[3]string{"type", "Type", f.Type.Short()}, [3]string{"outcome", "Outcome", lowerFirst(outcomeWord(f.Outcome))},
+			[3]string{"missed", "Missed while paused", f.missedBy},
 			[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
 		)),
 		Pager: pager(p, list, at.Limit, func(e event.Event) string { return e.ID.String() }), Status: counted(len(list.Rows), "event", "events"),
@@ -76,7 +114,7 @@ func listEvents(p *page) error {
 	for _, e := range list.Rows {
 		v.Rows = append(v.Rows, p.eventRow(e, deliveries[e.ID]))
 	}
-	if !impossible {
+	if !f.impossible {
 		newest := ""
 		if len(list.Rows) > 0 {
 			newest = list.Rows[0].ID.String()
@@ -104,7 +142,7 @@ func listEvents(p *page) error {
 		Search: &ui.SearchBox{Label: "Search by id", Placeholder: "Session or any other id", Value: p.Query("q")},
 		Fields: []ui.FilterField{p.selectField("outcome", "Outcome", outcomeOptions()...), p.selectField("type", "Type", eventTypeOptions()...)},
 		More:   []ui.FilterField{p.inputField("from", "From", "datetime-local"), p.inputField("to", "To", "datetime-local")},
-		Hidden: p.carried("limit", "live"),
+		Hidden: p.carried("limit", "live", "missed"),
 	}
 	heading := ui.Heading{Title: "Events", Live: p.liveNote()}
 	if len(v.Rows) > 0 {
@@ -161,15 +199,18 @@ func (p *page) deliveriesOf(events []event.Event) (map[id.Event][]delivery.Deliv
 }
 
 func newEvents(p *page) error {
-	f, jump, impossible := p.eventFilter()
-	if jump != "" || impossible {
+	f, err := p.eventFilter()
+	if err != nil {
+		return err
+	}
+	if f.jump != "" || f.impossible {
 		return p.NoChange()
 	}
 	at, err := positionOf(p, p.eventPosition)
 	if err != nil {
 		return err
 	}
-	list, err := event.List(p.Ctx, p.DB, p.Actor, f, postgres.Page{Limit: newMax, Before: at})
+	list, err := event.List(p.Ctx, p.DB, p.Actor, f.Filter, postgres.Page{Limit: newMax, Before: at})
 	if err != nil {
 		return err
 	}

@@ -203,12 +203,15 @@ func stamp(t *time.Time) string {
 
 // exportEvents streams the filtered events and how far each one came.
 func exportEvents(p *page) error {
-	f, jump, impossible := p.eventFilter()
+	f, err := p.eventFilter()
+	if err != nil {
+		return err
+	}
 	head := []string{"id", "created_utc", "type", "subject", "outcome", "delivered", "retrying", "waiting", "failed", "withdrawn", "skipped", "payloads_held"}
 	reached := map[string]reach{}
-	return exportList(p, "events", impossible || jump != "", head,
+	return exportList(p, "events", f.impossible || f.jump != "", head,
 		func(at postgres.Page) (postgres.List[event.Event], error) {
-			list, err := event.List(p.Ctx, p.DB, p.Actor, f, at)
+			list, err := event.List(p.Ctx, p.DB, p.Actor, f.Filter, at)
 			if err != nil {
 				return list, err
 			}

@@ -13,8 +13,10 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/apikey"
+	"kaylehooks/internal/event"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
+	"kaylehooks/internal/verification"
 	"kaylehooks/internal/webhook"
 )
 
@@ -27,7 +29,7 @@ func TestRecover_TakesWhatFailedSinceThen(t *testing.T) {
 	other, _ := w.endpoint("ledger", false)
 	path := "/endpoints/" + e.ID.String()
 	b := w.as(w.admin)
-	b.get(path+"/recover").is(http.StatusOK).shows("Recover what failed", "No delivery of this scope can be sent again now.", "never encrypted for it")
+	b.get(path+"/recover").is(http.StatusOK).shows("Recover what failed", "No delivery of this scope can be sent again now.", "No event since then passed it by")
 	w.sender.answers(http.StatusInternalServerError, "")
 	run := func() {
 		for range 8 {
@@ -83,6 +85,99 @@ func TestRecover_TakesWhatFailedSinceThen(t *testing.T) {
 	b.get(path + "/recover").is(http.StatusOK).shows("is paused: resume it first")
 	w.as(w.member).get(path + "/recover").is(http.StatusForbidden)
 	w.stranger().get(path + "/recover").is(http.StatusNotFound)
+}
+
+// TestRecover_SaysExactlyWhatWasMissedWhilePaused pauses an endpoint, lets things happen, and resumes it: the page and the list
+// behind its link name the events that it would have got, and no others.
+func TestRecover_SaysExactlyWhatWasMissedWhilePaused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	other, _ := w.endpoint("ledger", false)
+	path := "/endpoints/" + e.ID.String()
+	change := func(c webhook.EndpointChange) {
+		t.Helper()
+		_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, e.ID, c)
+		w.check(err)
+	}
+	on, off := true, false
+	happen := func(s verification.Session) string {
+		evt, _ := w.of(s)
+		w.clock.Advance(10 * time.Second)
+		return evt.ID.String()
+	}
+	targeted := func(endpoint id.Endpoint) verification.Session {
+		t.Helper()
+		s, _, err := w.handler.Sessions.Create(t.Context(), w.engine, verification.NewSession{Targets: []string{endpoint.String()}})
+		w.check(err)
+		_, err = w.handler.Sessions.ReportFailure(t.Context(), w.engine, s.ID, verification.DocumentAntiCloningAttestationFailed)
+		w.check(err)
+		return s
+	}
+	var missed, got []string
+	subscribed := []string{string(event.SessionFailed)}
+	change(webhook.EndpointChange{EventTypes: &subscribed, Enabled: &off})
+	early := happen(w.fail())
+	w.clock.Advance(2 * time.Minute)
+	since := w.clock.Now()
+	change(webhook.EndpointChange{Enabled: &on})
+	got = append(got, happen(w.fail()))
+	toBoth := func() verification.Session {
+		t.Helper()
+		s, _, err := w.handler.Sessions.Create(t.Context(), w.engine, verification.NewSession{Targets: []string{e.ID.String(), other.ID.String()}})
+		w.check(err)
+		return s
+	}()
+	change(webhook.EndpointChange{Enabled: &off})
+	missed = append(missed, happen(w.fail()))
+	got = append(got, happen(w.succeed())) // a type that it does not subscribe to
+	got = append(got, happen(targeted(other.ID)))
+	_, err := w.handler.Sessions.ReportFailure(t.Context(), w.engine, toBoth.ID, verification.DocumentAntiCloningAttestationFailed)
+	w.check(err)
+	missed = append(missed, happen(toBoth))
+	w.clock.Advance(time.Minute)
+	b := w.as(w.admin)
+	address := path + "/recover?since=" + since.UTC().Format(formTime)
+	b.get(address).is(http.StatusOK).shows("2 events were missed while it was paused")
+	change(webhook.EndpointChange{Enabled: &on})
+	got = append(got, happen(w.fail()))
+
+	page := b.get(address).is(http.StatusOK).shows("2 events were missed while it was paused", "GET /v1/sessions/{id}", "See 2 missed events")
+	door := page.find(`href="(/events\?[^"]*missed=[^"]*)"`)
+	list := b.get(door).is(http.StatusOK).shows("Missed while paused: risk", "2 events").shows(missed...).hides(got...).hides(early)
+	list.find(`(name="missed" value="[^"]+")`) // another filter keeps this one
+	b.get(strings.Replace(door, "from=", "x=", 1)).is(http.StatusOK).shows(append(missed, early)...).hides(got...)
+	b.get(door + "&outcome=waiting").is(http.StatusOK).shows(missed...).hides(got...) // the other endpoint has them still
+	b.get(door + "&outcome=none").is(http.StatusOK).hides(append(missed, got...)...)
+	b.get(door + "&type=" + string(event.SessionSucceeded)).is(http.StatusOK).hides(append(missed, got...)...)
+	if export := b.get(strings.Replace(door, "/events?", "/events/export?format=csv&", 1)).is(http.StatusOK).body; strings.Count(export, "evt_") != 2 || !strings.Contains(export, missed[0]) || !strings.Contains(export, missed[1]) {
+		t.Errorf("exported is %s", export)
+	}
+	b.get("/endpoints/" + other.ID.String() + "/recover").is(http.StatusOK).shows("No event since then passed it by")
+	b.get("/events?missed=whe_nobody").is(http.StatusOK).shows("an unknown endpoint").hides(missed...)
+	w.stranger().get(door).is(http.StatusOK).shows("an unknown endpoint").hides(missed...).hides("risk")
+}
+
+// TestMissed_LooksAtSoManyEventsOnly has more events than are looked at, and a missed one on either side of the limit.
+func TestMissed_LooksAtSoManyEventsOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	routing := func(reason event.Reason) string {
+		return `[{"webhook_endpoint_id": "` + e.ID.String() + `", "decision": "skipped", "reason": "` + string(reason) + `", "delivery_id": null, "created_at": "2026-03-01T00:00:00Z"}]`
+	}
+	stranger, _ := fixture.Organization(t, w.db)
+	for org, apart := range map[id.Organization]string{w.org: "1 second", stranger: "1 millisecond"} { // what others have counts for nothing
+		fixture.Exec(t, w.db, `INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, routing, created_at)
+			SELECT gen_random_uuid(), $1, 'verification.session.failed', 'verification_session', gen_random_uuid(), CASE WHEN n IN (1, $2, $2 + 1) THEN $3::jsonb ELSE $4::jsonb END,
+				$5::timestamptz - n * $6::interval FROM generate_series(1, $2 + 1) n`,
+			org, event.MissedWindow, routing(event.Disabled), routing(event.NotTargeted), w.clock.Now(), apart)
+	}
+	b := w.as(w.admin)
+	b.get("/endpoints/"+e.ID.String()+"/recover").is(http.StatusOK).shows("2 events were missed", "Only the latest 10,000 events were looked at")
+	b.get("/events?missed=" + e.ID.String()).is(http.StatusOK).shows("2 events")
+	recent := w.clock.Now().Add(-time.Hour).Format(formTime)
+	b.get("/endpoints/"+e.ID.String()+"/recover?since="+recent).is(http.StatusOK).shows("1 event was missed", "its session").hides("Only the latest")
 }
 
 func TestEndpoints_PausedAndResumedByLabel(t *testing.T) {

@@ -1,11 +1,14 @@
 package dashboard
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/event"
+	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
@@ -56,9 +59,43 @@ func recoverEndpoint(p *page) error {
 	}
 	v.Notes = append(v.Notes, ui.Alert{
 		Tone: ui.Neutral, Icon: "info",
-		Text: "Deliveries whose last attempt was made since then and failed are sent again. Events that happened while the endpoint was paused were never encrypted for it, so there is nothing that could be sent; the list of events shows them as skipped.",
+		Text: "Deliveries whose last attempt was made since then and failed are sent again.",
 	})
+	missed, err := p.missedNote(e, since)
+	if err != nil {
+		return err
+	}
+	v.Notes = append(v.Notes, missed)
 	return p.Render(status, pages.JobPreviewPage(v))
+}
+
+// missedNote says which events passed the endpoint by while it was paused. The contract has them skipped, with nothing
+// encrypted, so they cannot be sent later by anybody; what is left of them is the outcome of their sessions.
+func (p *page) missedNote(e webhook.Endpoint, since time.Time) (ui.Alert, error) {
+	since = since.Truncate(time.Minute) // as the address of the list has it
+	missed, err := event.CountMissed(p.Ctx, p.DB, p.Actor, missedBy(event.Filter{From: since}, e))
+	if err != nil {
+		return ui.Alert{}, err
+	}
+	of := ""
+	if missed.Partial {
+		of = fmt.Sprintf(" Only the latest %s events were looked at; choose a later time to be sure.", ui.Count(event.MissedWindow))
+	}
+	if missed.Events == 0 {
+		return ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "No event since then passed it by while it was paused." + of}, nil
+	}
+	them, sessions, outcome := "them", "their sessions", "outcomes"
+	if missed.Events == 1 {
+		them, sessions, outcome = "it", "its session", "outcome"
+	}
+	return ui.Alert{
+		Tone: ui.Warn, Icon: "pause", Title: counted(missed.Events, "event was", "events were") + " missed while it was paused",
+		Text: fmt.Sprintf("Nothing was encrypted for this endpoint, and what was found is not kept, so there is nothing of %s that could be sent. GET /v1/sessions/{id} still tells the %s of %s; for the claims, verify the person again.%s", them, outcome, sessions, of),
+		Actions: []ui.Action{{
+			Label: "See " + counted(missed.Events, "missed event", "missed events"), Icon: "event", Small: true,
+			Href: link(eventsPath, "missed", e.ID.String(), "from", p.FormTime(since)),
+		}},
+	}, nil
 }
 
 // recoverChoices are times to recover from, as links.

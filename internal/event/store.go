@@ -123,6 +123,10 @@ type Filter struct {
 	SessionID id.Session
 	Outcome   Outcome
 	From, To  time.Time
+	// MissedBy selects events of MissedTypes that this endpoint did not get because it was disabled. Only the latest
+	// MissedWindow events of the time are looked at, since routing has no index.
+	MissedBy    id.Endpoint
+	MissedTypes []Type
 }
 
 // Get returns one event. It needs webhooks:read.
@@ -140,7 +144,7 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
 		return postgres.List[Event]{}, err
 	}
-	if _, rare := rareOutcomes[f.Outcome]; rare && f.SessionID.IsZero() {
+	if _, rare := rareOutcomes[f.Outcome]; rare && f.SessionID.IsZero() && f.MissedBy.IsZero() {
 		list, err := listRare(tx, actor.Organization, f, page)
 		if err != nil {
 			return list, fmt.Errorf("list events by outcome: %w", err)
@@ -160,17 +164,65 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 	if rare, ok := rareOutcomes[f.Outcome]; ok {
 		q = q.Where("EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status IN ? AND "+rare.delivery+")", rare.statuses)
 	}
+	if !f.MissedBy.IsZero() {
+		condition, args := f.missed()
+		q = q.Where("e.id IN (?)", f.window(tx, actor.Organization).Select("w.id").Where(condition, args...))
+	}
+	q = f.within(q)
+	list, err := postgres.Fetch[Event](q, "e", page)
+	if err != nil {
+		return list, fmt.Errorf("list events: %w", err)
+	}
+	return list, nil
+}
+
+// MissedWindow is how many events a search for missed ones looks at.
+const MissedWindow = 10_000
+
+// Missed is how many events an endpoint did not get because it was disabled.
+type Missed struct {
+	Events int
+	// Partial tells that there are more events than were looked at: these are the latest MissedWindow.
+	Partial bool
+}
+
+// CountMissed counts what List finds with f.MissedBy, f.MissedTypes and the time; the rest of f is ignored. It needs
+// webhooks:read.
+func CountMissed(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter) (Missed, error) {
+	tx := db.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return Missed{}, err
+	}
+	condition, args := f.missed()
+	var found struct{ Events, Seen int }
+	if err := f.window(tx, actor.Organization).Select("count(*) FILTER (WHERE "+condition+") AS events, count(*) AS seen", args...).Scan(&found).Error; err != nil {
+		return Missed{}, fmt.Errorf("count missed events: %w", err)
+	}
+	return Missed{Events: found.Events, Partial: found.Seen == MissedWindow}, nil
+}
+
+// window is the latest events of the time, as w.
+func (f Filter) window(tx *postgres.Tx, org id.Organization) *gorm.DB {
+	latest := f.within(tx.Table("events AS e").Select("e.id, e.type, e.routing").Where("e.organization_id = ?", org))
+	return tx.Table("(?) AS w", latest.Order("e.created_at DESC, e.id DESC").Limit(MissedWindow))
+}
+
+// missed is the condition on w. A disabled endpoint is recorded as such for every type, also for those that it would not
+// have got.
+func (f Filter) missed() (condition string, args []any) {
+	return "w.type IN ? AND w.routing @> jsonb_build_array(jsonb_build_object('webhook_endpoint_id', ?::text, 'reason', ?::text))",
+		[]any{f.MissedTypes, f.MissedBy.String(), Disabled}
+}
+
+// within narrows the events e to the time of the filter.
+func (f Filter) within(q *gorm.DB) *gorm.DB {
 	if !f.From.IsZero() {
 		q = q.Where("e.created_at >= ?", f.From)
 	}
 	if !f.To.IsZero() {
 		q = q.Where("e.created_at <= ?", f.To)
 	}
-	list, err := postgres.Fetch[Event](q, "e", page)
-	if err != nil {
-		return list, fmt.Errorf("list events: %w", err)
-	}
-	return list, nil
+	return q
 }
 
 // Position finds the event that a list continues after. It is postgres.ErrCursor for an event of another organization.
