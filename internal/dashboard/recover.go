@@ -90,7 +90,7 @@ func (p *page) missedNote(e webhook.Endpoint, since time.Time) (ui.Alert, error)
 	}
 	return ui.Alert{
 		Tone: ui.Warn, Icon: "pause", Title: counted(missed.Events, "event was", "events were") + " missed while it was paused",
-		Text: fmt.Sprintf("Nothing was encrypted for this endpoint, and what was found is not kept, so there is nothing of %s that could be sent. GET /v1/sessions/{id} still tells the %s of %s; for the claims, verify the person again.%s", them, outcome, sessions, of),
+		Text: fmt.Sprintf("Nothing was encrypted for this endpoint, and claims are never stored, so there is nothing of %s that could be sent. GET /v1/sessions/{id} still tells the %s of %s; for the claims, verify the person again.%s", them, outcome, sessions, of),
 		Actions: []ui.Action{{
 			Label: "See " + counted(missed.Events, "missed event", "missed events"), Icon: "event", Small: true,
 			Href: link(eventsPath, "missed", e.ID.String(), "from", p.FormTime(since)),

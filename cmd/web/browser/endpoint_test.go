@@ -60,6 +60,17 @@ func operateEndpoint(t *testing.T, s *suite) {
 		t.Errorf("undoing the pause left it paused: %s", b.text(".head"))
 	}
 
+	b.press("button", "Pause")
+	s.event(t)
+	b.visit(far.path)
+	b.press("button", "Resume")
+	b.visit(far.path + "/recover")
+	b.see("main", "1 event was missed while it was paused")
+	b.check("recover an endpoint that missed something")
+	b.press("a", "See 1 missed event")
+	b.see("#results", "Missed while paused")
+	b.check("events that an endpoint missed")
+
 	changeEndpoint(t, b, s, far)
 	changeSecret(t, b, s, far)
 
