@@ -140,7 +140,7 @@ func previewReplay(p *page) error {
 	}
 	submit := "Replay " + counted(len(hidden), "event", "events")
 	v.Confirm = &ui.Confirm{
-		ID: "replay", Icon: "loop", Title: submit + " to " + counted(counts.Eligible, "endpoint", "endpoints") + "?", Action: eventsPath + "/replay", Hidden: hidden, Submit: submit,
+		ID: "replay", Icon: "loop", Title: submit + "?", Action: eventsPath + "/replay", Hidden: hidden, Submit: submit,
 		Effects: []string{
 			counted(counts.Eligible, "delivery is", "deliveries are") + " due at once, each encrypted as it was; receivers drop repeats by the event id.",
 			"Endpoints that were skipped when an event happened are not added.",

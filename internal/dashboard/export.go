@@ -45,7 +45,8 @@ const jsonLines = "jsonl"
 
 // writer takes the rows of an export; the cells are in the order of its head.
 type writer interface {
-	row(cells []any)
+	// row fails for a cell that cannot be written in this form.
+	row(cells []any) error
 	// flush reports whether the browser still reads.
 	flush() bool
 }
@@ -72,7 +73,9 @@ func exportList[T any](p *page, name string, empty bool, head []string, list fun
 	for n := 0; ; {
 		for _, r := range batch.Rows {
 			cells, position := row(r)
-			out.row(cells)
+			if err := out.row(cells); err != nil {
+				return err // as below
+			}
 			at.After = &position
 			n++
 		}
@@ -106,7 +109,7 @@ func (p *page) exportTo(name string, head []string) writer {
 // table writes CSV.
 type table struct{ *csv.Writer }
 
-func (t table) row(cells []any) {
+func (t table) row(cells []any) error {
 	texts := make([]string, len(cells))
 	for i, cell := range cells {
 		switch cell := cell.(type) {
@@ -117,7 +120,8 @@ func (t table) row(cells []any) {
 			texts[i] = inertCell(fmt.Sprint(cell))
 		}
 	}
-	_ = t.Write(texts)
+	_ = t.Write(texts) // as for the head
+	return nil
 }
 
 func (t table) flush() bool {
@@ -129,10 +133,9 @@ func (t table) flush() bool {
 type lines struct {
 	head []string
 	out  *bufio.Writer
-	err  error
 }
 
-func (l *lines) row(cells []any) {
+func (l *lines) row(cells []any) error {
 	line := []byte{'{'}
 	for i, cell := range cells {
 		if i > 0 {
@@ -143,16 +146,16 @@ func (l *lines) row(cells []any) {
 		}
 		value, err := json.Marshal(cell)
 		if err != nil {
-			l.err = err
-			return
+			return fmt.Errorf("export %s: %w", l.head[i], err)
 		}
 		line = append(strconv.AppendQuote(line, l.head[i]), ':')
 		line = append(line, value...)
 	}
-	_, _ = l.out.Write(append(line, '}', '\n'))
+	_, _ = l.out.Write(append(line, '}', '\n')) // as for the head of a table
+	return nil
 }
 
-func (l *lines) flush() bool { return l.out.Flush() == nil && l.err == nil }
+func (l *lines) flush() bool { return l.out.Flush() == nil }
 
 // inertCell keeps a spreadsheet from taking a cell for a formula.
 func inertCell(s string) string {

@@ -278,7 +278,7 @@ func TestEvents_ReplayChosen(t *testing.T) {
 
 	r := b.reader("/events")
 	r.send("Replay chosen…", ids[:4]...)
-	r.sees(http.StatusOK, "Replay 2 chosen events", "Delivered already", "Replay 1 event to 2 endpoints?")
+	r.sees(http.StatusOK, "Replay 2 chosen events", "Delivered already", "Replay 1 event?", "2 deliveries are due at once")
 	sent := r.send("Replay 1 event")
 	r.sees(http.StatusOK, "1 event is replayed")
 	r.again(sent)
