@@ -26,6 +26,8 @@ type fakeQueue struct {
 	tasks  []QueueTask
 	// hangs, while it is open, keeps what reads from answering, whatever the context says, as asynq does.
 	hangs chan struct{}
+	// refuses is what every change ends with.
+	refuses error
 }
 
 func (q *fakeQueue) wait() {
@@ -68,6 +70,9 @@ func (q *fakeQueue) Task(_ context.Context, _, task string) (QueueTask, error) {
 func (q *fakeQueue) RunTask(_ context.Context, _, task string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.refuses != nil {
+		return q.refuses
+	}
 	for i := range q.tasks {
 		if q.tasks[i].ID == task {
 			q.tasks[i].State = TaskPending
@@ -80,6 +85,9 @@ func (q *fakeQueue) RunTask(_ context.Context, _, task string) error {
 func (q *fakeQueue) DeleteTask(_ context.Context, _, task string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.refuses != nil {
+		return q.refuses
+	}
 	before := len(q.tasks)
 	q.tasks = slices.DeleteFunc(q.tasks, func(t QueueTask) bool { return t.ID == task })
 	if len(q.tasks) == before {
@@ -105,6 +113,9 @@ func (q *fakeQueue) Snapshot(context.Context) (QueueSnapshot, error) {
 func (q *fakeQueue) SetPaused(_ context.Context, _ string, paused bool) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.refuses != nil {
+		return q.refuses
+	}
 	q.paused = paused
 	return nil
 }
@@ -147,6 +158,38 @@ func TestQueue(t *testing.T) {
 	q.mu.Unlock()
 	b.get("/queue").is(http.StatusOK).shows("Redis does not answer", "Nothing is lost")
 	b.post("/queue/fresh/pause").is(http.StatusConflict)
+}
+
+// TestQueue_AChangeThatFailedIsWrittenDown: Redis may go away, or serve the task, between the question and the change.
+func TestQueue_AChangeThatFailedIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		path, event string
+		refuses     error
+		status      int
+		outcome     string
+	}{
+		"pause":              {"/queue/fresh/pause", "queue.paused", errors.New("redis is away"), http.StatusInternalServerError, "not confirmed"},
+		"run":                {"/queue/fresh/tasks/mine/run", "queue.task_run", errors.New("redis is away"), http.StatusInternalServerError, "not confirmed"},
+		"delete":             {"/queue/fresh/tasks/mine/delete", "queue.task_deleted", errors.New("redis is away"), http.StatusInternalServerError, "not confirmed"},
+		"delete what is not": {"/queue/fresh/tasks/mine/delete", "queue.task_deleted", ErrNoTask, http.StatusSeeOther, "gone before"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			e, _ := w.endpoint("risk", false)
+			w.handler.Queue = &fakeQueue{seen: w.clock.Now(), refuses: tc.refuses, tasks: []QueueTask{
+				{ID: "mine", Queue: "fresh", State: TaskRetry, Dues: []delivery.Due{{EndpointID: e.ID}}},
+			}}
+			b := w.as(w.owner)
+			b.get("/queue").is(http.StatusOK)
+			b.post(tc.path).is(tc.status)
+			failed := fixture.Scalar[string](t, w.db, "SELECT concat_ws('|', string_agg(metadata->>'change', ','), string_agg(metadata->>'outcome', ',')) FROM audit_logs WHERE event = 'queue.change_failed'")
+			if n := fixture.Audited(t, w.db, w.org, tc.event); n != 1 || failed != tc.event+"|"+tc.outcome {
+				t.Errorf("the log has %d of %s and tells of the failure %q, want one and %q", n, tc.event, failed, tc.event+"|"+tc.outcome)
+			}
+		})
+	}
 }
 
 // TestQueue_TasksOfNobodyAreNobodys: a task in which no delivery can be read is not the viewer's, whichever organization they

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -218,13 +219,10 @@ func (p *page) switchQueue(paused bool) error {
 	if s.Queues[i].Paused == paused {
 		return p.Redirect(queuePath, ui.Flash{Tone: ui.Info, Text: "The queue " + name + " is " + verb + " already."})
 	}
-	err := p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
-		return audit.Record(tx, p.Actor, event, audit.Target{Type: "queue", ID: name}, nil)
+	err := p.changeQueue(event, audit.Target{Type: "queue", ID: name}, audit.Metadata{}, func() error {
+		return p.Queue.SetPaused(p.Ctx, name, paused)
 	})
 	if err != nil {
-		return err
-	}
-	if err := p.Queue.SetPaused(p.Ctx, name, paused); err != nil {
 		return err
 	}
 	flash := ui.Flash{Tone: ui.OK, Text: "The queue " + name + " is " + verb + "."}
@@ -232,4 +230,27 @@ func (p *page) switchQueue(paused bool) error {
 		flash.Sub = "Its tasks wait; retries keep their place in Postgres."
 	}
 	return p.Redirect(queuePath, flash)
+}
+
+// changeQueue does something to the queue and leaves a trace of it. Redis has no part in a transaction, so one of the two can
+// fail alone. The trace comes first: a change that nobody can be asked about is worse than a row too many. What Redis then
+// does not confirm gets a second row, so that the first one does not pass for something that happened.
+func (p *page) changeQueue(event string, target audit.Target, metadata audit.Metadata, change func() error) error {
+	record := func(ctx context.Context, event string) error {
+		return p.DB.InTx(ctx, func(tx *postgres.Tx) error { return audit.Record(tx, p.Actor, event, target, metadata) })
+	}
+	if err := record(p.Ctx, event); err != nil {
+		return err
+	}
+	err := change()
+	if err == nil {
+		return nil
+	}
+	metadata["change"], metadata["outcome"] = event, "not confirmed" // an answer that got lost may follow a change that was made
+	if f, ok := fault.As(err); ok && f == ErrNoTask {
+		metadata["outcome"] = "gone before"
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Ctx), formLimit) // the time may be what ran out
+	defer cancel()
+	return errors.Join(err, record(ctx, "queue.change_failed"))
 }

@@ -15,7 +15,6 @@ import (
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
-	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -287,7 +286,7 @@ func askDeleteTask(p *page) error {
 func deleteTask(p *page) error { return p.changeTask(false) }
 func runTask(p *page) error    { return p.changeTask(true) }
 
-// changeTask does something to a task and leaves a trace of it. The trace comes first: Redis knows no transaction with it.
+// changeTask does something to a task of the organization.
 func (p *page) changeTask(run bool) error {
 	t, err := p.ownTask()
 	if err != nil {
@@ -300,13 +299,8 @@ func (p *page) changeTask(run bool) error {
 	if run {
 		event, done, f = "queue.task_run", "waiting for a worker now", p.Queue.RunTask
 	}
-	err = p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
-		return audit.Record(tx, p.Actor, event, audit.Target{Type: "queue_task", ID: t.ID}, audit.Metadata{"queue": t.Queue, "state": t.State, "deliveries": len(t.Dues)})
-	})
-	if err != nil {
-		return err
-	}
-	err = f(p.Ctx, t.Queue, t.ID)
+	about := audit.Metadata{"queue": t.Queue, "state": t.State, "deliveries": len(t.Dues)}
+	err = p.changeQueue(event, audit.Target{Type: "queue_task", ID: t.ID}, about, func() error { return f(p.Ctx, t.Queue, t.ID) })
 	if known, ok := fault.As(err); ok && known == ErrNoTask {
 		return p.Redirect(queueTasksPath(t.Queue, t.State), ui.Flash{Tone: ui.Info, Text: "The task was served meanwhile."})
 	}
