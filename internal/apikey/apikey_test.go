@@ -255,6 +255,10 @@ func TestUpdate(t *testing.T) {
 	if n := fixture.Audited(t, db, tenant, "api_key.updated"); n != 1 {
 		t.Errorf("audited %d times: an update that changes nothing leaves no trace", n)
 	}
+	if got, want := fixture.Scalar[string](t, db, "SELECT (metadata -> 'changes')::text FROM audit_logs WHERE organization_id = $1 AND event = 'api_key.updated'", tenant),
+		`{"name": {"to": "new", "from": "reader"}, "scopes": {"to": ["sessions:write"], "from": ["webhooks:read", "analytics:read"]}, "enabled": {"to": false, "from": true}}`; got != want {
+		t.Errorf("the audit row says that %s changed, want %s", got, want)
+	}
 	_, err = s.Update(t.Context(), owner, key.ID, apikey.Update{Name: ptr(" "), Scopes: &[]access.Scope{}})
 	fixture.WantField(t, err, "name")
 	fixture.WantField(t, err, "scopes")

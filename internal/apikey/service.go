@@ -163,15 +163,19 @@ func (s *Service) Update(ctx context.Context, actor access.Actor, key id.APIKey,
 		after = before
 		var fields []string
 		var granted []access.Scope
+		changes := audit.Changes{}
 		if change.Name != nil && *change.Name != before.Name {
 			after.Name, fields = *change.Name, append(fields, "name")
+			changes["name"] = audit.Change{From: before.Name, To: after.Name}
 		}
 		if change.Scopes != nil && !slices.Equal(scopes, before.Scopes) {
 			after.Scopes, fields = scopes, append(fields, "scopes")
+			changes["scopes"] = audit.Change{From: before.Scopes, To: after.Scopes}
 			granted = slices.DeleteFunc(slices.Clone(scopes), func(s access.Scope) bool { return slices.Contains(before.Scopes, s) })
 		}
 		if change.Enabled != nil && *change.Enabled != before.Enabled {
 			after.Enabled, fields = *change.Enabled, append(fields, "enabled")
+			changes["enabled"] = audit.Change{From: before.Enabled, To: after.Enabled}
 			if after.Enabled {
 				granted = after.Scopes
 			}
@@ -186,7 +190,7 @@ func (s *Service) Update(ctx context.Context, actor access.Actor, key id.APIKey,
 		if err := update(tx, after, slices.Contains(fields, "scopes")); err != nil {
 			return err
 		}
-		metadata := audit.Metadata{"updated_fields": fields}
+		metadata := audit.Metadata{"updated_fields": fields, audit.ChangesField: changes}
 		if slices.Contains(fields, "enabled") {
 			metadata["enabled"] = after.Enabled
 		}

@@ -41,6 +41,19 @@ type Target struct {
 // Metadata holds counts, ids and names of changed fields; never a secret and never a claim value.
 type Metadata map[string]any
 
+// ChangesField names the member of Metadata that holds a Changes.
+const ChangesField = "changes"
+
+// Changes holds the values of changed fields before and after, by the fields' API names. Only for what is neither secret nor
+// personal; of any other field Metadata says just that it changed.
+type Changes map[string]Change
+
+// Change is a value before and after.
+type Change struct {
+	From any `json:"from"`
+	To   any `json:"to"`
+}
+
 // Deed is what somebody did.
 type Deed struct {
 	Actor    access.Actor

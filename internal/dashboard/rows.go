@@ -102,17 +102,48 @@ func (p *page) auditRow(e audit.Entry) pages.AuditRow {
 	}
 	var metadata map[string]any
 	if json.Unmarshal(e.Metadata, &metadata) == nil {
-		var words []string
-		for _, name := range slices.Sorted(maps.Keys(metadata)) {
-			text := metadataText(metadata[name])
-			row.Details = append(row.Details, ui.Fact{Term: strings.ReplaceAll(name, "_", " "), Text: text, Mono: true})
-			if len(words) < 3 {
-				words = append(words, strings.ReplaceAll(name, "_", " ")+" "+text)
-			}
-		}
-		row.Summary = strings.Join(words, ", ")
+		row.Details, row.Summary = metadataFacts(e.Event, metadata)
 	}
 	return row
+}
+
+// metadataFacts lists what an audit row tells, and its first three members as one line. A field whose values before and
+// after are known is written as "before → after", and one of which only the name is known as "changed".
+func metadataFacts(event string, metadata map[string]any) (facts []ui.Fact, summary string) {
+	texts := map[string]string{}
+	for name, value := range metadata {
+		texts[name] = metadataText(value)
+	}
+	if from, known := texts["from"]; known && event == "member.role_changed" {
+		texts["role"] = from + " → " + texts["to"]
+		delete(texts, "from")
+		delete(texts, "to")
+	}
+	if fields, ok := metadata["updated_fields"].([]any); ok {
+		delete(texts, "updated_fields")
+		for _, field := range fields {
+			if name := metadataText(field); texts[name] == "" {
+				texts[name] = "changed"
+			}
+		}
+	}
+	if changes, ok := metadata[audit.ChangesField].(map[string]any); ok {
+		delete(texts, audit.ChangesField)
+		for name, value := range changes {
+			if change, ok := value.(map[string]any); ok {
+				texts[name] = metadataText(change["from"]) + " → " + metadataText(change["to"])
+			}
+		}
+	}
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		term := strings.ReplaceAll(name, "_", " ")
+		facts = append(facts, ui.Fact{Term: term, Text: texts[name], Mono: true})
+		if len(words) < 3 {
+			words = append(words, term+" "+texts[name])
+		}
+	}
+	return facts, strings.Join(words, ", ")
 }
 
 // metadataText writes a value of an audit row's metadata.

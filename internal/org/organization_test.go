@@ -168,6 +168,11 @@ func TestUpdateOrganization(t *testing.T) {
 	if got, _ := s.Organization(t.Context(), owner); cmp.Diff(after, got) != "" {
 		t.Error(cmp.Diff(after, got))
 	}
+	if !fixture.Scalar[bool](t, db, `SELECT metadata -> 'changes' = jsonb_build_object('name', jsonb_build_object('from', $2::text, 'to', 'New name'),
+		'environment', jsonb_build_object('from', $3::text, 'to', 'staging')) FROM audit_logs WHERE organization_id = $1 AND event = 'organization.updated'`,
+		tenant, before.Name, before.Environment) {
+		t.Error("the audit row does not say what was before and after")
+	}
 
 	admin := fixture.User(t, db, tenant, access.Admin)
 	_, err = s.UpdateOrganization(t.Context(), admin, change)

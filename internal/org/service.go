@@ -147,11 +147,14 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor access.Actor, ch
 		}
 		updated = before
 		var fields []string
+		changes := audit.Changes{}
 		if change.Name != nil && *change.Name != before.Name {
 			updated.Name, fields = *change.Name, append(fields, "name")
+			changes["name"] = audit.Change{From: before.Name, To: updated.Name}
 		}
 		if change.Environment != nil && *change.Environment != before.Environment {
 			updated.Environment, fields = *change.Environment, append(fields, "environment")
+			changes["environment"] = audit.Change{From: before.Environment, To: updated.Environment}
 		}
 		if len(fields) == 0 {
 			return nil
@@ -162,7 +165,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor access.Actor, ch
 		if err != nil {
 			return err
 		}
-		return audit.Record(tx, actor, "organization.updated", target(updated.ID), audit.Metadata{"updated_fields": fields})
+		return audit.Record(tx, actor, "organization.updated", target(updated.ID), audit.Metadata{"updated_fields": fields, audit.ChangesField: changes})
 	})
 	if err != nil {
 		return Organization{}, fmt.Errorf("update organization: %w", err)

@@ -1,0 +1,29 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// Rows of before values were stored stay readable (the cases without "changes").
+func TestAnAuditRowSaysWhatChanged(t *testing.T) {
+	for _, c := range []struct{ name, event, metadata, want string }{
+		{"a role", "member.role_changed", `{"from":"member","to":"admin"}`, "role member → admin"},
+		{"values known", "organization.updated", `{"updated_fields":["name"],"changes":{"name":{"from":"Old","to":"New"}}}`, "name Old → New"},
+		{"a value that was empty", "organization.updated", `{"updated_fields":["name"],"changes":{"name":{"from":null,"to":"New"}}}`, "name none → New"},
+		{"a row without values", "organization.updated", `{"updated_fields":["environment","name"]}`, "environment changed, name changed"},
+		{"a value after only", "webhook_endpoint.updated", `{"updated_fields":["enabled","url"],"enabled":false}`, "enabled no, url changed"},
+		{"no fields", "webhook_event.replayed", `{"requeued_count":2,"skipped_count":0}`, "requeued count 2, skipped count 0"},
+		{"from of something else", "export.created", `{"from":"a"}`, "from a"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var metadata map[string]any
+			if err := json.Unmarshal([]byte(c.metadata), &metadata); err != nil {
+				t.Fatal(err)
+			}
+			if _, got := metadataFacts(c.event, metadata); got != c.want {
+				t.Errorf("summary is %q, want %q", got, c.want)
+			}
+		})
+	}
+}
