@@ -301,12 +301,12 @@ func operateRest(t *testing.T, s *suite) {
 	b.check("session, cancelled")
 
 	b.visit("/queue")
-	b.press("main button", "Pause")
-	b.see("main", "Paused")
+	b.press("form[action='/queue/fresh/pause'] button", "Pause")
+	b.see("main table", "Paused")
 	b.check("queue, one paused")
 	operateTasks(t, b, s)
 	b.visit("/queue")
-	b.press("main button", "Resume")
+	b.press("form[action='/queue/fresh/resume'] button", "Resume")
 
 	b.visit("/help/receivers?endpoint=" + strings.TrimPrefix(b.link("/endpoints?q=KYC", "#results a[href^='/endpoints/whe_']"), "/endpoints/"))
 	for _, language := range []string{"Go", "Node", "Python"} {
