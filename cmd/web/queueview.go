@@ -32,6 +32,9 @@ var purposes = map[string]string{
 	queue.LaneSlow:  "Endpoints that answer slowly or not at all",
 }
 
+// Ping implements dashboard.Queue.
+func (v *queueView) Ping(ctx context.Context) error { return v.redis.Ping(ctx).Err() }
+
 // Snapshot implements dashboard.Queue.
 func (v *queueView) Snapshot(ctx context.Context) (dashboard.QueueSnapshot, error) {
 	var s dashboard.QueueSnapshot

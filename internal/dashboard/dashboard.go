@@ -67,6 +67,8 @@ type Setting struct {
 // Queue is what the dashboard asks of the task queue. internal/queue stands on the same floor, so the roof adapts it. What
 // reads may be called from any goroutine and need not heed the context: the pages do not wait for it longer than that.
 type Queue interface {
+	// Ping tells whether Redis answers before ctx ends; the error says why not.
+	Ping(ctx context.Context) error
 	// Snapshot describes queues and workers now.
 	Snapshot(ctx context.Context) (QueueSnapshot, error)
 	// SetPaused stops or resumes taking tasks from the named queue. The caller has checked queue:manage.

@@ -247,6 +247,17 @@ func (p *page) broken() error {
 // retryAfter is how soon the 503 page loads again, in seconds.
 const retryAfter = 5
 
+// redisRule says whether Redis answers, also when ctx is over.
+func (p *page) redisRule(ctx context.Context) ui.Rule {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), queuePatience)
+	defer cancel()
+	if err := p.Queue.Ping(ctx); err != nil {
+		p.Log.LogAttrs(ctx, slog.LevelWarn, "redis does not answer", slog.String("error", err.Error()))
+		return ui.Rule{State: "fail", Text: "Redis", Got: "no answer", Sub: "Check that the server named by REDIS_URL runs and accepts connections."}
+	}
+	return ui.Rule{State: "pass", Text: "Redis", Got: "reachable"}
+}
+
 // unavailable stands for a database that does not answer. It uses no session: there is none without the database.
 func (p *page) unavailable() error {
 	p.W.Header().Set("Retry-After", fmt.Sprint(retryAfter))
@@ -263,6 +274,9 @@ func (p *page) unavailable() error {
 			{State: "fail", Text: "Postgres", Got: "no answer", Sub: "Check that the server named by DATABASE_URL runs and accepts connections."},
 		},
 		RequestID: p.RequestID, RetryHref: p.here(),
+	}
+	if p.Queue != nil { // where both are away, the fault is likelier in the network than in either
+		v.Checks = append(v.Checks, p.redisRule(p.Ctx))
 	}
 	if p.R.Method == http.MethodGet {
 		v.Refresh = retryAfter

@@ -96,6 +96,15 @@ func (q *fakeQueue) DeleteTask(_ context.Context, _, task string) error {
 	return nil
 }
 
+func (q *fakeQueue) Ping(context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.away {
+		return errors.New("redis is away")
+	}
+	return nil
+}
+
 func (q *fakeQueue) Snapshot(context.Context) (QueueSnapshot, error) {
 	q.wait()
 	q.mu.Lock()

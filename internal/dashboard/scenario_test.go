@@ -53,6 +53,39 @@ func (b *browser) addKey(path, keyID string) {
 	b.upload(path+"/keys", nil, "keytext", public, "key_id", keyID).redirects(path + "/keys")
 }
 
+// TestSetup_NamesWhatIsThereAndWhatIsNot: whoever sets up sees what else the installation lacks.
+func TestSetup_NamesWhatIsThereAndWhatIsNot(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.token = "setup-token-of-the-test"
+	b := s.browser()
+	for _, c := range []struct {
+		name         string
+		public       string
+		queue        Queue
+		shows, hides []string
+	}{
+		{"no queue", s.server.URL, nil, []string{"Postgres reachable", "Public address " + s.server.URL}, []string{"Redis", "You came by"}},
+		{"all there", s.server.URL, &fakeQueue{seen: s.clock.Now()}, []string{"Redis reachable", "Worker running"}, []string{"no answer", "none has reported"}},
+		{"silent worker", s.server.URL, &fakeQueue{}, []string{"Redis reachable", "Worker none has reported", "bin/web worker"}, nil},
+		{"Redis away", s.server.URL, &fakeQueue{away: true}, []string{"Redis no answer", "REDIS_URL", "Worker not known"}, []string{"Worker running"}},
+		{"other address", "https://hooks.example.com", nil, []string{"Public address https://hooks.example.com", "You came by 127.0.0.1:", "PUBLIC_URL"}, nil},
+	} {
+		s.handler.PublicURL, s.handler.Queue = c.public, c.queue
+		words := b.get("/setup").is(http.StatusOK).text()
+		for _, want := range c.shows {
+			if !strings.Contains(words, want) {
+				t.Errorf("%s: no %q in %s", c.name, want, words)
+			}
+		}
+		for _, not := range c.hides {
+			if strings.Contains(words, not) {
+				t.Errorf("%s: %q in %s", c.name, not, words)
+			}
+		}
+	}
+}
+
 // TestDashboard_FromSetupToDeletedEndpoint walks through the life of an installation's first endpoint.
 func TestDashboard_FromSetupToDeletedEndpoint(t *testing.T) {
 	t.Parallel()
@@ -64,13 +97,19 @@ func TestDashboard_FromSetupToDeletedEndpoint(t *testing.T) {
 	b.get("/").redirects("/sign-in")
 	b.get("/sign-in").redirects("/setup")
 	b.get("/setup").is(http.StatusOK).shows("Set up Kaylehooks")
-	fill := []string{"organization", "Acme", "environment", "staging", "name", "Ana Lindqvist", "email", "ana@example.com"}
-	b.post("/setup", append(fill, "token", "guessed", "password", fixture.Password)...).is(http.StatusUnprocessableEntity).shows("This is not the token")
+	fill := []string{"organization", "Acme", "environment", "staging", "name", "Ana Lindqvist", "email", "ana@example.com", "zone_name", "local"}
+	b.post("/setup", "organization", "Acme", "environment", "staging", "name", "Ana", "email", "ana@example.com", "password", fixture.Password,
+		"token", s.token, "zone_name", "Mars/Olympus").is(http.StatusUnprocessableEntity).shows("Choose one of: UTC, local.")
+	b.post("/setup", append(fill, "token", "guessed", "password", fixture.Password)...).is(http.StatusUnprocessableEntity).
+		shows("This is not the token", "Each start prints a new one", "web setup-token")
 	b.post("/setup", append(fill, "token", s.token, "password", "short")...).is(http.StatusUnprocessableEntity).
 		shows("Use at least 12 characters.", `value="Ana Lindqvist"`).hides(`value="short"`)
 	b.post("/setup", append(fill, "token", s.token, "password", fixture.Password)...).redirects("/")
 	s.token = ""
 	b.get("/").is(http.StatusOK).shows("No endpoints yet", "staging", "Ana Lindqvist", "0 of 5 done")
+	if zone := fixture.Scalar[string](t, s.db, "SELECT time_zone FROM users WHERE email = 'ana@example.com'"); zone != "local" {
+		t.Errorf("the owner's times are in %q", zone)
+	}
 	b.get("/setup").redirects("/sign-in")
 
 	// Signing out ends the session on the server, not only in the browser.

@@ -263,6 +263,15 @@ func TestErrors_DatabaseAwayAsksToWait(t *testing.T) {
 	if a := b.fragment("/endpoints").is(http.StatusServiceUnavailable); a.body != "" {
 		t.Errorf("a poll gets %q", a.body)
 	}
+	a.hides("Redis")
+	for away, want := range map[bool]string{false: "Redis reachable", true: "Redis no answer"} {
+		c.Queue = &fakeQueue{away: away}
+		s.server = httptest.NewServer(New(c))
+		t.Cleanup(s.server.Close)
+		if words := b.get("/endpoints").is(http.StatusServiceUnavailable).text(); !strings.Contains(words, want) {
+			t.Errorf("no %q in %s", want, words)
+		}
+	}
 }
 
 func TestErrors_PanicBecomesAPageWithTheRequestID(t *testing.T) {

@@ -70,17 +70,21 @@ func (p *page) organizationForm(try settingsTry) *pages.OrganizationForm {
 	return f
 }
 
-func (p *page) profileForm(try settingsTry) pages.ProfileForm {
-	prefs := p.Session.User.Preferences
-	if try.preferences != nil {
-		prefs = *try.preferences
-	}
+// zoneSelect offers the zones in which somebody can read times.
+func (p *page) zoneSelect(chosen, complaint string) ui.Select {
 	local := "Local: the zone of this browser"
 	if zone, ok := p.browserZone(); ok {
 		local = "Local: " + zone.String()
 	}
-	option := func(value, label, chosen string) ui.Option {
-		return ui.Option{Value: value, Label: label, Selected: value == chosen}
+	return ui.Select{Name: "zone_name", Label: "Times", Error: complaint, Options: []ui.Option{
+		{Value: org.TimeZones()[0], Label: org.TimeZones()[0], Selected: chosen != localZone}, {Value: localZone, Label: local, Selected: chosen == localZone},
+	}}
+}
+
+func (p *page) profileForm(try settingsTry) pages.ProfileForm {
+	prefs := p.Session.User.Preferences
+	if try.preferences != nil {
+		prefs = *try.preferences
 	}
 	check := func(value, label, chosen string) ui.Check {
 		return ui.Check{Value: value, Label: label, Checked: value == chosen}
@@ -90,7 +94,7 @@ func (p *page) profileForm(try settingsTry) pages.ProfileForm {
 		theme = "auto"
 	}
 	return pages.ProfileForm{
-		Zone:    ui.Select{Name: "zone_name", Label: "Times", Options: []ui.Option{option("UTC", "UTC", prefs.TimeZone), option(localZone, local, prefs.TimeZone)}, Error: try.profile["time_zone"]},
+		Zone:    p.zoneSelect(prefs.TimeZone, try.profile["time_zone"]),
 		Theme:   ui.CheckGroup{Name: "theme", Legend: "Theme", Radio: true, Options: []ui.Check{check("auto", "As the system", theme), check("light", "Light", theme), check("dark", "Dark", theme)}, Error: try.profile["theme"]},
 		Density: ui.CheckGroup{Name: "density", Legend: "Rows", Radio: true, Options: []ui.Check{check("compact", "Compact", prefs.Density), check("normal", "Normal", prefs.Density), check("relaxed", "Relaxed", prefs.Density)}, Error: try.profile["density"]},
 		Shortcuts: ui.CheckGroup{Name: "shortcuts", Legend: "Keyboard", Options: []ui.Check{{

@@ -3,6 +3,9 @@ package dashboard
 import (
 	"crypto/subtle"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/org"
@@ -42,11 +45,12 @@ func (p *page) renderSetup(status int, in org.SetupInput, token string, found pr
 		Name:    ui.Field{Name: "name", Label: "Your name", Value: in.Name, Required: true, MaxLength: 120, Autocomplete: "name", Error: found["name"]},
 		Email:   ui.Field{Name: "email", Label: "Email", Type: "email", Value: in.Email, Required: true, Autocomplete: "username", Error: found["email"]},
 		Expired: p.setupToken() == "", Command: p.SetupCommand,
-		Checks: []ui.Rule{{State: "pass", Text: "Database", Got: "reachable"}}, // or this page would not be here
+		Zone:   p.zoneSelect(in.TimeZone, found["time_zone"]),
+		Checks: p.setupChecks(),
 	}
 	v.Environment = ui.Field{
 		Name: "environment", Label: "Environment", Value: in.Environment, Required: true, MaxLength: 20,
-		Hint: "Shown as a badge on every page.", Error: found["environment"],
+		Hint: "A badge on every page: plain for production, violet for test and development, blue for all else.", Error: found["environment"],
 	}
 	v.Password = ui.Field{
 		Name: "password", Label: "Password", Type: "password", Required: true, Autocomplete: "new-password",
@@ -54,15 +58,43 @@ func (p *page) renderSetup(status int, in org.SetupInput, token string, found pr
 	}
 	v.Errors = formErrors(found, "the organization can be made",
 		labelled{"token", "f-token", "Set-up token"}, labelled{"organization", "f-organization", "Organization"},
-		labelled{"environment", "f-environment", "Environment"}, labelled{"name", "f-name", "Your name"},
+		labelled{"environment", "f-environment", "Environment"}, labelled{"name", "f-name", "Your name"}, labelled{"time_zone", "f-zone_name", "Times"},
 		labelled{"email", "f-email", "Email"}, labelled{"password", "f-password", "Password"})
 	return p.Render(status, pages.SetupPage(v))
+}
+
+// setupChecks names what an installation needs and says of each whether it is there.
+func (p *page) setupChecks() []ui.Rule {
+	// Without Postgres this page would not be here.
+	checks := []ui.Rule{{State: "pass", Text: "Postgres", Got: "reachable"}, p.addressRule()}
+	if p.Queue == nil {
+		return checks
+	}
+	redis := p.redisRule(p.Ctx)
+	checks = append(checks, redis)
+	if redis.State != "pass" {
+		return append(checks, ui.Rule{State: "skip", Text: "Worker", Got: "not known", Sub: "Workers report over Redis."})
+	}
+	worker := ui.Rule{State: "warn", Text: "Worker", Got: "none has reported", Sub: "Nothing is delivered until one is started: bin/web worker"}
+	if s, ok := p.snapshot(); ok && slices.ContainsFunc(s.Workers, func(w WorkerState) bool { return p.workerRow(w).State.Tone == ui.OK }) {
+		worker = ui.Rule{State: "pass", Text: "Worker", Got: "running"}
+	}
+	return append(checks, worker)
+}
+
+// addressRule shows the public base URL, and warns somebody who came by another address: links would lead elsewhere.
+func (p *page) addressRule() ui.Rule {
+	rule := ui.Rule{State: "pass", Text: "Public address", Got: trimSlash(p.absolute(""))}
+	if public, err := url.Parse(p.absolute("")); err != nil || !strings.EqualFold(public.Host, p.R.Host) {
+		rule.State, rule.Sub = "warn", "You came by "+p.R.Host+". Invitations and samples name the public address; PUBLIC_URL sets it."
+	}
+	return rule
 }
 
 func doSetup(p *page) error {
 	in := org.SetupInput{
 		Organization: p.Value("organization"), Environment: p.Value("environment"),
-		Name: p.Value("name"), Email: p.Value("email"), Password: p.Raw("password"),
+		Name: p.Value("name"), Email: p.Value("email"), Password: p.Raw("password"), TimeZone: p.Value("zone_name"),
 	}
 	token := p.Value("token")
 	if refused, ok := p.throttle(); !ok { // the token must not be guessed either
@@ -70,7 +102,9 @@ func doSetup(p *page) error {
 	}
 	want := p.setupToken()
 	if want == "" || subtle.ConstantTimeCompare([]byte(token), []byte(want)) != 1 {
-		return p.renderSetup(http.StatusUnprocessableEntity, in, token, problems{"token": "This is not the token that the server printed."})
+		return p.renderSetup(http.StatusUnprocessableEntity, in, token, problems{
+			"token": "This is not the token that the server printed. Each start prints a new one and ends the former: " + p.SetupCommand,
+		})
 	}
 	_, _, err := p.Org.SetupFirst(p.Ctx, access.Actor{IP: p.ip, RequestID: p.RequestID}, in)
 	if found, ok := problemsOf(err); ok {

@@ -1,6 +1,7 @@
 package org
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -17,13 +18,15 @@ type Service struct {
 	Passwords *Passwords
 }
 
-// SetupInput is what a new organization needs. Environment may be empty (DefaultEnvironment).
+// SetupInput is what a new organization needs. Environment may be empty (DefaultEnvironment), and so may TimeZone, which
+// is one of TimeZones and becomes the preference of an owner who is new.
 type SetupInput struct {
 	Organization string
 	Environment  string
 	Email        string
 	Name         string
 	Password     string
+	TimeZone     string
 }
 
 // Exists reports whether there is any organization. Without one the system waits for its first-run setup.
@@ -76,9 +79,17 @@ func (s *Service) setup(ctx context.Context, actor access.Actor, in SetupInput, 
 	if err := bad.err(); err != nil {
 		return Organization{}, User{}, err
 	}
+	prefs := DefaultPreferences()
+	prefs.TimeZone = cmp.Or(in.TimeZone, prefs.TimeZone)
+	if err := prefs.check(); err != nil {
+		return Organization{}, User{}, err
+	}
 	account, err := s.prepareAccount(ctx, in.Email, in.Name, in.Password, trusted)
 	if err != nil {
 		return Organization{}, User{}, err
+	}
+	if account.hash != "" { // somebody who has an account has chosen already
+		account.User.Preferences = prefs
 	}
 	var organization Organization
 	err = s.DB.InTx(ctx, func(tx *postgres.Tx) error {

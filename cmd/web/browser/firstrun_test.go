@@ -15,6 +15,9 @@ func firstRun(t *testing.T, s *suite) {
 	b := s.open(t, s.emptyBase)
 	b.visit("/")
 	b.see("h1", "Set up")
+	for _, rule := range []string{"Postgres", "Public address", "Redis", "Worker"} {
+		b.see(".rules", rule)
+	}
 	b.check("set up, sent there from the overview")
 	b.expect(http.StatusUnprocessableEntity)
 	b.fill("[name=token]", "not the token")

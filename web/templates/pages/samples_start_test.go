@@ -16,6 +16,7 @@ func startPages() []page {
 		Name:        ui.Field{Name: "name", Label: "Your name", Required: true, Autocomplete: "name"},
 		Email:       ui.Field{Name: "email", Label: "Your email", Type: "email", Required: true, Autocomplete: "username"},
 		Password:    ui.Field{Name: "password", Label: "Password", Type: "password", Hint: "At least 12 characters. A sentence is fine.", Required: true, Autocomplete: "new-password"},
+		Zone:        ui.Select{Name: "zone_name", Label: "Times", Options: []ui.Option{{Value: "UTC", Label: "UTC", Selected: true}, {Value: "local", Label: "Local: Europe/Berlin"}}},
 		Checks:      []ui.Rule{{State: "pass", Text: "Postgres reachable, schema current"}, {State: "pass", Text: "Redis reachable"}, {State: "warn", Text: "No worker seen yet", Sub: "Start one with: web worker"}},
 	}
 	setupErrors := setup

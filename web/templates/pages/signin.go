@@ -19,7 +19,7 @@ type SignIn struct {
 // Setup is the first-run form that creates the organization and its owner.
 //
 //	GET  /setup?token=…
-//	POST /setup   token, organization, environment, name, email, password
+//	POST /setup   token, organization, environment, name, email, password, zone_name
 type Setup struct {
 	Bare        ui.Bare
 	Token       ui.Field // name "token"
@@ -28,10 +28,11 @@ type Setup struct {
 	Name        ui.Field // name "name"
 	Email       ui.Field // name "email"
 	Password    ui.Field // name "password", type password
+	Zone        ui.Select
 	Errors      ui.FormErrors
 	Expired     bool      // the token is used or too old: shows how to print a new one
 	Command     string    // the command that prints a new token
-	Checks      []ui.Rule // named system checks, for example database and queue
+	Checks      []ui.Rule // named system checks, for example Postgres and Redis
 }
 
 // Accept is the form by which an invited person joins.
