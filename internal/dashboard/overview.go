@@ -27,9 +27,13 @@ func showOverview(p *page) error {
 	if err != nil {
 		return err
 	}
+	live := p.liveNote()
+	if !live.Paused {
+		live.Text = "As of" // what needs attention follows, the figures stand
+	}
 	v := pages.Overview{
 		Shell:   p.Shell("Overview", "/"),
-		Heading: ui.Heading{Title: "Overview", Range: p.rangeLinks(s, spans...), RangeOf: "Range", Sub: []ui.SubItem{{Lead: "As of", Time: clockPtr(p.Clock(p.Now))}}},
+		Heading: ui.Heading{Title: "Overview", Live: live, Range: p.rangeLinks(s, spans...), RangeOf: "Range"},
 	}
 	label := p.Query("label")
 	v.Labels = p.overviewLabels(f.endpoints)
@@ -114,8 +118,6 @@ func (p *page) forecast(f *fleet, label string) ([]int, error) {
 	}
 	return sum, nil
 }
-
-func clockPtr(t ui.Time) *ui.Time { return &t }
 
 // noEndpoints is the state of an organization without endpoints.
 func (p *page) noEndpoints() *ui.Empty {

@@ -72,8 +72,8 @@ func TestPreferences_PauseIsRememberedForThePerson(t *testing.T) {
 	for _, path := range []string{"/deliveries", "/events"} {
 		b.get(path).is(http.StatusOK).shows("Resume live updates").hides(path + "/new")
 	}
-	b.get("/").is(http.StatusOK).hides("/attention?")
-	b.get("/?live=1").is(http.StatusOK).shows("/attention?live=1")
+	b.get("/").is(http.StatusOK).shows("Resume live updates").hides("/attention?")
+	b.get("/?live=1&range=7d").is(http.StatusOK).shows("/attention?live=1", "Pause live updates", `name="return" value="/?range=7d"`)
 	b.get("/queue").is(http.StatusOK).shows("Resume live updates")
 	// One page can differ, and the choice of another page or person is not touched by that.
 	b.get("/deliveries?live=1&code=503").is(http.StatusOK).shows("/deliveries/new", `name="return" value="/deliveries?code=503"`)

@@ -200,6 +200,16 @@ func operateSettings(t *testing.T, s *suite) {
 		t.Error("the theme does not follow the system again")
 	}
 
+	// A pause on one page holds on the others.
+	b.visit("/?range=7d")
+	b.press("form[action='/settings/live'] button", "Pause")
+	b.see(".live", "Paused at")
+	b.check("overview, paused")
+	b.visit("/deliveries")
+	b.see(".live", "Paused at")
+	b.press("form[action='/settings/live'] button", "Resume")
+	b.see(".live", "Live, updated")
+
 	b.visit("/deliveries")
 	b.press(".topbar button", "Local")
 	if b.path() != "/deliveries" || ask[string](b, `document.querySelector(".topbar .seg [aria-current]").innerText`) != "Local" {
