@@ -155,6 +155,7 @@ func (p *page) attemptPanel(v deliveryParts, a delivery.Attempt) pages.AttemptPa
 	}
 	if sent(kind) {
 		p.requestOf(&panel, v, a)
+		panel.BodyHash = v.bodyHash
 	} else {
 		panel.RequestLine = "Nothing was sent."
 	}

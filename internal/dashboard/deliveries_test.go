@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -128,6 +130,7 @@ func TestDelivery_TellsWhatHappened(t *testing.T) {
 		t.Error("the answer of the receiver is not shown as inert text")
 	}
 	payload := fixture.Scalar[string](t, w.db, "SELECT payload FROM webhook_deliveries WHERE id = $1", d.ID)
+	open.shows(fmt.Sprintf("%x", sha256.Sum256([]byte(payload))))
 	open.hides(payload, secret, webhook.Sign([]string{secret}, attempts[0].StartedAt.Unix(), payload))
 	b.get("/find?q=" + attempts[0].ID.String()).redirects(path + "?attempt=" + attempts[0].ID.String() + "#" + attempts[0].ID.String())
 
@@ -150,7 +153,7 @@ func TestDelivery_BodiesOfSucceededEventsAreNotCaptured(t *testing.T) {
 	attempts, _, err := w.handler.Deliveries.Attempts(t.Context(), w.owner, d.ID, delivery.AttemptsPage{Limit: 10})
 	w.check(err)
 	w.as(w.member).get("/deliveries/"+d.ID.String()+"?attempt="+attempts[0].ID.String()).is(http.StatusOK).
-		shows("Delivered on the first attempt", "Only the status is kept of the answer to a succeeded event").hides("MARKERNAME")
+		shows("Delivered on the first attempt", "Only the status is kept of the answer to a succeeded event").hides("MARKERNAME", "What is signed")
 }
 
 func TestRetryDelivery(t *testing.T) {

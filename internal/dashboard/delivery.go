@@ -29,6 +29,8 @@ type deliveryParts struct {
 	event    event.Event
 	endpoint webhook.Endpoint
 	key      *webhook.Key
+	// bodyHash is the SHA-256 of the body, while that is held.
+	bodyHash string
 	// actors names who made each run, as far as the audit log knows.
 	actors map[int]string
 }
@@ -58,6 +60,11 @@ func (p *page) loadDelivery() (deliveryParts, error) {
 		}
 		if k, ok := keys[*d.WebhookEncryptionKeyID]; ok {
 			v.key = &k
+		}
+	}
+	if d.PayloadExpiresAt != nil {
+		if v.bodyHash, err = p.Deliveries.PayloadHash(p.Ctx, p.Actor, d.ID); err != nil {
+			return v, err
 		}
 	}
 	if d.Run > 1 {

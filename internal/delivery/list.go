@@ -218,6 +218,22 @@ func (s *Service) Get(ctx context.Context, actor access.Actor, delivery id.Deliv
 	return d, nil
 }
 
+// PayloadHash returns the SHA-256 of the ciphertext of a delivery in hex, by which a receiver can tell whether it got that very body; "" once
+// the payload is gone. The ciphertext itself never leaves (contract section 8.7). It needs webhooks:read.
+func (s *Service) PayloadHash(ctx context.Context, actor access.Actor, delivery id.Delivery) (string, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return "", err
+	}
+	var hash string
+	err := tx.Raw(`SELECT encode(sha256(convert_to(payload, 'UTF8')), 'hex') FROM webhook_deliveries WHERE organization_id = $1 AND id = $2 AND payload IS NOT NULL`,
+		actor.Organization, delivery).Scan(&hash).Error
+	if err != nil {
+		return "", fmt.Errorf("hash the payload of %s: %w", delivery, err)
+	}
+	return hash, nil
+}
+
 // OfEvents returns the deliveries of the events, in ascending id order. It needs webhooks:read.
 func (s *Service) OfEvents(ctx context.Context, actor access.Actor, events []id.Event) (map[id.Event][]Delivery, error) {
 	tx := s.DB.Reader(ctx)

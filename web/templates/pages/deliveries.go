@@ -123,7 +123,7 @@ type AttemptPanel struct {
 	RequestHead  []Header
 	JWEHeader    string
 	BodyFact     string // for example "1,287 bytes"
-	BodyHash     string
+	BodyHash     string // hex of the SHA-256; empty once the body is gone
 	Curl         string // copied by a button; placeholder secret
 	Response     *ui.Code
 	ResponseNote string // for example "Service Unavailable"
