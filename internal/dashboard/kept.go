@@ -1,11 +1,10 @@
 package dashboard
 
 import (
-	"maps"
 	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"kaylehooks/web/templates/pages"
@@ -20,58 +19,80 @@ const (
 	keptMax    = 64 << 10
 )
 
-// neverKept are fields that stay where they were typed: passwords, tokens and key material.
-var neverKept = []string{"csrf_token", "form_id", "password", "current", "new", "repeat", "token", "keytext"}
+// keptForm is a form worth keeping: what it does, for its title and button, and the fields that a person fills in.
+type keptForm struct {
+	action string
+	fields []string
+}
+
+// keptForms are the forms that are kept, by route; no other one is. They take time to fill in, and hold no secret and no
+// typed confirmation: that is for the page on which it was typed.
+var keptForms = map[string]keptForm{
+	"POST /endpoints":             {"Create endpoint", []string{"name", "labels", "url", "events", "retention", "enabled"}},
+	"POST /endpoints/{id}":        {"Save endpoint", []string{"name", "labels", "url", "events", "retention", "enabled"}},
+	"POST /members/invitations":   {"Make invitation", []string{"email", "role"}},
+	"POST /api-keys":              {"Create API key", []string{"name", "scopes", "expires"}},
+	"POST /settings/organization": {"Save organization", []string{"name", "environment"}},
+}
+
+// keptSeen is the version that a form was made from. It is carried along, so that a change in between is noticed, but
+// nobody typed it.
+const keptSeen = "seen"
 
 // privateKey recognises key material.
 var privateKey = regexp.MustCompile(`PRIVATE KEY|"(d|p|q|dp|dq|qi|oth)"\s*:`)
 
-// keep are the fields of a posted form that a sign-in may carry. There are none in a form from another site, in one with a
-// file, and in one without anything typed.
+// keep are the fields of a posted form that a sign-in may carry. There are none in a form that is not worth it, in one from
+// another site, in one with a file or a typed confirmation, and in one without anything typed.
 func (p *page) keep() []ui.Hidden {
+	form, ok := keptForms[p.pattern]
 	kind, _, _ := mime.ParseMediaType(p.R.Header.Get("Content-Type"))
-	if p.R.Method != http.MethodPost || p.Fragment() || kind != "application/x-www-form-urlencoded" || p.origin.Check(p.R) != nil {
-		return nil
-	}
-	action := localPath(p.R.URL.RequestURI(), "")
-	if action == "" || strings.HasPrefix(action, "/sign-") || action == "/reauthenticate" || strings.HasPrefix(action, "/settings/password") {
+	if !ok || p.Fragment() || kind != "application/x-www-form-urlencoded" || p.origin.Check(p.R) != nil {
 		return nil
 	}
 	p.R.Body = http.MaxBytesReader(p.W, p.R.Body, keptMax)
-	if p.R.ParseForm() != nil {
+	if p.R.ParseForm() != nil || p.R.PostForm.Has("confirm") {
 		return nil
 	}
-	kept := []ui.Hidden{{Name: keptAction, Value: action}}
-	for _, name := range slices.Sorted(maps.Keys(p.R.PostForm)) { //nolint:forbidigo // the field of a request, not the function
-		if slices.Contains(neverKept, name) {
-			continue
-		}
-		for _, v := range p.Values(name) {
-			if privateKey.MatchString(v) { // pasted into the wrong field
-				continue
-			}
-			kept = append(kept, ui.Hidden{Name: keptPrefix + name, Value: v})
-		}
-	}
-	if len(kept) == 1 {
-		return nil
-	}
-	return kept
+	return p.carry(form, localPath(p.R.URL.RequestURI(), ""), "")
 }
 
 // kept are the carried fields of the sign-in form, to carry them on after a wrong password.
 func (p *page) kept() []ui.Hidden {
 	action := localPath(p.Value(keptAction), "")
-	if action == "" {
+	form, ok := p.keptFormOf(action)
+	if !ok {
 		return nil
 	}
+	return p.carry(form, action, keptPrefix)
+}
+
+// keptFormOf finds the form that is sent to a path.
+func (h *Handler) keptFormOf(action string) (keptForm, bool) {
+	u, err := url.Parse(action)
+	if err != nil || action == "" {
+		return keptForm{}, false
+	}
+	_, pattern := h.mux.Handler(&http.Request{Method: http.MethodPost, URL: u})
+	form, ok := keptForms[pattern]
+	return form, ok
+}
+
+// carry takes the fields of a kept form from the request, where their names have a prefix; nil when nothing was typed.
+func (p *page) carry(form keptForm, action, prefix string) []ui.Hidden {
 	out := []ui.Hidden{{Name: keptAction, Value: action}}
-	for _, name := range slices.Sorted(maps.Keys(p.R.PostForm)) { //nolint:forbidigo // the field of a request, not the function
-		if strings.HasPrefix(name, keptPrefix) {
-			for _, v := range p.Values(name) {
-				out = append(out, ui.Hidden{Name: name, Value: v})
+	typed := false
+	for _, name := range append([]string{keptSeen}, form.fields...) {
+		for _, v := range p.Values(prefix + name) {
+			if privateKey.MatchString(v) { // pasted into the wrong field
+				continue
 			}
+			out = append(out, ui.Hidden{Name: keptPrefix + name, Value: v})
+			typed = typed || name != keptSeen && v != ""
 		}
+	}
+	if !typed || action == "" {
+		return nil
 	}
 	return out
 }
@@ -79,18 +100,19 @@ func (p *page) kept() []ui.Hidden {
 // offerKept shows what was typed before the session ended, to be sent or dropped. Nothing is sent by itself: the person may
 // be another one, and the thing may have changed.
 func (p *page) offerKept(next string, kept []ui.Hidden) error {
+	form, _ := p.keptFormOf(kept[0].Value)
 	c := ui.Confirm{
-		ID: "kept", Title: "Send what you entered?", Action: kept[0].Value, Icon: "clock", Submit: "Send it now", BackHref: next, Back: "Drop it and go back",
+		ID: "kept", Title: form.action + " with what you entered?", Action: kept[0].Value, Icon: "clock", Submit: form.action, BackHref: next, Back: "Drop it and go back",
 		Effects: []string{"Your session ended before this form arrived, so nothing of it was carried out."},
 	}
 	for _, h := range kept[1:] {
 		name := strings.TrimPrefix(h.Name, keptPrefix)
 		c.Hidden = append(c.Hidden, ui.Hidden{Name: name, Value: h.Value})
-		if h.Value != "" {
+		if h.Value != "" && name != keptSeen {
 			c.Effects = append(c.Effects, upperFirst(strings.ReplaceAll(name, "_", " "))+": "+h.Value)
 		}
 	}
 	return p.Render(http.StatusOK, pages.ConfirmationPage(pages.ConfirmPage{
-		Shell: p.Shell("Send what you entered", ""), Heading: ui.Heading{Title: "You are signed in again"}, Confirm: c,
+		Shell: p.Shell(form.action, ""), Heading: ui.Heading{Title: "You are signed in again"}, Confirm: c,
 	}))
 }

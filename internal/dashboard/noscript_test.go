@@ -147,7 +147,7 @@ func TestNoScript_EveryFormRefusesWhatItMust(t *testing.T) {
 	}
 	w.clock.Advance(13 * time.Hour)
 	for _, action := range foreign {
-		b.postAs(action, []string{"Referer", w.server.URL + "/endpoints?q=x"}, append(filled, "csrf_token", b.csrf)...).is(http.StatusUnauthorized).shows("Your session has ended.", `value="/endpoints?q=x"`)
+		b.postAs(action, []string{"Referer", w.server.URL + "/endpoints?q=x"}, append(filled, "csrf_token", b.csrf)...).redirects("/sign-in?next=%2Fendpoints%3Fq%3Dx")
 	}
 	if after := state(); after != before {
 		t.Errorf("a refused form changed something:\n%s\nbefore:\n%s", after, before)
@@ -169,11 +169,11 @@ func TestNoScript_ExpiredSessionKeepsWhatWasTyped(t *testing.T) {
 	r.send("Sign in", "email", email, "password", "wrong password")
 	r.sees(http.StatusUnprocessableEntity, "do not match")
 	r.send("Sign in", "email", email, "password", fixture.Password)
-	r.sees(http.StatusOK, "You are signed in again", `Name: Risk "engine"`, endpointAddress, "verification.session.expired")
+	r.sees(http.StatusOK, "You are signed in again", "Create endpoint with what you entered?", `Name: Risk "engine"`, endpointAddress, "verification.session.expired")
 	if n := w.rows(t, "webhook_endpoints"); n != 0 {
 		t.Fatal("a kept form was sent by itself")
 	}
-	r.send("Send it now")
+	r.send("Create endpoint")
 	r.sees(http.StatusOK, `Risk "engine" was created`)
 	if n := fixture.Scalar[int](t, w.db, "SELECT cardinality(subscribed_event_types) FROM webhook_endpoints"); n != 2 {
 		t.Errorf("%d of 2 event types were kept", n)
@@ -181,10 +181,18 @@ func TestNoScript_ExpiredSessionKeepsWhatWasTyped(t *testing.T) {
 
 	// Secrets and foreign forms are not kept.
 	b := w.browser()
-	b.postAs("/settings/profile", nil, "name", "Ana", "password", "SECRETWORD", "keytext", "SECRETWORD").is(http.StatusUnauthorized).shows(`value="Ana"`).hides("SECRETWORD")
+	b.postAs("/api-keys", nil, "name", "Ana", "password", "SECRETWORD", "keytext", "SECRETWORD").is(http.StatusUnauthorized).shows(`value="Ana"`).hides("SECRETWORD")
 	b.postAs("/settings/password", nil, "current", "SECRETWORD", "x", "y").redirects("/sign-in")
+	for _, fields := range [][]string{{"name", "Ana", "confirm", "Ana"}, {"seen", "x", "form_id", "x", "name", ""}} {
+		b.postAs("/settings/organization", nil, fields...).redirects("/sign-in")
+	}
+	b.postAs("/jobs", nil, "rate", "1", "status", "failed").redirects("/sign-in")
 	b.postAs("/endpoints", []string{"Sec-Fetch-Site", "cross-site"}, "name", "Ana").redirects("/sign-in")
 	b.postAs("/endpoints", nil, "name", strings.Repeat("a", keptMax)).redirects("/sign-in")
 	b.get("/sign-in")
 	b.post("/sign-in", "email", email, "password", fixture.Password, keptAction, "//evil.example/x", keptPrefix+"name", "x").redirects("/")
+	b.get("/")
+	b.post("/sign-out").redirects("/sign-in?out=1")
+	b.get("/sign-in")
+	b.post("/sign-in", "email", email, "password", fixture.Password, keptAction, "/jobs", keptPrefix+"rate", "1").redirects("/")
 }
