@@ -51,7 +51,7 @@ func (p *page) keep() []ui.Hidden {
 		return nil
 	}
 	p.R.Body = http.MaxBytesReader(p.W, p.R.Body, keptMax)
-	if p.R.ParseForm() != nil || p.R.PostForm.Has("confirm") {
+	if p.R.ParseForm() != nil || len(p.Values("confirm")) > 0 {
 		return nil
 	}
 	return p.carry(form, localPath(p.R.URL.RequestURI(), ""), "")
