@@ -103,20 +103,16 @@ func (p *page) overviewLabels(endpoints []webhook.Endpoint) *ui.Filters {
 
 // forecast counts what becomes due at the endpoints of the fleet, or of all there ever were when no label chooses.
 func (p *page) forecast(f *fleet, label string) ([]int, error) {
-	if label == "" {
-		return p.Deliveries.Forecast(p.Ctx, p.Actor, id.Endpoint{}, forecastHours)
-	}
-	sum := make([]int, forecastHours)
-	for _, e := range f.endpoints {
-		due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, e.ID, forecastHours)
-		if err != nil {
-			return nil, err
+	var only []id.Endpoint
+	if label != "" {
+		for _, e := range f.endpoints {
+			only = append(only, e.ID)
 		}
-		for i := range min(len(due), len(sum)) {
-			sum[i] += due[i]
+		if len(only) == 0 {
+			return make([]int, forecastHours), nil
 		}
 	}
-	return sum, nil
+	return p.Deliveries.Forecast(p.Ctx, p.Actor, forecastHours, only...)
 }
 
 // noEndpoints is the state of an organization without endpoints.

@@ -12,7 +12,6 @@ import (
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/fault"
-	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -62,7 +61,7 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 	if err != nil {
 		return body, err
 	}
-	due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, id.Endpoint{}, forecastHours)
+	due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, forecastHours)
 	if err != nil {
 		return body, err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/id"
 )
@@ -189,18 +191,22 @@ func (s *Service) Standings(ctx context.Context, actor access.Actor) (map[id.End
 	return standings, nil
 }
 
-// Forecast counts the attempts that become due in each of the next hours, the overdue ones in the first. A zero endpoint
-// means all. It needs webhooks:read.
-func (s *Service) Forecast(ctx context.Context, actor access.Actor, endpoint id.Endpoint, hours int) ([]int, error) {
+// Forecast counts the attempts that become due in each of the next hours, the overdue ones in the first. Without endpoints it is of all. It
+// needs webhooks:read.
+func (s *Service) Forecast(ctx context.Context, actor access.Actor, hours int, endpoints ...id.Endpoint) ([]int, error) {
 	tx := s.DB.Reader(ctx)
 	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
 		return nil, err
 	}
+	only := make([]uuid.UUID, len(endpoints))
+	for i, e := range endpoints {
+		only[i] = e.UUID
+	}
 	var rows []struct{ Hour, Attempts int }
 	err := tx.Raw(`SELECT GREATEST(floor(extract(epoch FROM d.next_attempt_at - $2::timestamptz) / 3600), 0)::int AS hour, count(*) AS attempts
 		FROM webhook_endpoints e JOIN webhook_deliveries d ON d.webhook_endpoint_id = e.id
-		WHERE e.organization_id = $1 AND d.status = 'pending' AND d.next_attempt_at < $3 AND ($4::uuid IS NULL OR e.id = $4)
-		GROUP BY 1`, actor.Organization, tx.Now, tx.Now.Add(time.Duration(hours)*time.Hour), endpoint).Scan(&rows).Error
+		WHERE e.organization_id = $1 AND d.status = 'pending' AND d.next_attempt_at < $3 AND (cardinality($4::uuid[]) = 0 OR e.id = ANY($4))
+		GROUP BY 1`, actor.Organization, tx.Now, tx.Now.Add(time.Duration(hours)*time.Hour), only).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("load forecast: %w", err)
 	}
