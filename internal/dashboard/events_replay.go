@@ -32,7 +32,7 @@ func (p *page) eventsBulk() *pages.Bulk {
 	default:
 		return v
 	}
-	if p.Query("q") == "" {
+	if p.filteredOnlyBy("outcome", "type", "from", "to") {
 		v.AllHref = link(jobsPath+"/new", "status", string(status), "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to"))
 	}
 	return v

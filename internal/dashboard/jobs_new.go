@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -274,6 +275,17 @@ func (p *page) retryChosen(ids []string) error {
 	return p.Redirect(deliveriesPath, flash)
 }
 
+// filteredOnlyBy reports whether a list has no filter but these. Where it starts, how long it is and how fresh are none.
+func (p *page) filteredOnlyBy(filters ...string) bool {
+	known := slices.Concat(filters, []string{"after", "before", "limit", "live"})
+	for name := range p.R.URL.Query() {
+		if p.Query(name) != "" && !slices.Contains(known, name) {
+			return false
+		}
+	}
+	return true
+}
+
 // bulk is the bar of a deliveries list with which rows are chosen, for those who may retry. "All" is offered while the
 // list has no filter that a bulk retry lacks: it must not take more than what is shown.
 func (p *page) bulk(endpoint string) *pages.Bulk {
@@ -281,10 +293,8 @@ func (p *page) bulk(endpoint string) *pages.Bulk {
 		return nil
 	}
 	v := &pages.Bulk{Action: jobsPath + "/preview"}
-	for _, name := range []string{"q", "error", "code", "attempts", "trigger", "label", "key", "event"} {
-		if p.Query(name) != "" {
-			return v
-		}
+	if !p.filteredOnlyBy("status", "endpoint", "type", "from", "to") {
+		return v
 	}
 	status := delivery.Failed
 	switch p.Query("status") {

@@ -47,6 +47,9 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 	b.get("/jobs").is(http.StatusOK).shows("No bulk retry yet", "New bulk retry")
 	b.get("/deliveries?status=any_failed").is(http.StatusOK).shows("Retry all failed…", "Retry chosen…", "/jobs/new?status=failed")
 	b.get("/deliveries?code=500").is(http.StatusOK).shows("Retry chosen…").hides("Retry all failed…")
+	// A filter that is added later is one that a bulk retry does not know.
+	b.get("/deliveries?some_filter=x").is(http.StatusOK).shows("Retry chosen…").hides("Retry all failed…")
+	b.get("/deliveries?status=any_failed&live=0&limit=25").is(http.StatusOK).shows("Retry all failed…")
 
 	preview := b.get("/jobs/new").is(http.StatusOK).shows("Failed, all endpoints", "Retry 3 deliveries")
 	for label, n := range map[string]string{"Eligible": "3", "Payload gone": "3", "Endpoint paused or deleted": "3", "Matched": "9"} {

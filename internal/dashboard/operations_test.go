@@ -255,6 +255,7 @@ func TestEvents_ReplayChosen(t *testing.T) {
 	failing, _ := w.of(w.fail())
 	w.exhaust()
 	b := w.as(w.admin)
+	b.get("/events?outcome=failed&some_filter=x").is(http.StatusOK).shows("Replay chosen…").hides("/jobs/new?status=failed")
 	list := b.get("/events").is(http.StatusOK).shows("Replay chosen…", "Replay all that failed…", "/jobs/new?status=failed")
 	if !strings.Contains(list.find(`(<input class="check"[^>]*value="`+done.ID.String()+`"[^>]*>)`), "disabled") {
 		t.Error("an event that was delivered everywhere can be chosen")
