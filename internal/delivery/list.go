@@ -135,11 +135,10 @@ func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page p
 	case f.hasIndexes():
 		err = s.DB.InTx(ctx, func(tx *postgres.Tx) error {
 			// What several filters leave looks to the planner like little to sort, which is wrong as soon as its estimate is.
-			if err := tx.Exec("SET LOCAL enable_sort = off").Error; err != nil {
+			return tx.WithoutSort(func() error {
+				list, err = postgres.Fetch[Delivery](find(tx), "d", page)
 				return err
-			}
-			list, err = postgres.Fetch[Delivery](find(tx), "d", page)
-			return err
+			})
 		})
 	default:
 		list, err = postgres.Fetch[Delivery](find(tx), "d", page)
