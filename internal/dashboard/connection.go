@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/fault"
@@ -24,6 +25,9 @@ const blockedURL = "The host leads to a private, reserved or otherwise refused a
 // look sees what a webhook to the URL would meet. The request goes out in this person's name, so it is audited before it is
 // made; an endpoint that does not exist yet is no target.
 func (p *page) look(url string, target audit.Target) (*egress.Sight, error) {
+	if err := p.require(access.WebhooksWrite); err != nil {
+		return nil, err
+	}
 	err := p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
 		return audit.Record(tx, p.Actor, "webhook_endpoint.connection_checked", target, audit.Metadata{"url": webhook.Origin(url)})
 	})

@@ -139,7 +139,7 @@ func New(c Config) *Handler {
 		// A proxy may rewrite Host; the public origin is ours all the same. A malformed one was refused by config.
 		_ = h.origin.AddTrustedOrigin(u.Scheme + "://" + u.Host)
 	}
-	r := router{h}
+	r := doors{h}
 	coreRoutes(r)
 	activityRoutes(r)
 	return h
@@ -151,12 +151,19 @@ func (h *Handler) serves(path string) bool {
 	return pattern != "" && pattern != "/"
 }
 
-// router registers pages; see routes.go.
-type router struct{ h *Handler }
+// router takes the pages that routes.go lists.
+type router interface {
+	// route adds a page for signed-in users who hold the scope; an empty scope asks for a session only. Recent
+	// re-authentication is left to the room, so that its refusal comes after the page has read the form.
+	route(pattern string, scope access.Scope, f func(*page) error)
+	// public adds a page for people without a session: sign-in, setup, an invitation.
+	public(pattern string, f func(*page) error)
+}
 
-// route adds a page for signed-in users who hold the scope; an empty scope asks for a session only. Recent
-// re-authentication is left to the room, so that its refusal comes after the page has read the form.
-func (r router) route(pattern string, scope access.Scope, f func(*page) error) {
+// doors puts pages behind the checks that each needs.
+type doors struct{ h *Handler }
+
+func (r doors) route(pattern string, scope access.Scope, f func(*page) error) {
 	r.h.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
 		r.h.serve(w, req, pattern, func(p *page) error { //nolint:contextcheck // a form that has begun outlives the request
 			if err := p.signIn(); err != nil {
@@ -173,8 +180,7 @@ func (r router) route(pattern string, scope access.Scope, f func(*page) error) {
 	})
 }
 
-// public adds a page for people without a session: sign-in, setup, an invitation.
-func (r router) public(pattern string, f func(*page) error) {
+func (r doors) public(pattern string, f func(*page) error) {
 	r.h.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
 		r.h.serve(w, req, pattern, func(p *page) error {
 			if err := p.parse(p.formToken()); err != nil {

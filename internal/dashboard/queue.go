@@ -202,6 +202,9 @@ func resumeQueue(p *page) error { return p.switchQueue(false) }
 
 // switchQueue stops or resumes a queue of the whole system and leaves a trace in the log of the one who did it.
 func (p *page) switchQueue(paused bool) error {
+	if err := p.require(access.QueueManage); err != nil { // the queue itself does not ask
+		return err
+	}
 	name := p.R.PathValue("name")
 	s, ok := p.snapshot()
 	if !ok && p.Queue != nil {

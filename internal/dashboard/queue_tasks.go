@@ -288,6 +288,9 @@ func runTask(p *page) error    { return p.changeTask(true) }
 
 // changeTask does something to a task of the organization.
 func (p *page) changeTask(run bool) error {
+	if err := p.require(access.QueueManage); err != nil { // the queue itself does not ask
+		return err
+	}
 	t, err := p.ownTask()
 	if err != nil {
 		return err

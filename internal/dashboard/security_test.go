@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,108 @@ func TestSession_SigningInAgainEndsTheFormerSession(t *testing.T) {
 	if after := fixture.Scalar[string](t, s.db, "SELECT encode(token_hash, 'hex') FROM login_sessions"); after != before || sessions() != 1 {
 		t.Error("a refused sign-in changed the sessions")
 	}
+}
+
+// TestSession_APlantedOneIsNotTaken is a browser into which somebody has put their own session and form token: whoever signs in
+// there gets a session that nobody else holds, and the planted one ends.
+func TestSession_APlantedOneIsNotTaken(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	thief := s.as(fixture.User(t, s.db, s.org, access.Member))
+	at, err := url.Parse(strings.Replace(s.server.URL, "http://", "https://", 1)) // the cookies are for https
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := thief.cookie(at, sessionCookie)
+	victim := s.browser()
+	victim.get("/sign-in").is(http.StatusOK)
+	form := victim.cookie(at, formCookie)
+	victim.http.Jar.SetCookies(at, []*http.Cookie{{Name: sessionCookie, Value: planted, Path: "/", Secure: true}})
+	victim.get("/sign-in").redirects("/") // that is how far the thief's session goes
+	victim.post("/sign-in", "email", fixture.Email(fixture.UserID(t, s.owner)), "password", fixture.Password).redirects("/")
+	if got := victim.cookie(at, sessionCookie); got == planted || got == "" {
+		t.Error("signing in keeps the session that was planted")
+	}
+	victim.get("/").is(http.StatusOK).shows(s.owner.Name)
+	thief.get("/").redirects("/sign-in")
+	if got := victim.cookie(at, formCookie); got != "" || form == "" {
+		t.Error("the form token from before the sign-in is still there")
+	}
+	// Nor does signing out leave a session that a copy of the cookie opens.
+	copied := s.browser()
+	copied.http.Jar.SetCookies(at, []*http.Cookie{{Name: sessionCookie, Value: victim.cookie(at, sessionCookie), Path: "/", Secure: true}})
+	copied.get("/").is(http.StatusOK)
+	victim.post("/sign-out").redirects("/sign-in?out=1")
+	copied.get("/").redirects("/sign-in")
+}
+
+// cookie is the value of a cookie that the browser holds, or "".
+func (b *browser) cookie(at *url.URL, name string) string {
+	for _, c := range b.http.Jar.Cookies(at) {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// TestReveal_TheNewPasswordCheckIsOfOneSession posts to the form itself, which is how somebody would go round the page that asks.
+func TestReveal_TheNewPasswordCheckIsOfOneSession(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, secret := b.createEndpoint("Risk engine")
+	other, colleague := s.as(s.owner), s.as(fixture.User(t, s.db, s.org, access.Owner))
+	s.clock.Advance(access.ReauthWindow + time.Second)
+	for name, who := range map[string]*browser{"the same": b, "another browser": other, "another owner": colleague} {
+		who.get("/")
+		for _, fields := range [][]string{nil, {"password", ""}, {"password", "wrong password"}, {"next", "/", "reauthenticated", "1"}} {
+			who.post(path+"/secret/reveal", fields...).is(http.StatusUnprocessableEntity).hides(secret)
+		}
+		a := who.postAs(path+"/secret/reveal", []string{"HX-Request", "true"}, "csrf_token", who.csrf)
+		if a.status < 400 || strings.Contains(a.body, secret) {
+			t.Errorf("%s, by htmx: %d", name, a.status)
+		}
+	}
+	b.post("/reauthenticate", "password", "wrong password").is(http.StatusUnprocessableEntity)
+	b.post(path + "/secret/reveal").is(http.StatusUnprocessableEntity).hides(secret)
+	b.post("/reauthenticate", "password", fixture.Password, "next", path+"/secret").redirects(path + "/secret")
+	b.post(path + "/secret/reveal").is(http.StatusOK).shows(secret)
+	for name, who := range map[string]*browser{"another browser": other, "another owner": colleague} {
+		if a := who.post(path + "/secret/reveal"); a.status != http.StatusUnprocessableEntity || strings.Contains(a.body, secret) {
+			t.Errorf("%s takes advantage of the password that was entered here: %d", name, a.status)
+		}
+	}
+	if n := fixture.Audited(t, s.db, s.org, "webhook_endpoint.signing_secret.revealed"); n != 1 {
+		t.Errorf("%d reveals are in the log, want 1", n)
+	}
+	s.clock.Advance(access.ReauthWindow + time.Second)
+	b.post(path + "/secret/reveal").is(http.StatusUnprocessableEntity).hides(secret)
+}
+
+// TestRedirects_LeadNowhereElse sends every detour that comes back to an address that somebody chose.
+func TestRedirects_LeadNowhereElse(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	for _, evil := range []string{"https://evil.example/", "//evil.example/", "/\\evil.example", "/\t/evil.example", "javascript:alert(1)", "evil"} {
+		b.get("/sign-in?next=" + url.QueryEscape(evil)).redirects("/") // signed in already
+		b.get("/reauthenticate?next=" + url.QueryEscape(evil)).is(http.StatusOK).find(`(name="next" value="/")`)
+		b.post("/reauthenticate", "password", "wrong password", "next", evil).is(http.StatusUnprocessableEntity).find(`(name="next" value="/")`)
+		b.post("/settings/zone", "zone", "utc", "return", evil).redirects("/")
+		b.post("/settings/live", "live", "1", "return", evil).redirects("/")
+		b.post(path+"/pause", "return", evil).redirects(path)
+		b.post(path+"/resume", "return", evil).redirects(path)
+		b.get("/")
+		b.postAs("/settings/live", []string{"Referer", evil}, "csrf_token", b.csrf, "live", "1").redirects("/")
+		b.postAs("/settings/live", []string{"Referer", "http://evil.example/endpoints"}, "csrf_token", b.csrf, "live", "1").redirects("/")
+		b.postAs("/settings/live", []string{"Referer", s.server.URL + "//evil.example/"}, "csrf_token", b.csrf, "live", "1").redirects("/")
+	}
+	for range 6 { // the bucket of passwords
+		s.clock.Advance(time.Minute)
+	}
+	b.post("/reauthenticate", "password", fixture.Password, "next", "//evil.example/").redirects("/")
 }
 
 func TestSession_LostOneLeadsToSignInAndBack(t *testing.T) {
@@ -277,7 +380,7 @@ func TestErrors_DatabaseAwayAsksToWait(t *testing.T) {
 func TestErrors_PanicBecomesAPageWithTheRequestID(t *testing.T) {
 	t.Parallel()
 	s := newOrg(t)
-	router{s.handler}.route("GET /test/panic", "", func(*page) error { panic("secret detail") })
+	doors{s.handler}.route("GET /test/panic", "", func(*page) error { panic("secret detail") })
 	b := s.as(s.owner)
 	b.get("/test/panic").is(http.StatusInternalServerError).shows("This page could not be made", "req_").hides("secret detail")
 	b.get("/test/nowhere").is(http.StatusNotFound).shows("This page does not exist.")
