@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/receiver"
 )
@@ -148,4 +150,108 @@ func TestKeys_VerifiedByPastingTheCode(t *testing.T) {
 	b.post(k1+"/verify", "challenge", code).is(http.StatusConflict) // a code counts once
 	b.post(path + "/pause").redirects(path)
 	b.post(k1 + "/challenge").is(http.StatusConflict).shows("paused")
+}
+
+// read makes every attempt that is due and returns the code that the receiver with the key read.
+func (w *world) read(secret, keyID, private string) string {
+	w.t.Helper()
+	code := ""
+	w.listen(secret, keyID, private, &code)
+	w.work()
+	if code == "" {
+		w.t.Fatalf("nothing came that %s opens", keyID)
+	}
+	return code
+}
+
+// TestKeys_ACodeIsGoodForItsOwnKeyAlone sends a challenge to two keys of one endpoint, to a key of another endpoint and to one of
+// another organization. Only the key's own code, of its latest challenge, verifies it, and only once.
+func TestKeys_ACodeIsGoodForItsOwnKeyAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b, x := w.as(w.owner), w.stranger()
+	codes, paths, of := map[string]string{}, map[string]string{}, map[string]*browser{}
+	for _, at := range []struct {
+		by       *browser
+		endpoint string
+		keys     []string
+	}{{b, "Risk engine", []string{"risk-1", "risk-2"}}, {b, "Ledger", []string{"ledger"}}, {x, "Theirs", []string{"theirs"}}} {
+		path, secret := at.by.createEndpoint(at.endpoint)
+		for _, name := range at.keys {
+			public, private := keyPair(t)
+			at.by.get(path + "/keys")
+			at.by.upload(path+"/keys", nil, "keytext", public, "key_id", name).redirects(path + "/keys")
+			k := keyPath(fixture.Scalar[id.Key](t, w.db, "SELECT id FROM webhook_encryption_keys WHERE key_id = $1", name))
+			at.by.post(k + "/challenge").is(http.StatusSeeOther)
+			codes[name], paths[name], of[name] = w.read(secret, name, private), k, at.by
+		}
+	}
+	verified := func() string {
+		return fixture.Scalar[string](t, w.db, "SELECT coalesce(string_agg(key_id, ',' ORDER BY key_id), '') FROM webhook_encryption_keys WHERE verified_at IS NOT NULL")
+	}
+	for name, path := range paths {
+		for other, code := range codes {
+			if other != name {
+				of[name].post(path+"/verify", "challenge", code).is(http.StatusUnprocessableEntity).shows("This is not the code that was sent.")
+			}
+		}
+	}
+	x.post(paths["ledger"]+"/verify", "challenge", codes["ledger"]).is(http.StatusNotFound)
+	if got := verified(); got != "" {
+		t.Fatalf("codes of other keys verified %s", got)
+	}
+	for _, name := range []string{"ledger", "risk-1", "risk-2", "theirs"} {
+		of[name].post(paths[name]+"/verify", "challenge", codes[name]).is(http.StatusSeeOther)
+		of[name].post(paths[name]+"/verify", "challenge", codes[name]).is(http.StatusConflict)
+	}
+	if got := verified(); got != "ledger,risk-1,risk-2,theirs" {
+		t.Errorf("verified are %s", got)
+	}
+}
+
+// TestKeys_NothingIsEncryptedToAKeyThatIsNotActive has an endpoint without an active key: neither staging a key nor proving it
+// makes it one, and one that was taken back or whose endpoint is gone is none any more.
+func TestKeys_NothingIsEncryptedToAKeyThatIsNotActive(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, secret := b.createEndpoint("Risk engine")
+	public, private := keyPair(t)
+	b.get(path + "/keys")
+	b.upload(path+"/keys", nil, "keytext", public, "key_id", "k1", "then", "stage").redirects(path + "/keys")
+	k1 := keyPath(fixture.Scalar[id.Key](t, w.db, "SELECT id FROM webhook_encryption_keys"))
+	blocked := func(when string) {
+		t.Helper()
+		_, deliveries := w.of(w.fail())
+		for _, d := range deliveries {
+			if d.State() != delivery.StateBlocked || d.WebhookEncryptionKeyID != nil || d.PayloadBytes != 0 {
+				t.Errorf("%s: a delivery is %s, with key %v and %d bytes", when, d.State(), d.WebhookEncryptionKeyID, d.PayloadBytes)
+			}
+		}
+		b.get(path + "/keys").shows("are blocked until a key is active")
+	}
+	blocked("staged")
+	b.post(k1 + "/challenge").is(http.StatusSeeOther)
+	code := w.read(secret, "k1", private)
+	blocked("challenged")
+	b.post(k1+"/verify", "challenge", code).redirects(path + "/keys")
+	blocked("verified")
+	b.post(k1 + "/reactivate").redirects(path + "/keys")
+	_, deliveries := w.of(w.fail())
+	for _, d := range deliveries {
+		if d.State() != delivery.StateScheduled || d.WebhookEncryptionKeyID == nil {
+			t.Errorf("once it is active a delivery is %s, with key %v", d.State(), d.WebhookEncryptionKeyID)
+		}
+	}
+	b.post(k1+"/deactivate", "confirm", "k1").redirects(path + "/keys")
+	blocked("deactivated")
+	b.post(k1 + "/reactivate").redirects(path + "/keys")
+	b.post(path+"/delete", "confirm", "Risk engine").redirects("/endpoints")
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_encryption_keys WHERE is_active"); n != 0 {
+		t.Errorf("%d keys of a deleted endpoint are active", n)
+	}
+	for _, action := range []string{"/reactivate", "/deactivate", "/challenge", "/verify"} {
+		b.post(k1+action, "confirm", "k1", "challenge", code).is(http.StatusNotFound)
+	}
+	b.get(k1 + "/jwk").is(http.StatusNotFound)
 }

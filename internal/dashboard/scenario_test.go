@@ -244,11 +244,16 @@ func TestDuplicateEndpoint_CopiesTheFormAndNoSecret(t *testing.T) {
 	b := w.as(w.owner)
 	path, secret := b.createEndpoint("Risk engine")
 	b.addKey(path, "k1")
+	b.post(path+"/secret/rotate", "overlap", "24").is(http.StatusOK)
 	r := b.reader(path + "/settings")
 	r.visit("Duplicate…").sees(http.StatusOK, "Filled in as Risk engine is.", `value="Copy of Risk engine"`, `value="eu, risk"`).send("Create endpoint", "labels", "us")
 	copied := r.sees(http.StatusOK, "Copy of Risk engine was created").page.find(`(whsec_[a-z0-9]{32})`)
 	if copied == secret {
 		t.Error("the copy has the secret of the original")
+	}
+	if got := fixture.Scalar[string](t, w.db, `SELECT string_agg(concat_ws(' ', name, (SELECT count(*) FROM webhook_encryption_keys k WHERE k.webhook_endpoint_id = e.id), 'keys', count_of), ', ' ORDER BY name)
+		FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT num_nonnulls(signing_secret, previous_signing_secret) || ' secrets' AS count_of) s`); got != "Copy of Risk engine 0 keys 1 secrets, Risk engine 1 keys 2 secrets" {
+		t.Errorf("there are %s", got)
 	}
 	b.get("/endpoints?q=copy+of").shows("Copy of Risk engine", "Add a key", "us")
 	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_endpoints WHERE url = $1 AND subscribed_event_types = '{verification.session.succeeded,verification.session.failed}'", endpointAddress); n != 2 {
