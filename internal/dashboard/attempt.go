@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
@@ -232,12 +233,12 @@ func responseOf(panel *pages.AttemptPanel, d delivery.Delivery, a delivery.Attem
 	var headers map[string]string
 	if json.Unmarshal(a.ResponseHeaders, &headers) == nil {
 		for _, name := range slices.Sorted(maps.Keys(headers)) {
-			panel.ResponseHead = append(panel.ResponseHead, pages.Header{Name: name, Value: headers[name]})
+			panel.ResponseHead = append(panel.ResponseHead, pages.Header{Name: name, Value: inert(headers[name])})
 		}
 	}
 	switch {
 	case a.ResponseBody != nil && *a.ResponseBody != "":
-		panel.ResponseBody = *a.ResponseBody
+		panel.ResponseBody = inert(*a.ResponseBody)
 		panel.BodyTitle = "Body, complete (" + ui.Bytes(int64(len(*a.ResponseBody))) + ")"
 		if a.ResponseBodyTruncated {
 			panel.BodyTitle = "Body, first " + ui.Bytes(int64(len(*a.ResponseBody)))
@@ -251,6 +252,21 @@ func responseOf(panel *pages.AttemptPanel, d delivery.Delivery, a delivery.Attem
 	default:
 		panel.NotCaptured = "The answer had no body."
 	}
+}
+
+// inert writes text from outside so that nothing of it acts or hides: what steers a terminal, turns the direction of reading or
+// takes no room is written as its code point. Line breaks and tabs stay, and so do the joiners that scripts and emoji need.
+func inert(s string) string {
+	var b strings.Builder
+	for _, r := range strings.ReplaceAll(s, "\r\n", "\n") {
+		const joiner, nonJoiner = '\u200d', '\u200c'
+		if r == '\n' || r == '\t' || r == joiner || r == nonJoiner || !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			b.WriteRune(r)
+			continue
+		}
+		fmt.Fprintf(&b, "⟨U+%04X⟩", r)
+	}
+	return b.String()
 }
 
 func deref(s *string) string {

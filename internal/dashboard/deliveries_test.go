@@ -142,6 +142,40 @@ func TestDelivery_TellsWhatHappened(t *testing.T) {
 	b.post(path+"/retry").is(http.StatusConflict).shows("no longer held", "Nothing was changed.", "Delivered on attempt 2")
 }
 
+// TestDelivery_AHostileAnswerIsInertText answers an attempt with what browsers, terminals and readers trip over. The page holds it
+// as text, none of it acts, and nothing of it hides.
+func TestDelivery_AHostileAnswerIsInertText(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ body, shown, not string }{
+		"markup":        {`</pre><script src="/x"></script><img src=x onerror="alert(1)">`, `&lt;/pre&gt;&lt;script src=&#34;/x&#34;&gt;&lt;/script&gt;&lt;img`, `<img src=x`},
+		"a template":    {`{{7*7}} ${7*7} <!--#exec cmd="ls"-->`, `{{7*7}} ${7*7} &lt;!--`, `<!--#`},
+		"a terminal":    {"\x1b[31mred\x1b]0;title\x07\b\b", "⟨U+001B⟩[31mred⟨U+001B⟩]0;title⟨U+0007⟩⟨U+0008⟩⟨U+0008⟩", "\x1b"},
+		"C1 controls":   {"a\u009b31mb\u0085c", "a⟨U+009B⟩31mb⟨U+0085⟩c", "\u009b"},
+		"turned around": {"paid \u202e000,1\u202c \u2066x\u2069 \u200fy", "paid ⟨U+202E⟩000,1⟨U+202C⟩ ⟨U+2066⟩x⟨U+2069⟩ ⟨U+200F⟩y", "\u202e"},
+		"hidden":        {"a\u200bb\u2060c\ufeffd\u2028e\U000E0041f", "a⟨U+200B⟩b⟨U+2060⟩c⟨U+FEFF⟩d⟨U+2028⟩e⟨U+E0041⟩f", "\u200b"},
+		"NUL":           {"a\x00b", "a\ufffdb", "\x00"},
+		"no text":       {"a\xff\xfe\xc3(\xed\xa0\x80b", "a\ufffd", "\xff"},
+		"line breaks":   {"one\r\ntwo\rthree\n\tfour", "one\ntwo⟨U+000D⟩three\n\tfour", "\r"},
+		"emoji, Arabic": {"👨\u200d👩 \u0645\u06cc\u200c\u0634", "👨\u200d👩 \u0645\u06cc\u200c\u0634", "⟨U+200D⟩"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			e, _ := w.endpoint("risk", false)
+			_, found := w.of(w.fail())
+			w.sender.answers(http.StatusServiceUnavailable, tc.body)
+			w.sender.next.Header["content-type"] = "text/html\u202e"
+			w.work()
+			b := w.as(w.owner)
+			path := "/deliveries/" + found[e.ID].ID.String()
+			page := b.get(b.get(path).find(`href="(` + path + `\?attempt=wha_[^"]+)"`)).is(http.StatusOK).shows("text/html⟨U+202E⟩")
+			if !strings.Contains(page.body, tc.shown) || strings.Contains(page.body, tc.not) {
+				t.Errorf("the answer is shown as %q", page.find(`(?s)<pre class="raw" tabindex="0">([^<]*)</pre>\s*(?:<p|<h4>Meaning)`))
+			}
+		})
+	}
+}
+
 func TestDelivery_BodiesOfSucceededEventsAreNotCaptured(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
