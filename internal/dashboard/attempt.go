@@ -162,6 +162,9 @@ func (p *page) attemptPanel(v deliveryParts, a delivery.Attempt) pages.AttemptPa
 	}
 	if v.key != nil {
 		panel.JWEHeader = jweHeader(v.key.KeyID)
+		if sent(kind) {
+			panel.Local = p.localCheck(v, a)
+		}
 	}
 	responseOf(&panel, v.Delivery, a)
 	if kind != "" {
@@ -195,6 +198,25 @@ func (p *page) requestOf(panel *pages.AttemptPanel, v deliveryParts, a delivery.
 		panel.BodyFact = ui.Bytes(int64(v.PayloadBytes))
 	}
 	panel.Curl = curlOf(v.endpoint.URL, v.ID.String(), string(v.EventType))
+}
+
+// localCheck offers to verify and decrypt the request of an attempt where its private key is, in a language that is chosen.
+func (p *page) localCheck(v deliveryParts, a delivery.Attempt) *pages.LocalCheck {
+	local := &pages.LocalCheck{
+		KeyID: v.key.KeyID, Variable: secretVariable,
+		Help: ui.Link{Label: "Help for receivers", Href: link(helpPath, "endpoint", v.WebhookEndpointID.String(), "lang", p.Query("check"))},
+	}
+	for _, l := range languages {
+		chosen, target := l.name == p.Query("check"), l.name
+		if chosen {
+			local.Needs = l.needs
+			local.Command = l.localCommand(receivedRequest{delivery: v.ID.String(), kid: v.key.KeyID, sentAt: a.StartedAt.Unix(), hash: v.bodyHash})
+			target = "" // a second click closes it
+		}
+		href := link(deliveriesPath+"/"+v.ID.String(), "attempt", a.ID.String(), "check", target, "live", p.Query("live"))
+		local.Languages = append(local.Languages, ui.Link{Label: l.label, Href: href, Current: chosen})
+	}
+	return local
 }
 
 // jweHeader is the protected header of everything encrypted to a key (contract section 7.3).

@@ -132,11 +132,24 @@ func TestDelivery_TellsWhatHappened(t *testing.T) {
 	payload := fixture.Scalar[string](t, w.db, "SELECT payload FROM webhook_deliveries WHERE id = $1", d.ID)
 	open.shows(fmt.Sprintf("%x", sha256.Sum256([]byte(payload))))
 	open.hides(payload, secret, webhook.Sign([]string{secret}, attempts[0].StartedAt.Unix(), payload))
+
+	// A command for the machine that has the private key, in the language that is asked for, which polling keeps.
+	open.shows("Verify and decrypt it yourself", ">Go</a>", ">Node</a>", ">Python</a>").hides("private.pem")
+	check := b.get(path+"?check=python&attempt="+attempts[0].ID.String()).is(http.StatusOK).
+		shows("body.jwe", "private.pem", "SIGNATURE='t=", "python3 -", `{"risk-key": key}`).hides(payload, secret, "{{")
+	check.find(`hx-get="([^"]+check=python[^"]+seen=[^"]+)"`)
+	b.get(path + "?check=basic&attempt=" + attempts[0].ID.String()).is(http.StatusOK).hides("private.pem")
+
+	// What the sentence says of the time comes true while somebody looks.
+	soon := b.get(path).shows("is due in less than a minute").find(`hx-get="(` + path + `[^"]*)"`)
+	b.fragment(soon).is(http.StatusNoContent)
+	w.clock.Advance(6e9)
+	b.fragment(soon).is(http.StatusOK).shows("is due now")
 	b.get("/find?q=" + attempts[0].ID.String()).redirects(path + "?attempt=" + attempts[0].ID.String() + "#" + attempts[0].ID.String())
 
 	// A success is over: nothing polls and nothing can be retried.
 	w.sender.answers(http.StatusOK, "thanks")
-	w.clock.Advance(6e9)
+	w.clock.Advance(1e9)
 	w.work()
 	b.get(path).is(http.StatusOK).shows("Delivered on attempt 2 of 8", "It was delivered.").hides("Retry now", `hx-get="`+path+"?seen")
 	b.post(path+"/retry").is(http.StatusConflict).shows("no longer held", "Nothing was changed.", "Delivered on attempt 2")

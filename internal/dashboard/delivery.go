@@ -130,8 +130,7 @@ func deliveryVersion(v deliveryParts) string {
 	if n := len(v.Attempts); n > 0 {
 		last = v.Attempts[n-1].ID.String()
 	}
-	due := v.Status == delivery.Pending && v.NextAttemptAt != nil && !v.NextAttemptAt.After(v.Now)
-	return fmt.Sprintf("%s.%d.%d.%s.%t", v.Status, v.Run, v.UpdatedAt.UnixMicro(), last, due)
+	return fmt.Sprintf("%s.%d.%d.%s.%s", v.Status, v.Run, v.UpdatedAt.UnixMicro(), last, v.due())
 }
 
 func (p *page) deliveryBody(v deliveryParts, version string) pages.DeliveryBody {
@@ -139,7 +138,7 @@ func (p *page) deliveryBody(v deliveryParts, version string) pages.DeliveryBody 
 	path := deliveriesPath + "/" + v.ID.String()
 	open := p.Query("attempt")
 	if (v.Status == delivery.Pending || v.Status == delivery.Delivering) && p.live() {
-		body.PollHref = link(path, "attempt", open, "live", p.Query("live"), "seen", version)
+		body.PollHref = link(path, "attempt", open, "check", p.Query("check"), "live", p.Query("live"), "seen", version)
 	}
 	body.Verdict.Actions = p.deliveryActions(v)
 	body.Before, body.After = p.deliverySteps(v)
@@ -193,7 +192,7 @@ func (p *page) deliverySteps(v deliveryParts) (before, after []ui.Step) {
 	})
 	if v.key != nil && v.PayloadBytes > 0 {
 		before = append(before, ui.Step{
-			Tone: ui.Neutral, Icon: "lock", Lead: "Encrypted once, the same bytes go out each time, to key", Mono: v.key.KeyID, Time: exactPtr(p, &v.CreatedAt),
+			Tone: ui.Neutral, Icon: "lock", Lead: "Encrypted once, the same bytes go out each time, to key", Mono: v.key.KeyID + ", thumbprint " + shortThumbprint(*v.key), Time: exactPtr(p, &v.CreatedAt),
 		})
 	}
 	switch v.State() {

@@ -196,7 +196,7 @@ func createEndpoint(p *page) error {
 		Shell:   p.Shell("Endpoint created", "/endpoints"),
 		Heading: ui.Heading{Title: e.DisplayName() + " was created", Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}, Sub: []ui.SubItem{{Text: addressOf(e.URL), Mono: true}}},
 		Secret: pages.SecretOnce{
-			ID: "secret", Label: "Signing secret", Value: secret, Env: "KAYLE_WEBHOOK_SECRET=" + secret,
+			ID: "secret", Label: "Signing secret", Value: secret, Env: secretVariable + "=" + secret,
 			Note: "Give it to the receiver now: it is shown here once. It signs every webhook to this endpoint.",
 		},
 		Connection: connection,

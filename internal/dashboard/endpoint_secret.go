@@ -115,7 +115,7 @@ func rotateSecret(p *page) error {
 	p.showsSecret(endpointPath(e.ID) + "/secret")
 	p.Flash(ui.Flash{Tone: ui.OK, Text: "The secret is rotated.", Sub: "The new one signs from now on."})
 	return p.renderSecret(http.StatusOK, rotation.Endpoint, secretView{overlap: defaultOverlap, shown: &pages.SecretOnce{
-		ID: "secret", Label: "New signing secret", Value: rotation.Secret, Env: "KAYLE_WEBHOOK_SECRET=" + rotation.Secret,
+		ID: "secret", Label: "New signing secret", Value: rotation.Secret, Env: secretVariable + "=" + rotation.Secret,
 		Note: "Give it to the receiver now: it is shown here once.",
 	}})
 }

@@ -142,6 +142,9 @@ func timeOf(t *time.Time) time.Time {
 	return *t
 }
 
+// shortThumbprint is the beginning of a key's thumbprint: enough to tell keys apart by eye.
+func shortThumbprint(k webhook.Key) string { return k.Thumbprint[:min(8, len(k.Thumbprint))] }
+
 func (p *page) endpointRow(f *fleet, e endpointEntry) pages.EndpointRow {
 	path := endpointPath(e.ID)
 	row := pages.EndpointRow{
@@ -153,7 +156,7 @@ func (p *page) endpointRow(f *fleet, e endpointEntry) pages.EndpointRow {
 		Waiting:  ui.Count(e.standing.Waiting + e.standing.Parked), Last: p.AtPtr(e.standing.LastAttempt),
 	}
 	if k, ok := f.keys[e.ID]; ok {
-		row.KeyID, row.KeyPrint = k.KeyID, k.Thumbprint[:min(8, len(k.Thumbprint))]
+		row.KeyID, row.KeyPrint = k.KeyID, shortThumbprint(k)
 	}
 	if ms, ok := e.vitals.Day.Latency.Quantile(0.95); ok {
 		row.P95 = ui.Millis(int(ms))

@@ -44,8 +44,11 @@ func (p *page) renderReceivers(status int, chosen string, try checkTry, result p
 	}
 	endpoints := byName(all)
 	e, known := chosenEndpoint(endpoints, cmp.Or(chosen, try.endpoint))
-	lang := sampleLanguage(p.Query("lang"))
-	fill := sampleFill{KeyID: "your-key-id", Variable: "KAYLE_WEBHOOK_SECRET"}
+	lang, ok := languageOf(p.Query("lang"))
+	if !ok {
+		lang = languages[0]
+	}
+	kid := "your-key-id"
 	v := pages.Receivers{
 		Shell:   p.Shell("Help for receivers", helpPath),
 		Heading: ui.Heading{Title: "Help for receivers", Sub: []ui.SubItem{{Text: "How to verify, decrypt and answer what this system sends."}}},
@@ -57,7 +60,7 @@ func (p *page) renderReceivers(status int, chosen string, try checkTry, result p
 			options = append(options, ui.Option{Value: o.ID.String(), Label: o.DisplayName(), Selected: known && o.ID == e.ID})
 		}
 		v.Endpoint = &ui.Filters{
-			Action: helpPath, Hidden: []ui.Hidden{{Name: "lang", Value: lang}},
+			Action: helpPath, Hidden: []ui.Hidden{{Name: "lang", Value: lang.name}},
 			Fields: []ui.FilterField{{Name: "endpoint", Label: "Fill the samples for", Options: options, Set: known}},
 		}
 		v.Checker = p.checker(endpoints, e.ID, try, result)
@@ -71,7 +74,7 @@ func (p *page) renderReceivers(status int, chosen string, try checkTry, result p
 			return err
 		}
 		if k, ok := active[e.ID]; ok {
-			fill.KeyID = k.KeyID
+			kid = k.KeyID
 		} else {
 			v.Missing = &ui.Alert{
 				Tone: ui.Warn, Icon: "key", Text: e.DisplayName() + " has no active key yet, so nothing is sent to it and the samples carry a placeholder.",
@@ -79,11 +82,11 @@ func (p *page) renderReceivers(status int, chosen string, try checkTry, result p
 			}
 		}
 	}
-	for _, l := range sampleLanguages {
+	for _, l := range languages {
 		href := link(helpPath, "lang", l.name, "endpoint", chosen)
-		v.Langs = append(v.Langs, ui.Link{Label: l.label, Href: href, Current: l.name == lang})
+		v.Langs = append(v.Langs, ui.Link{Label: l.label, Href: href, Current: l.name == lang.name})
 	}
-	v.Samples = samplesOf(lang, fill)
+	v.Samples = lang.samples(kid)
 	return p.Render(status, pages.ReceiversPage(v))
 }
 

@@ -116,6 +116,8 @@ func (s story) due() string {
 		return "not scheduled"
 	case !s.NextAttemptAt.After(s.Now):
 		return "due now"
+	case s.NextAttemptAt.Sub(s.Now) < time.Minute: // a sentence that changes every second cannot be read
+		return "due in less than a minute"
 	}
 	return "due in " + length(s.NextAttemptAt.Sub(s.Now))
 }

@@ -119,6 +119,12 @@ func TestDeliveryVerdict(t *testing.T) {
 			"3 attempts failed; attempt 4 of 8 is due in 2 h 5 min. The endpoint answered 503 each time.",
 			"Look at the receiver; waiting deliveries go on by themselves when it is back. It is given up at the latest when its payload expires, Mar 5, 17:30.", true,
 		},
+		"retrying soon": {
+			story{Delivery: with(func(d *delivery.Delivery) {
+				d.Status, d.AttemptCount, d.NextAttemptAt = delivery.Pending, 1, ptr(now.Add(59*time.Second))
+			}), Attempts: eight[:1]},
+			"1 attempt failed; attempt 2 of 8 is due in less than a minute. The endpoint answered 503.", "", false,
+		},
 		"parked": {
 			story{Delivery: with(func(d *delivery.Delivery) {
 				d.Status, d.PayloadExpiresAt = delivery.Pending, ptr(now.Add(time.Hour))

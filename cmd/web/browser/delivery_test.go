@@ -121,6 +121,12 @@ func operateDeliveries(t *testing.T, s *suite) {
 	b.do("open an attempt", chromedp.Click(".timeline .attempt-row"))
 	b.see(".timeline", "Response")
 	b.check("delivery, attempt open")
+	for _, language := range []string{"Go", "Node", "Python"} {
+		b.do("command in "+language, chromedp.Click(b.find(".local a", language)))
+		b.see(".local .raw", "body.jwe")
+		eventually(t, "the focus stays at "+language, func() bool { return ask[string](b, `document.activeElement.innerText`) == language })
+	}
+	b.check("delivery, command to verify and decrypt")
 	far.SetBehaviour(nil)
 	b.press("main button", "Retry now")
 	b.see("main", "Delivered")

@@ -125,6 +125,7 @@ type AttemptPanel struct {
 	BodyFact     string // for example "1,287 bytes"
 	BodyHash     string // hex of the SHA-256; empty once the body is gone
 	Curl         string // copied by a button; placeholder secret
+	Local        *LocalCheck
 	Response     *ui.Code
 	ResponseNote string // for example "Service Unavailable"
 	ResponseHead []Header
@@ -133,6 +134,17 @@ type AttemptPanel struct {
 	NotCaptured  string // why there is no body
 	Meaning      string
 	Next         string
+}
+
+// LocalCheck offers a command that verifies and decrypts the request on the receiver's own machine.
+type LocalCheck struct {
+	// Languages lead to the panel with the command in one of them.
+	Languages []ui.Link
+	Command   string // empty until a language is chosen
+	Needs     string // what the machine has to have
+	KeyID     string
+	Variable  string // of the environment, which holds the signing secret
+	Help      ui.Link
 }
 
 // Header is one HTTP header as shown. Note is set in lighter type.
