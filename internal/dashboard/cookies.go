@@ -87,13 +87,14 @@ type waitingFlash struct {
 	Tone   ui.Tone       `json:"tone"`
 	Text   string        `json:"text"`
 	Sub    string        `json:"sub,omitempty"`
+	Link   *ui.Link      `json:"link,omitempty"`
 	Action *ui.Action    `json:"action,omitempty"`
 	Sight  *egress.Sight `json:"sight,omitempty"`
 }
 
 // encodeFlash writes a flash, and what a look at a receiver found, as the text that login keeps.
 func encodeFlash(f ui.Flash, sight *egress.Sight) string {
-	b, err := json.Marshal(waitingFlash{f.Tone, f.Text, f.Sub, f.Action, sight})
+	b, err := json.Marshal(waitingFlash{f.Tone, f.Text, f.Sub, f.Link, f.Action, sight})
 	if err != nil {
 		return f.Text
 	}
@@ -106,5 +107,5 @@ func decodeFlash(s string) (ui.Flash, *egress.Sight) {
 	if json.Unmarshal([]byte(s), &f) != nil {
 		return ui.Flash{Tone: ui.OK, Text: s}, nil
 	}
-	return ui.Flash{Tone: f.Tone, Text: f.Text, Sub: f.Sub, Action: f.Action}, f.Sight
+	return ui.Flash{Tone: f.Tone, Text: f.Text, Sub: f.Sub, Link: f.Link, Action: f.Action}, f.Sight
 }

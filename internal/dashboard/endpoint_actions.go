@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 
+	"kaylehooks/internal/event"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -24,6 +25,12 @@ func (p *page) switchEndpoint(on bool) error {
 	if e.Enabled == on { // a second click; the update would only leave a trace of nothing
 		return p.Redirect(p.Back(path), flash)
 	}
+	var missed event.Missed
+	if on && e.DisabledAt != nil { // before, so that nothing is left to fail afterwards
+		if missed, err = p.missedSince(e, *e.DisabledAt); err != nil {
+			return err
+		}
+	}
 	if _, err := p.Webhooks.UpdateEndpoint(p.Ctx, p.Actor, e.ID, webhook.EndpointChange{Enabled: &on}); err != nil {
 		return err
 	}
@@ -31,6 +38,11 @@ func (p *page) switchEndpoint(on bool) error {
 	if on {
 		flash.Text, flash.Sub = e.DisplayName()+" is resumed.", "Its parked deliveries are due now."
 		undo.Href = path + "/pause"
+		if missed.Events > 0 {
+			flash.Tone = ui.Warn // which stays
+			flash.Sub += " " + missedWords(missed) + ":"
+			flash.Link = &ui.Link{Label: "what is left of " + pronoun(missed.Events), Href: link(path+"/recover", "since", p.FormTime(*e.DisabledAt))}
+		}
 	} else {
 		flash.Text, flash.Sub = e.DisplayName()+" is paused.", "Waiting deliveries are parked; new events skip it."
 		undo.Href = path + "/resume"

@@ -131,7 +131,7 @@ func (p *page) switchLabelled(on bool) error {
 	}
 	flash := ui.Flash{Tone: ui.OK, Text: counted(len(changed), "endpoint is ", "endpoints are ") + state + ".", Action: &ui.Action{Label: "Undo…", Href: link(undo, "label", label), Small: true}}
 	if on {
-		flash.Sub = "Their parked deliveries are due now."
+		flash.Sub = "Their parked deliveries are due now. What each missed meanwhile is on its page “Recover”."
 	} else {
 		flash.Sub = "Waiting deliveries are parked; new events skip them."
 	}

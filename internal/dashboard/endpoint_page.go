@@ -114,12 +114,12 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 	if st.standing.LastSuccess != nil {
 		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Lead: "Last 2xx", Time: p.AtPtr(st.standing.LastSuccess)})
 	}
-	if n := st.standing.RecentFailures; n > 0 {
-		text := ui.Count(n) + " in a row without a 2xx"
-		if n >= failingStreak {
-			text = ui.Count(n) + " or more in a row without a 2xx"
-		}
-		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Text: text, Href: link(path+"/deliveries", "status", anyWaiting)})
+	streak, err := p.Deliveries.Streak(p.Ctx, p.Actor, e.ID)
+	if err != nil {
+		return st, err
+	}
+	if streak.Deliveries > 0 {
+		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Text: streakWords(streak), Href: path + "/deliveries"})
 	}
 	if p.Can(access.WebhooksWrite) {
 		back := []ui.Hidden{{Name: "return", Value: path + tabPath(tab)}}
@@ -136,6 +136,18 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 		st.SubNav.Items = append(st.SubNav.Items, l)
 	}
 	return st, nil
+}
+
+// streakWords says how the latest deliveries ended.
+func streakWords(s delivery.Streak) string {
+	n := ui.Count(s.Deliveries)
+	if s.More {
+		n += " or more"
+	}
+	if s.Delivered {
+		return n + " in a row with a 2xx"
+	}
+	return n + " in a row without a 2xx"
 }
 
 func tabPath(tab string) string {
@@ -268,20 +280,15 @@ func responseCodes(counts []delivery.ErrorCount, attempts int, path, from string
 	return out
 }
 
-// retrySchedule puts the backlog onto the ruler of eight attempts. It counts up to a page of waiting deliveries.
+// retrySchedule puts the backlog onto the ruler of eight attempts.
 func (p *page) retrySchedule(e webhook.Endpoint, s delivery.Standing) (ui.RetrySchedule, string, error) {
-	const most = 500
-	list, err := p.Deliveries.List(p.Ctx, p.Actor, delivery.Filter{EndpointID: e.ID, Status: delivery.Pending}, postgres.Page{Limit: most})
+	backlog, err := p.Deliveries.Steps(p.Ctx, p.Actor, e.ID)
 	if err != nil {
 		return ui.RetrySchedule{}, "", err
 	}
-	var waiting [delivery.AttemptsPerRun]int
-	for _, d := range list.Rows {
-		waiting[min(d.AttemptCount, delivery.AttemptsPerRun-1)]++
-	}
-	busiest := slices.Max(waiting[:])
+	busiest := slices.Max(backlog.Waiting[:])
 	var v ui.RetrySchedule
-	for i, n := range waiting {
+	for i, n := range backlog.Waiting {
 		step := ui.RetryStep{Label: fmt.Sprintf("Attempt %d", i+1), Delay: "at once"}
 		if i > 0 {
 			step.Delay = delayWords(delivery.RetryDelays()[i-1]) + " after"
@@ -299,8 +306,8 @@ func (p *page) retrySchedule(e webhook.Endpoint, s delivery.Standing) (ui.RetryS
 		return v, "nothing waits", nil
 	}
 	note := counted(total, "delivery waits", "deliveries wait")
-	if list.HasOlder {
-		note += fmt.Sprintf("; the latest %d are counted here", most)
+	if backlog.Partial {
+		note += "; where the first " + ui.Count(backlog.Seen) + " of them stand is shown"
 	}
 	return v, note, nil
 }

@@ -158,6 +158,79 @@ func TestRecover_SaysExactlyWhatWasMissedWhilePaused(t *testing.T) {
 	w.stranger().get(door).is(http.StatusOK).shows("an unknown endpoint").hides(missed...).hides("risk")
 }
 
+// TestResume_LeadsToWhatWasMissed: whoever resumes an endpoint hears at once that something passed it by, and where to read what.
+func TestResume_LeadsToWhatWasMissed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	path := endpointPath(e.ID)
+	b := w.as(w.admin)
+	b.get(path)
+	b.post(path + "/pause").redirects(path)
+	b.post(path + "/resume").redirects(path)
+	b.get(path).shows("risk is resumed.", "data-fade").hides("missed while it was paused")
+
+	for _, want := range []string{"1 event was missed while it was paused: what is left of it", "2 events were missed while it was paused: what is left of them"} {
+		w.clock.Advance(5 * time.Minute) // what was missed in an earlier pause is not told again
+		b.post(path + "/pause").redirects(path)
+		for range int(want[0] - '0') {
+			w.clock.Advance(time.Second)
+			w.fail()
+		}
+		b.get(path).is(http.StatusOK)
+		b.post(path + "/resume").redirects(path)
+		a := b.get(path).shows("risk is resumed.", "Undo").hides("data-fade")
+		if !strings.Contains(a.text(), want) {
+			t.Errorf("no %q in %s", want, a.text())
+		}
+		missed, _, _ := strings.Cut(want, ":")
+		b.get(a.find(`href="(`+path+`/recover\?since=[^"]+)"`)).is(http.StatusOK).shows(missed)
+	}
+}
+
+// TestEndpoint_HeadTellsTheStreak, of failures and of successes.
+func TestEndpoint_HeadTellsTheStreak(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	path := endpointPath(e.ID)
+	b := w.as(w.member)
+	b.get(path).is(http.StatusOK).hides("in a row")
+	for _, step := range []struct {
+		status int
+		times  int
+		want   string
+	}{
+		{http.StatusNoContent, 1, "1 in a row with a 2xx"},
+		{http.StatusNoContent, 2, "3 in a row with a 2xx"},
+		{http.StatusServiceUnavailable, 2, "2 in a row without a 2xx"},
+		{http.StatusNoContent, 1, "2 in a row with a 2xx"}, // and one of those that failed, at its second attempt
+	} {
+		w.sender.answers(step.status, "")
+		for range step.times {
+			w.clock.Advance(time.Second)
+			w.fail()
+			w.work()
+		}
+		for _, page := range []string{"", "/keys"} {
+			b.get(path + page).is(http.StatusOK).shows(step.want)
+		}
+	}
+	w.clock.Advance(time.Second)
+	w.fail() // not attempted yet
+	b.get(path).is(http.StatusOK).shows("2 in a row with a 2xx")
+
+	// Without a 2xx for an hour the verdict counts the same ones.
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	w.clock.Advance(3 * time.Hour)
+	for range 2 {
+		w.clock.Advance(time.Second)
+		w.fail()
+	}
+	w.work()
+	b.get(path).is(http.StatusOK).shows("3 in a row without a 2xx", "This endpoint is failing: no 2xx in its last 3 deliveries.")
+}
+
 // TestMissed_LooksAtSoManyEventsOnly has more events than are looked at, and a missed one on either side of the limit.
 func TestMissed_LooksAtSoManyEventsOnly(t *testing.T) {
 	t.Parallel()

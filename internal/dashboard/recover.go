@@ -69,11 +69,32 @@ func recoverEndpoint(p *page) error {
 	return p.Render(status, pages.JobPreviewPage(v))
 }
 
+// missedSince counts the events that passed the endpoint by while it was paused, from the minute of a time, as the addresses of
+// pages have it.
+func (p *page) missedSince(e webhook.Endpoint, since time.Time) (event.Missed, error) {
+	return event.CountMissed(p.Ctx, p.DB, p.Actor, missedBy(event.Filter{From: since.Truncate(time.Minute)}, e))
+}
+
+func missedWords(m event.Missed) string {
+	words := counted(m.Events, "event was", "events were") + " missed while it was paused"
+	if m.Partial {
+		return "At least " + words
+	}
+	return words
+}
+
+// pronoun stands for so many things.
+func pronoun(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
+}
+
 // missedNote says which events passed the endpoint by while it was paused. The contract has them skipped, with nothing
 // encrypted, so they cannot be sent later by anybody; what is left of them is the outcome of their sessions.
 func (p *page) missedNote(e webhook.Endpoint, since time.Time) (ui.Alert, error) {
-	since = since.Truncate(time.Minute) // as the address of the list has it
-	missed, err := event.CountMissed(p.Ctx, p.DB, p.Actor, missedBy(event.Filter{From: since}, e))
+	missed, err := p.missedSince(e, since)
 	if err != nil {
 		return ui.Alert{}, err
 	}
@@ -84,13 +105,13 @@ func (p *page) missedNote(e webhook.Endpoint, since time.Time) (ui.Alert, error)
 	if missed.Events == 0 {
 		return ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "No event since then passed it by while it was paused." + of}, nil
 	}
-	them, sessions, outcome := "them", "their sessions", "outcomes"
+	sessions, outcome := "their sessions", "outcomes"
 	if missed.Events == 1 {
-		them, sessions, outcome = "it", "its session", "outcome"
+		sessions, outcome = "its session", "outcome"
 	}
 	return ui.Alert{
-		Tone: ui.Warn, Icon: "pause", Title: counted(missed.Events, "event was", "events were") + " missed while it was paused",
-		Text: fmt.Sprintf("Nothing was encrypted for this endpoint, and claims are never stored, so there is nothing of %s that could be sent. GET /v1/sessions/{id} still tells the %s of %s; for the claims, verify the person again.%s", them, outcome, sessions, of),
+		Tone: ui.Warn, Icon: "pause", Title: missedWords(missed),
+		Text: fmt.Sprintf("Nothing was encrypted for this endpoint, and claims are never stored, so there is nothing of %s that could be sent. GET /v1/sessions/{id} still tells the %s of %s; for the claims, verify the person again.%s", pronoun(missed.Events), outcome, sessions, of),
 		Actions: []ui.Action{{
 			Label: "See " + counted(missed.Events, "missed event", "missed events"), Icon: "event", Small: true,
 			Href: link(eventsPath, "missed", e.ID.String(), "from", p.FormTime(since)),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -150,8 +151,8 @@ type Standing struct {
 	Waiting, Retrying, Parked, Held int
 	// FirstExpiry is when the first payload of them is erased.
 	FirstExpiry *time.Time
-	// LastSuccess is the latest 2xx; RecentFailures counts the attempted deliveries since then, up to 10. They and LastAttempt are of
-	// the latest 1,000 deliveries.
+	// LastSuccess is the latest 2xx, RecentFailures counts the deliveries since that one was created, up to 10. They and LastAttempt
+	// are of the latest ten that were attempted, of the latest 1,000.
 	LastSuccess    *time.Time
 	LastAttempt    *time.Time
 	RecentFailures int
@@ -176,8 +177,8 @@ func (s *Service) Standings(ctx context.Context, actor access.Actor) (map[id.End
 		) held
 		CROSS JOIN LATERAL (
 			SELECT max(r.last_attempt_at) FILTER (WHERE r.status = 'succeeded') AS last_success, max(r.last_attempt_at) AS last_attempt,
-				CASE WHEN bool_or(r.status = 'succeeded') THEN 0 ELSE count(*) END AS recent_failures
-			FROM (SELECT * FROM (SELECT d.status, d.last_attempt_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id
+				COALESCE(min(r.n) FILTER (WHERE r.status = 'succeeded') - 1, count(*)) AS recent_failures
+			FROM (SELECT latest.*, row_number() OVER () AS n FROM (SELECT d.status, d.last_attempt_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id
 				ORDER BY d.created_at DESC, d.id DESC LIMIT $2) latest WHERE last_attempt_at IS NOT NULL LIMIT 10) r
 		) recent
 		WHERE e.organization_id = $1 AND e.deleted_at IS NULL`, actor.Organization, lookBack).Scan(&rows).Error
@@ -189,6 +190,76 @@ func (s *Service) Standings(ctx context.Context, actor access.Actor) (map[id.End
 		standings[row.EndpointID] = row
 	}
 	return standings, nil
+}
+
+// streakMost is how far a streak is counted: beyond it the number says nothing more to anybody.
+const streakMost = 100
+
+// Streak is how the latest deliveries of an endpoint ended, up to the first that ended otherwise.
+type Streak struct {
+	// Delivered tells that they got a 2xx, Deliveries how many they are, More that there may be more.
+	Delivered  bool
+	Deliveries int
+	More       bool
+}
+
+// Streak returns the streak of an endpoint of the organization, of the latest 1,000 deliveries at most. What was not attempted yet
+// does not count. It needs webhooks:read.
+func (s *Service) Streak(ctx context.Context, actor access.Actor, endpoint id.Endpoint) (Streak, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return Streak{}, err
+	}
+	var delivered []bool
+	err := tx.Raw(`SELECT status = 'succeeded' FROM (SELECT d.status, d.last_attempt_at FROM webhook_deliveries d
+			WHERE d.webhook_endpoint_id = $1 AND d.organization_id = $2 ORDER BY d.created_at DESC, d.id DESC LIMIT $3) latest
+		WHERE last_attempt_at IS NOT NULL LIMIT $4`, endpoint, actor.Organization, lookBack, streakMost).Scan(&delivered).Error
+	if err != nil {
+		return Streak{}, fmt.Errorf("load streak: %w", err)
+	}
+	if len(delivered) == 0 {
+		return Streak{}, nil
+	}
+	n := slices.Index(delivered, !delivered[0])
+	if n < 0 {
+		n = len(delivered)
+	}
+	return Streak{Delivered: delivered[0], Deliveries: n, More: n == streakMost}, nil
+}
+
+// stepsMost is how many waiting deliveries are looked at to see where they stand.
+const stepsMost = 10_000
+
+// Steps is where the waiting deliveries of an endpoint stand on the schedule.
+type Steps struct {
+	// Waiting counts those before attempt i+1.
+	Waiting [AttemptsPerRun]int
+	// Seen is how many that are: the 10,000 that are due first, when Partial.
+	Seen    int
+	Partial bool
+}
+
+// Steps returns where what is pending for an endpoint of the organization stands, what is parked included. It needs
+// webhooks:read.
+func (s *Service) Steps(ctx context.Context, actor access.Actor, endpoint id.Endpoint) (Steps, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return Steps{}, err
+	}
+	var rows []struct{ Attempts, Deliveries int }
+	err := tx.Raw(`SELECT attempt_count AS attempts, count(*) AS deliveries FROM (SELECT d.attempt_count FROM webhook_deliveries d
+			WHERE d.webhook_endpoint_id = $1 AND d.organization_id = $2 AND d.status = 'pending' ORDER BY d.next_attempt_at LIMIT $3) first
+		GROUP BY 1`, endpoint, actor.Organization, stepsMost).Scan(&rows).Error
+	if err != nil {
+		return Steps{}, fmt.Errorf("load steps: %w", err)
+	}
+	var b Steps
+	for _, row := range rows {
+		b.Waiting[min(row.Attempts, AttemptsPerRun-1)] += row.Deliveries
+		b.Seen += row.Deliveries
+	}
+	b.Partial = b.Seen == stepsMost
+	return b, nil
 }
 
 // Forecast counts the attempts that become due in each of the next hours, the overdue ones in the first. Without endpoints it is of all. It

@@ -107,6 +107,7 @@ type Flash struct {
 	Tone   Tone
 	Text   string
 	Sub    string
+	Link   *Link   // after Sub, to what has to do with it
 	Action *Action // for example Undo or Follow
 }
 
