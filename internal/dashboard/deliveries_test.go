@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/egress"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/webhook"
 )
@@ -41,6 +42,7 @@ func TestListDeliveries_FiltersAndPages(t *testing.T) {
 		"code":                   {"?code=503", 1},
 		"class":                  {"?code=5xx", 1},
 		"other class":            {"?code=4xx", 0},
+		"no answer":              {"?code=none", 0},
 		"attempts":               {"?attempts=1", 1},
 		"several":                {"?status=retrying&code=503&endpoint=" + billing.ID.String(), 0},
 		"from":                   {"?from=2026-03-02", 4},
@@ -77,6 +79,26 @@ func TestListDeliveries_FiltersAndPages(t *testing.T) {
 		t.Errorf("the way back has %d rows, want 25", n)
 	}
 	b.get("/deliveries?after=whd_01h455vb4pex5vsknk084sn02q").is(http.StatusBadRequest).shows("This page of the list is gone.")
+}
+
+// TestListDeliveries_NoAnswer: what failed without a status is found by its lack, from the bar that counts it.
+func TestListDeliveries_NoAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	_, answered := w.of(w.fail())
+	w.work()
+	w.clock.Advance(1e9)
+	_, silent := w.of(w.fail())
+	w.sender.next = egress.Result{ErrorKind: egress.ErrorKind(delivery.Refused), Duration: 1e6}
+	w.work()
+	w.clock.Advance(1e9)
+	_, untried := w.of(w.fail())
+	b := w.as(w.member)
+	door := b.get(endpointPath(e.ID)).is(http.StatusOK).find(`href="(` + endpointPath(e.ID) + `/deliveries\?code=none[^"]*)"`)
+	for _, page := range []string{door, "/deliveries?code=none"} {
+		b.get(page).is(http.StatusOK).shows("Code: none", silent[e.ID].ID.String()).hides(answered[e.ID].ID.String(), untried[e.ID].ID.String())
+	}
 }
 
 func TestNewDeliveries_TellsHowManyCame(t *testing.T) {

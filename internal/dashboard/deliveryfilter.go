@@ -18,6 +18,9 @@ const (
 	anyFailed  = "any_failed"
 )
 
+// noCode is the choice of the code filter for "no answer came".
+const noCode = "none"
+
 // deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts,
 // trigger, label, key, event, from, to. impossible is true when one of them can match nothing, such as an id that is none.
 func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
@@ -46,6 +49,9 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	}
 	if code := p.Query("code"); code != "" {
 		f.StatusCode, f.StatusClass, bad = parseCode(code)
+		if code == noCode {
+			f.Unanswered, bad = true, false
+		}
 		impossible = impossible || bad
 	}
 	if n := p.Query("attempts"); n != "" {
@@ -111,7 +117,7 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 	v.More = append(v.More,
 		p.selectField("error", "Last error", kinds...),
 		p.selectField("trigger", "Attempt made by", triggers...),
-		p.inputField("code", "Code", "text"),
+		withPlaceholder(p.inputField("code", "Code", "text"), "503, 5xx, "+noCode),
 		p.inputField("attempts", "Attempts ≥", "number"),
 		p.inputField("from", "From", "datetime-local"),
 		p.inputField("to", "To", "datetime-local"),
@@ -132,6 +138,11 @@ func labelOptions(labels []string) []ui.Option {
 		options = append(options, ui.Option{Value: label, Label: label})
 	}
 	return options
+}
+
+func withPlaceholder(f ui.FilterField, text string) ui.FilterField {
+	f.Placeholder = text
+	return f
 }
 
 func (p *page) inputField(name, label, kind string) ui.FilterField {

@@ -262,7 +262,7 @@ func responseCodes(counts []delivery.ErrorCount, attempts int, path, from string
 		r := row{strconv.Itoa(code), strconv.Itoa(code), n, ui.FillBad}
 		switch {
 		case code == 0:
-			r.label, r.code, r.fill = "no response", "", ui.FillMuted
+			r.label, r.code, r.fill = "no response", noCode, ui.FillMuted
 		case code < 400:
 			r.fill = ui.FillWarn
 		}
@@ -271,11 +271,7 @@ func responseCodes(counts []delivery.ErrorCount, attempts int, path, from string
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.label, b.label)) })
 	var out []ui.HBar
 	for _, r := range rows[:min(len(rows), 6)] {
-		bar := ui.HBar{Label: r.label, Count: ui.Count(r.n), Value: r.n, Max: rows[0].n, Fill: r.fill}
-		if r.code != "" {
-			bar.Href = link(path+"/deliveries", "code", r.code, "from", from)
-		}
-		out = append(out, bar)
+		out = append(out, ui.HBar{Label: r.label, Count: ui.Count(r.n), Value: r.n, Max: rows[0].n, Fill: r.fill, Href: link(path+"/deliveries", "code", r.code, "from", from)})
 	}
 	return out
 }

@@ -161,12 +161,16 @@ func (p *page) endpointRow(f *fleet, e endpointEntry) pages.EndpointRow {
 	if ms, ok := e.vitals.Day.Latency.Quantile(0.95); ok {
 		row.P95 = ui.Millis(int(ms))
 	}
+	if row.FirstTry != "" {
+		row.FirstHref = link(path+"/deliveries", "from", p.FormTime(dayStart(p.Now)))
+	}
 	if e.standing.Waiting+e.standing.Parked > 0 {
 		row.WaitHref = link(path+"/deliveries", "status", anyWaiting)
 	}
 	if p.Can(access.WebhooksWrite) {
 		back := []ui.Hidden{{Name: "return", Value: p.With()}}
-		row.Actions = endpointActions(e.Endpoint, e.vitals.HasKey, back, true)
+		row.Actions = append(endpointActions(e.Endpoint, e.vitals.HasKey, back, true),
+			ui.Action{Icon: "trash", Kind: "icon", Href: path + "/delete", Dialog: true, Name: "Delete " + row.Name + "…"})
 	}
 	return row
 }

@@ -134,7 +134,7 @@ func TestSessions_ListDetailAndCancel(t *testing.T) {
 	w.endpoint("risk", false)
 	open, failed, done := w.open(), w.fail(), w.succeed()
 	w.work()
-	b.get("/sessions").is(http.StatusOK).shows("none yet", "document_anti_cloning_attestation_failed", "1 delivered", "all endpoints").hides("MARKERNAME")
+	b.get("/sessions").is(http.StatusOK).shows("none yet", "document_anti_cloning_attestation_failed", "1 delivered", `data-label="Targets">all</td>`).hides("MARKERNAME")
 	b.get("/sessions?status=created").is(http.StatusOK).shows(open.ID.String()).hides(failed.ID.String())
 	b.get("/sessions?status=expired").is(http.StatusOK).shows("No sessions match 1 filter")
 	b.get("/sessions?q=" + done.ID.String()).redirects("/find?q=" + done.ID.String())
@@ -166,6 +166,28 @@ func TestSessions_ListDetailAndCancel(t *testing.T) {
 	w.clock.Advance(verification.TTL)
 	b.post("/sessions/" + late.ID.String() + "/cancel").redirects("/sessions/" + late.ID.String())
 	b.get("/sessions/" + late.ID.String()).shows("ended before it could be cancelled: expired")
+}
+
+// TestSessions_TellsHowManyAreNew without moving a row, and within the filter.
+func TestSessions_TellsHowManyAreNew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.member)
+	empty := b.get("/sessions").is(http.StatusOK).shows("No session yet", "API reference", "Pause").find(`hx-get="(/sessions/new[^"]*)"`)
+	b.fragment(empty).is(http.StatusNoContent)
+	w.clock.Advance(time.Second)
+	w.open()
+	b.fragment(empty).is(http.StatusOK).shows("1 new session: show")
+	failed := b.get("/sessions?status=failed").is(http.StatusOK).find(`hx-get="(/sessions/new[^"]*)"`)
+	w.clock.Advance(time.Second)
+	w.open()
+	b.fragment(failed).is(http.StatusNoContent)
+	w.fail()
+	if show := b.fragment(failed).is(http.StatusOK).shows("1 new session: show").find(`class="newrows" href="([^"]+)"`); show != "/sessions?status=failed" {
+		t.Errorf("they are shown at %q", show)
+	}
+	b.get("/sessions?live=0").is(http.StatusOK).shows("Resume").hides("/sessions/new")
+	w.stranger().fragment(empty).is(http.StatusNoContent)
 }
 
 func TestSession_NobodyReceivesItsEvent(t *testing.T) {

@@ -97,7 +97,8 @@ func valid(header string, body []byte, secrets []string, now time.Time) bool {
 
 const goDecrypt = `// keys: map[string]*rsa.PrivateKey{"{{KID}}": privateKey}
 func decrypt(body []byte, keys map[string]*rsa.PrivateKey) ([]byte, error) {
-	jwe, err := jose.ParseEncryptedCompact(string(body), // github.com/go-jose/go-jose/v4
+	// github.com/go-jose/go-jose/v4
+	jwe, err := jose.ParseEncryptedCompact(string(body),
 		[]jose.KeyAlgorithm{jose.RSA_OAEP_256}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
 		return nil, err
@@ -159,7 +160,8 @@ func main() {
 		fmt.Println("body      NOT AS IT WAS SENT, SHA-256", hash)
 	}
 	now := time.Unix({{AT}}, 0) // when it was sent; a receiver takes the present time
-	right := valid(os.Getenv("SIGNATURE"), body, []string{os.Getenv("{{SECRET}}")}, now)
+	secrets := []string{os.Getenv("{{SECRET}}")}
+	right := valid(os.Getenv("SIGNATURE"), body, secrets, now)
 	if right {
 		fmt.Println("signature right")
 	} else {
@@ -180,15 +182,17 @@ SIGNATURE='t={{AT}},v1=…' go run open-webhook.go`
 const nodeVerify = `import { createHmac, timingSafeEqual } from 'node:crypto';
 
 // secrets: [process.env.{{SECRET}}], during an overlap also the other one
-export function valid(header, body /* Buffer, as received */, secrets, now = Date.now() / 1000) {
+// body: a Buffer, as received
+export function valid(header, body, secrets, now = Date.now() / 1000) {
   const parts = header.split(',').map((p) => p.trim().split('='));
-  const values = (name) => parts.filter((p) => p[0] === name).map((p) => p[1] ?? '');
+  const values = (name) => parts.filter(([n]) => n === name).map(([, v = '']) => v);
   const [t = ''] = values('t');
   if (!/^\d+$/.test(t) || Math.abs(now - Number(t)) > 300) return false;
   const sums = values('v1').map((v) => Buffer.from(v.toLowerCase()));
   return secrets.some((secret) => { // the whole secret, with whsec_
-    const want = Buffer.from(createHmac('sha256', secret).update(t + '.').update(body).digest('hex'));
-    return sums.some((sum) => sum.length === want.length && timingSafeEqual(sum, want));
+    const mac = createHmac('sha256', secret).update(t + '.').update(body);
+    const want = Buffer.from(mac.digest('hex'));
+    return sums.some((s) => s.length === want.length && timingSafeEqual(s, want));
   });
 }`
 
@@ -199,9 +203,10 @@ export function decrypt(body, keys) {
   const [head, wrapped, iv, text, tag] = body.toString('latin1').split('.');
   const b64 = (part) => Buffer.from(part, 'base64url');
   const { alg, enc, kid } = JSON.parse(b64(head));
-  if (alg !== 'RSA-OAEP-256' || enc !== 'A256GCM') throw new Error('unexpected algorithm');
-  if (!keys.has(kid)) throw new Error('unknown kid');
-  const cek = privateDecrypt({ key: keys.get(kid), oaepHash: 'sha256' }, b64(wrapped));
+  if (alg !== 'RSA-OAEP-256' || enc !== 'A256GCM') throw new Error('other algorithm');
+  const key = keys.get(kid);
+  if (!key) throw new Error('unknown kid');
+  const cek = privateDecrypt({ key, oaepHash: 'sha256' }, b64(wrapped));
   const gcm = createDecipheriv('aes-256-gcm', cek, b64(iv), { authTagLength: 16 });
   gcm.setAAD(Buffer.from(head)).setAuthTag(b64(tag));
   return JSON.parse(Buffer.concat([gcm.update(b64(text)), gcm.final()]));
@@ -219,9 +224,11 @@ const body = readFileSync('body.jwe');
 const keys = new Map([["{{KID}}", createPrivateKey(readFileSync('private.pem'))]]);
 console.log('delivery  {{DELIVERY}}');
 const hash = createHash('sha256').update(body).digest('hex'), sent = '{{HASH}}';
-console.log('body     ', sent === hash ? 'as it was sent' : (sent && 'NOT AS IT WAS SENT, ') + 'SHA-256 ' + hash);
+const other = (sent && 'NOT AS IT WAS SENT, ') + 'SHA-256 ' + hash;
+console.log('body     ', sent === hash ? 'as it was sent' : other);
 const now = {{AT}}; // when it was sent; a receiver takes the present time
-const right = valid(process.env.SIGNATURE, body, [process.env.{{SECRET}} ?? ''], now);
+const secrets = [process.env.{{SECRET}} ?? ''];
+const right = valid(process.env.SIGNATURE, body, secrets, now);
 console.log('signature', right ? 'right' : 'WRONG');
 process.exitCode = right ? 0 : 1;
 console.log('event    ', JSON.stringify(decrypt(body, keys)));`
@@ -240,7 +247,8 @@ def valid(header: str, body: bytes, secrets: list[str], now=None) -> bool:
     if not (t.isascii() and t.isdigit()) or abs(now - int(t)) > 300:
         return False
     sums = [value.lower().encode() for name, _, value in parts if name == "v1"]
-    wants = [hmac.new(secret.encode(), t.encode() + b"." + body, hashlib.sha256).hexdigest().encode()
+    signed = t.encode() + b"." + body
+    wants = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest().encode()
              for secret in secrets]  # the whole secret, with whsec_
     return any([hmac.compare_digest(s, w) for s in sums for w in wants])`
 
@@ -260,9 +268,10 @@ def decrypt(body: bytes, keys: dict) -> dict:
         raise ValueError("unexpected algorithm")
     if header["kid"] not in keys:
         raise ValueError("unknown kid")
-    oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
     cek = keys[header["kid"]].decrypt(b64(wrapped), oaep)
-    return json.loads(AESGCM(cek).decrypt(b64(iv), b64(ciphertext) + b64(tag), protected))
+    sealed = b64(ciphertext) + b64(tag)
+    return json.loads(AESGCM(cek).decrypt(b64(iv), sealed, protected))
     # then drop repeats by metadata.event_id`
 
 const pythonProgram = `import os, sys
@@ -273,10 +282,11 @@ from cryptography.hazmat.primitives import serialization
 {{DECRYPT}}
 
 body = open("body.jwe", "rb").read()
-key = serialization.load_pem_private_key(open("private.pem", "rb").read(), password=None)
+key = serialization.load_pem_private_key(open("private.pem", "rb").read(), None)
 print("delivery  {{DELIVERY}}")
 digest, sent = hashlib.sha256(body).hexdigest(), "{{HASH}}"
-print("body     ", "as it was sent" if sent == digest else (sent and "NOT AS IT WAS SENT, ") + "SHA-256 " + digest)
+other = (sent and "NOT AS IT WAS SENT, ") + "SHA-256 " + digest
+print("body     ", "as it was sent" if sent == digest else other)
 now = {{AT}}  # when it was sent; a receiver takes the present time
 right = valid(os.environ["SIGNATURE"], body, [os.environ["{{SECRET}}"]], now)
 print("signature", "right" if right else "WRONG")

@@ -184,7 +184,7 @@ func TestResume_LeadsToWhatWasMissed(t *testing.T) {
 			t.Errorf("no %q in %s", want, a.text())
 		}
 		missed, _, _ := strings.Cut(want, ":")
-		b.get(a.find(`href="(`+path+`/recover\?since=[^"]+)"`)).is(http.StatusOK).shows(missed)
+		b.get(a.find(`href="(` + path + `/recover\?since=[^"]+)"`)).is(http.StatusOK).shows(missed)
 	}
 }
 

@@ -38,6 +38,7 @@ func activityRoutes(r router) {
 
 	r.route("GET /sessions", access.SessionsRead, listSessions)
 	r.route("GET /sessions/export", access.SessionsRead, exportSessions)
+	r.route("GET /sessions/new", access.SessionsRead, newSessions)
 	r.route("GET /sessions/{id}", access.SessionsRead, showSession)
 	r.route("GET /sessions/{id}/cancel", access.SessionsWrite, askCancelSession)
 	r.route("POST /sessions/{id}/cancel", access.SessionsWrite, cancelSession)

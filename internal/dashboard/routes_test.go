@@ -319,7 +319,7 @@ func TestRoutes_AnotherOrganizationsThingsAreNotFound(t *testing.T) {
 	}
 	// What is named beside the path is nothing that exists, either.
 	for parameter, begin := range map[string]string{"endpoint": "/endpoints/{id}", "missed": "/endpoints/{id}", "key": "/keys/{id}", "target": "/endpoints/{id}", "q": "/deliveries/{id}", "after": "/events/{id}", "newest": "/events/{id}", "from": "/endpoints/{id}", "id": "/deliveries/{id}"} {
-		for _, path := range []string{"/", "/find", "/endpoints", "/endpoints/new", "/deliveries", "/deliveries/new", "/deliveries/export", "/events", "/events/new", "/events/export", "/jobs/new", "/jobs", "/sessions", "/audit", "/help/receivers"} {
+		for _, path := range []string{"/", "/find", "/endpoints", "/endpoints/new", "/deliveries", "/deliveries/new", "/deliveries/export", "/events", "/events/new", "/events/export", "/jobs/new", "/jobs", "/sessions", "/sessions/new", "/audit", "/help/receivers"} {
 			b.get(path + "?" + parameter + "=" + f.ids[begin][0]).hides(hidden...)
 		}
 	}

@@ -61,6 +61,13 @@ func listSessions(p *page) error {
 	if v.Rows, err = p.sessionRows(list.Rows); err != nil {
 		return err
 	}
+	if !impossible {
+		newest := ""
+		if len(list.Rows) > 0 {
+			newest = list.Rows[0].ID.String()
+		}
+		v.New = p.newRows(sessionsPath+"/new", newest, at)
+	}
 	switch {
 	case len(v.Rows) > 0:
 	case len(v.Active.Items) > 0:
@@ -70,7 +77,8 @@ func listSessions(p *page) error {
 	default:
 		v.State.Empty = &ui.Empty{
 			Icon: "session", Title: "No session yet", Text: "A session is one identity check. Your server opens it over the API with a key that carries sessions:write.",
-			Sample: "curl -X POST " + p.absolute("/v1/sessions") + " \\\n  -H 'Authorization: Bearer kk_…' -H 'Content-Type: application/json' -d '{}'",
+			Actions: []ui.Action{{Label: "API reference", Icon: "help", Href: "/reference"}},
+			Sample:  "curl -X POST " + p.absolute("/v1/sessions") + " \\\n  -H 'Authorization: Bearer kk_…' -H 'Content-Type: application/json' -d '{}'",
 		}
 	}
 	if p.Fragment() {
@@ -80,7 +88,7 @@ func listSessions(p *page) error {
 	for _, s := range verification.Statuses() {
 		statuses = append(statuses, ui.Option{Value: string(s), Label: sessionBadge(s).Label})
 	}
-	heading := ui.Heading{Title: "Sessions"}
+	heading := ui.Heading{Title: "Sessions", Live: p.liveNote()}
 	if len(v.Rows) > 0 {
 		heading.Actions = exportActions(p, sessionsPath+"/export", "sessions")
 	}
@@ -93,9 +101,26 @@ func listSessions(p *page) error {
 				p.selectField("delivery", "Delivery", ui.Option{Label: "Any delivery"}, ui.Option{Value: undelivered, Label: "Ended, not delivered"}),
 			},
 			More:   []ui.FilterField{p.inputField("from", "From", "datetime-local"), p.inputField("to", "To", "datetime-local")},
-			Hidden: p.carried("limit"),
+			Hidden: p.carried("limit", "live"),
 		},
 	}))
+}
+
+// newSessions answers the poll of the list.
+func newSessions(p *page) error {
+	f, jump, impossible := p.sessionFilter()
+	if jump != "" || impossible {
+		return p.NoChange()
+	}
+	at, err := positionOf(p, p.Sessions.Position)
+	if err != nil {
+		return err
+	}
+	list, err := p.Sessions.List(p.Ctx, p.Actor, f, postgres.Page{Limit: newMax, Before: at})
+	if err != nil {
+		return err
+	}
+	return p.foundNew(len(list.Rows), list.HasNewer, "new session", "new sessions", sessionsPath)
 }
 
 // sessionFilter reads the filters of the session list from the address. An id leads to the page of what it names.
@@ -129,8 +154,11 @@ func (p *page) sessionRows(sessions []verification.Session) ([]pages.SessionRow,
 	rows := make([]pages.SessionRow, len(sessions))
 	for i, s := range sessions {
 		row := pages.SessionRow{
-			ID: ui.NewID(s.ID.String(), "", sessionsPath+"/"+s.ID.String()), Status: sessionBadge(s.Status), Targets: targetsWord(len(s.WebhookEndpointIDs)),
+			ID: ui.NewID(s.ID.String(), "", sessionsPath+"/"+s.ID.String()), Status: sessionBadge(s.Status), Targets: "all",
 			Created: p.At(s.CreatedAt), Finished: p.AtPtr(s.CompletedAt),
+		}
+		if n := len(s.WebhookEndpointIDs); n > 0 {
+			row.Targets = ui.Count(n)
 		}
 		if s.FailureCode != nil {
 			row.Reason = string(*s.FailureCode)

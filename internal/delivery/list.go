@@ -27,6 +27,8 @@ type Filter struct {
 	// StatusCode is the last status received; StatusClass is its first digit.
 	StatusCode  int
 	StatusClass int
+	// Unanswered keeps deliveries whose last attempt got no status.
+	Unanswered  bool
 	MinAttempts int
 	// Trigger keeps deliveries of which an attempt was made for that reason, or is due for it.
 	Trigger Trigger
@@ -98,6 +100,9 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	}
 	if f.StatusClass != 0 {
 		q = q.Where("d.last_status_code BETWEEN ? AND ?", f.StatusClass*100, f.StatusClass*100+99)
+	}
+	if f.Unanswered {
+		q = q.Where("d.last_error_kind IS NOT NULL AND d.last_status_code IS NULL")
 	}
 	if f.MinAttempts > 0 {
 		q = q.Where("d.attempt_count >= ?", f.MinAttempts)

@@ -22,6 +22,8 @@ func visitPages(t *testing.T, s *suite) {
 	watching := s.signIn(t, s.base, s.email, s.password) // polls meanwhile
 	listening := s.signIn(t, s.base, s.email, s.password)
 	listening.visit("/events")
+	waiting := s.signIn(t, s.base, s.email, s.password)
+	waiting.visit("/sessions")
 	page("overview", "/")
 	b.do("open the tables behind the charts", chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("main details").forEach((d) => { d.open = true })`))
 	b.check("overview, figures as tables")
@@ -71,4 +73,6 @@ func visitPages(t *testing.T, s *suite) {
 	watching.quiet("the overview, left open")
 	eventually(t, "the list of events polls", func() bool { return s.routes.did("GET /events/new") })
 	listening.quiet("the list of events, left open")
+	eventually(t, "the list of sessions polls", func() bool { return s.routes.did("GET /sessions/new") })
+	waiting.quiet("the list of sessions, left open")
 }

@@ -162,6 +162,7 @@ var parts = map[string]string{
 	"GET /events/{id}/routes/{endpoint}": "polled by the page of the event",
 	"GET /audit/export":                  "a file",
 	"GET /sessions/export":               "a file",
+	"GET /sessions/new":                  "polled by the list",
 	"GET /keys/{id}/jwk":                 "a file",
 }
 

@@ -6,6 +6,7 @@ import "kaylehooks/web/templates/ui"
 // personal data.
 //
 //	GET /sessions?q=&status=&delivery=undelivered&from=&to=&after=&before=&limit=   #results
+//	GET /sessions/new?…   HX-Request only: ui.NewRows
 type Sessions struct {
 	Shell   ui.Shell
 	Heading ui.Heading
@@ -16,6 +17,7 @@ type Sessions struct {
 // SessionsResults is the region #results of the session list.
 type SessionsResults struct {
 	Active ui.ActiveFilters
+	New    *ui.NewRows
 	Rows   []SessionRow
 	State  ui.ListState
 	Pager  ui.Pager
@@ -27,7 +29,7 @@ type SessionRow struct {
 	ID       ui.ID
 	Status   ui.Badge
 	Reason   string // failure code or cancellation reason
-	Targets  string // for example "all endpoints" or "2 endpoints"
+	Targets  string // of endpoints: "all", or how many
 	Event    *ui.ID // terminal event
 	Reach    ui.Meter
 	ReachOf  string

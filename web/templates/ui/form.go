@@ -104,12 +104,12 @@ func (e FormErrors) any() bool { return e.Title != "" || len(e.Items) > 0 }
 // Action is a button: a link when Post is false, else a POST form of its own,
 // so that it works without scripting.
 type Action struct {
-	Label    string
+	Label    string // may be empty for a link of kind "icon", which then has a Name
 	Icon     string
 	Href     string // link target, or the form's action
 	Post     bool
 	Fields   []Hidden // extra hidden values of the POST form
-	Kind     string   // "", "primary", "danger" or "quiet"
+	Kind     string   // "", "primary", "danger", "quiet" or "icon"
 	Small    bool
 	Disabled string // why it cannot be used now; renders a disabled button with that reason
 	Download bool   // adds the download attribute to a link

@@ -20,12 +20,14 @@ type SearchBox struct {
 
 // FilterField is one filter: a select, or an input when Type is given.
 type FilterField struct {
-	Name    string
-	Label   string
-	Type    string // "" for a select; "date", "datetime-local", "text", "number" for an input
-	Value   string // of an input
-	Options []Option
-	Set     bool // the filter is in use
+	Name  string
+	Label string
+	Type  string // "" for a select; "date", "datetime-local", "text", "number" for an input
+	Value string // of an input
+	// Placeholder tells the forms that an input takes.
+	Placeholder string
+	Options     []Option
+	Set         bool // the filter is in use
 }
 
 // ActiveFilters are the filters in use as removable chips.
