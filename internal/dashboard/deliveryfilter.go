@@ -21,7 +21,7 @@ const (
 // noCode is the choice of the code filter for "no answer came".
 const noCode = "none"
 
-// deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts,
+// deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts, next,
 // trigger, label, key, event, from, to. impossible is true when one of them can match nothing, such as an id that is none.
 func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	switch status := p.Query("status"); status {
@@ -56,6 +56,10 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	}
 	if n := p.Query("attempts"); n != "" {
 		f.MinAttempts, _ = strconv.Atoi(n)
+	}
+	if n := p.Query("next"); n != "" {
+		f.NextAttempt, _ = strconv.Atoi(n)
+		impossible = impossible || f.NextAttempt < 1
 	}
 	if t := delivery.Trigger(p.Query("trigger")); t != "" {
 		f.Trigger, impossible = t, impossible || !slices.Contains(delivery.Triggers(), t)
@@ -122,7 +126,7 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 		p.inputField("from", "From", "datetime-local"),
 		p.inputField("to", "To", "datetime-local"),
 	)
-	for _, name := range []string{"limit", "key", "event", "live"} {
+	for _, name := range []string{"limit", "key", "event", "next", "live"} {
 		if value := p.Query(name); value != "" {
 			v.Hidden = append(v.Hidden, ui.Hidden{Name: name, Value: value})
 		}
@@ -177,7 +181,7 @@ func (p *page) deliveryActive(endpoints map[id.Endpoint]webhook.Endpoint) ui.Act
 		[3]string{"status", "Status", status}, [3]string{"endpoint", "Endpoint", endpoint},
 		[3]string{"type", "Event", event.Type(p.Query("type")).Short()},
 		[3]string{"error", "Last error", explainError(delivery.ErrorKind(p.Query("error")), 0).Name},
-		[3]string{"code", "Code", p.Query("code")}, [3]string{"attempts", "Attempts at least", p.Query("attempts")},
+		[3]string{"code", "Code", p.Query("code")}, [3]string{"attempts", "Attempts at least", p.Query("attempts")}, [3]string{"next", "Waits for attempt", p.Query("next")},
 		[3]string{"trigger", "Attempt made by", triggerWord(delivery.Trigger(p.Query("trigger")))}, [3]string{"label", "Endpoint label", p.Query("label")},
 		[3]string{"key", "Key", ui.ShortID(p.Query("key"))}, [3]string{"event", "Event", ui.ShortID(p.Query("event"))},
 		[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},

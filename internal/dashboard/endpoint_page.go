@@ -291,6 +291,7 @@ func (p *page) retrySchedule(e webhook.Endpoint, s delivery.Standing) (ui.RetryS
 		}
 		if n > 0 {
 			step.Waiting = ui.Count(n) + " waiting"
+			step.Href = link(endpointPath(e.ID)+"/deliveries", "next", strconv.Itoa(i+1))
 			if n == busiest {
 				step.State = "load"
 			}

@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/csv"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -228,7 +229,15 @@ func TestEndpoint_HeadTellsTheStreak(t *testing.T) {
 		w.fail()
 	}
 	w.work()
-	b.get(path).is(http.StatusOK).shows("3 in a row without a 2xx", "This endpoint is failing: no 2xx in its last 3 deliveries.")
+	a := b.get(path).is(http.StatusOK).shows("3 in a row without a 2xx", "This endpoint is failing: no 2xx in its last 3 deliveries.")
+	// What waits on the schedule is a number that leads to the list of just those.
+	door := path + "/deliveries?next=2"
+	if got := a.find(`href="` + regexp.QuoteMeta(door) + `">([^<]+)<`); got != "3 waiting" {
+		t.Errorf("the second attempt has %q", got)
+	}
+	if n := strings.Count(b.get(door).is(http.StatusOK).shows("Waits for attempt: 2").body, "<tr") - 1; n != 3 {
+		t.Errorf("behind it are %d deliveries", n)
+	}
 }
 
 // TestMissed_LooksAtSoManyEventsOnly has more events than are looked at, and a missed one on either side of the limit.

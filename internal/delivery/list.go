@@ -30,6 +30,8 @@ type Filter struct {
 	// Unanswered keeps deliveries whose last attempt got no status.
 	Unanswered  bool
 	MinAttempts int
+	// NextAttempt keeps what waits for that attempt, counted from 1.
+	NextAttempt int
 	// Trigger keeps deliveries of which an attempt was made for that reason, or is due for it.
 	Trigger Trigger
 	// Label is a label of the endpoint, in any letter case.
@@ -106,6 +108,9 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	}
 	if f.MinAttempts > 0 {
 		q = q.Where("d.attempt_count >= ?", f.MinAttempts)
+	}
+	if f.NextAttempt > 0 {
+		q = q.Where("d.status = 'pending' AND d.attempt_count = ?", f.NextAttempt-1)
 	}
 	if f.Trigger != "" {
 		q = q.Where("((d.next_trigger = ? AND d.next_attempt_at IS NOT NULL) OR EXISTS (SELECT FROM webhook_delivery_attempts a WHERE a.webhook_delivery_id = d.id AND a.trigger = ?))", f.Trigger, f.Trigger)

@@ -334,5 +334,6 @@ type RetryStep struct {
 	Label   string // for example "Attempt 3"
 	Delay   string // for example "5 min after"
 	Waiting string // for example "184 waiting"; empty when none
+	Href    string // the list of those that wait
 	State   string // "", "bad" (all fail here) or "load" (backlog sits here)
 }
