@@ -143,9 +143,9 @@ func endpointOverview() pages.EndpointOverview {
 		{Label: "1", Delay: "at once", State: "bad"},
 		{Label: "2", Delay: "5 s later", State: "bad"},
 		{Label: "3", Delay: "5 min later", State: "bad"},
-		{Label: "4", Delay: "30 min later", Waiting: "112 waiting", State: "load"},
-		{Label: "5", Delay: "2 h later", Waiting: "184 waiting", State: "load"},
-		{Label: "6", Delay: "5 h later", Waiting: "205 waiting", State: "load"},
+		{Label: "4", Delay: "30 min later", Waiting: "112 waiting", Href: "/deliveries?next=3", State: "load"},
+		{Label: "5", Delay: "2 h later", Waiting: "184 waiting", Href: "/deliveries?next=3", State: "load"},
+		{Label: "6", Delay: "5 h later", Waiting: "205 waiting", Href: "/deliveries?next=3", State: "load"},
 		{Label: "7", Delay: "10 h later"},
 		{Label: "8", Delay: "10 h later"},
 	}}
