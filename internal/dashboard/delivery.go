@@ -192,7 +192,7 @@ func (p *page) deliverySteps(v deliveryParts) (before, after []ui.Step) {
 	})
 	if v.key != nil && v.PayloadBytes > 0 {
 		before = append(before, ui.Step{
-			Tone: ui.Neutral, Icon: "lock", Lead: "Encrypted once, the same bytes go out each time, to key", Mono: v.key.KeyID + ", thumbprint " + shortThumbprint(*v.key), Time: exactPtr(p, &v.CreatedAt),
+			Tone: ui.Neutral, Icon: "lock", Lead: "Encrypted once, for every attempt, to key", Mono: v.key.KeyID + " (" + shortThumbprint(*v.key) + "…)", Time: exactPtr(p, &v.CreatedAt),
 		})
 	}
 	switch v.State() {

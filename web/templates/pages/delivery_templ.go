@@ -628,7 +628,7 @@ func attemptPanel(p AttemptPanel, phases ui.Phases) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 57, "</p><p class=\"muted\">What is signed: the <code>t</code> of the header, a dot, and this body. If <code>sha256sum</code> of the raw body that your receiver got says something else, the body was changed on the way or was parsed and written anew.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 57, "</p><p class=\"small muted\">What is signed: the <code>t</code> of the header, a dot, and this body. If <code>sha256sum</code> of the raw body that your receiver got says something else, the body was changed on the way or was parsed and written anew.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
