@@ -15,6 +15,7 @@ import (
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
 	"kaylehooks/receiver"
 )
 
@@ -254,4 +255,43 @@ func TestKeys_NothingIsEncryptedToAKeyThatIsNotActive(t *testing.T) {
 		b.post(k1+action, "confirm", "k1", "challenge", code).is(http.StatusNotFound)
 	}
 	b.get(k1 + "/jwk").is(http.StatusNotFound)
+}
+
+// TestKeys_TwoAnswersAtOnceCountOnce pastes a code while the page polls: both are right when they are looked at.
+func TestKeys_TwoAnswersAtOnceCountOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, secret := b.createEndpoint("Risk engine")
+	public, private := keyPair(t)
+	b.get(path + "/keys")
+	b.upload(path+"/keys", nil, "keytext", public, "key_id", "k1").redirects(path + "/keys")
+	key := fixture.Scalar[id.Key](t, w.db, "SELECT id FROM webhook_encryption_keys")
+	b.post(keyPath(key) + "/challenge").is(http.StatusSeeOther)
+	code := w.read(secret, "k1", private)
+	answered := make(chan error, 2)
+	w.check(w.db.InTx(t.Context(), func(tx *postgres.Tx) error {
+		if err := tx.LockOrganization(w.org); err != nil {
+			return err
+		}
+		for range cap(answered) {
+			go func() {
+				_, err := w.handler.Webhooks.VerifyKey(t.Context(), w.owner, key, code, webhook.AnswerPasted)
+				answered <- err
+			}()
+		}
+		for fixture.Scalar[int](t, w.db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") < cap(answered) {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	}))
+	one, two := <-answered, <-answered
+	if one != nil {
+		one, two = two, one
+	}
+	w.check(one)
+	fixture.WantFault(t, two, webhook.ErrNoChallenge)
+	if n := fixture.Audited(t, w.db, w.org, "webhook_key.verified"); n != 1 {
+		t.Errorf("%d verifications are in the log, want 1", n)
+	}
 }

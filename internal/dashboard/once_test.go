@@ -59,6 +59,15 @@ func TestForms_SentTwiceDoOneThing(t *testing.T) {
 	b.post("/api-keys", "form_id", "four", "name", "", "expires", "30").is(http.StatusUnprocessableEntity)
 	b.post("/api-keys", "form_id", "four", "name", "", "expires", "30").is(http.StatusUnprocessableEntity)
 	b.post("/api-keys", "form_id", "four", "name", "Other", "scopes", "sessions:read", "expires", "30").is(http.StatusOK)
+	// Nor is one the same that was changed after going back, or that does something else.
+	for _, name := range []string{"Fifth", "Fifth, changed"} {
+		b.post("/api-keys", "form_id", "five", "name", name, "scopes", "sessions:read", "expires", "30").is(http.StatusOK)
+	}
+	b.post(path+"/pause", "form_id", "six").redirects(path)
+	b.post(path+"/resume", "form_id", "six").redirects(path)
+	if !fixture.Scalar[bool](t, w.db, "SELECT enabled FROM webhook_endpoints") {
+		t.Error("a form was taken for another with the same identity")
+	}
 	// The identity of one person's form means nothing in another's hands.
 	w.as(w.admin).post(path+"/test", "form_id", "one").redirects(path)
 	if n := tests(); n != 3 {

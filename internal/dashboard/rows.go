@@ -119,21 +119,28 @@ func metadataFacts(event string, metadata map[string]any) (facts []ui.Fact, summ
 		delete(texts, "from")
 		delete(texts, "to")
 	}
+	changes, compared := metadata[audit.ChangesField].(map[string]any)
 	if fields, ok := metadata["updated_fields"].([]any); ok {
 		delete(texts, "updated_fields")
 		for _, field := range fields {
-			if name := metadataText(field); texts[name] == "" {
-				texts[name] = "changed"
+			if name := metadataText(field); compared { // what was sent as it was has not changed
+				delete(texts, name)
+			} else if texts[name] == "" {
+				texts[name] = changed
 			}
 		}
 	}
-	if changes, ok := metadata[audit.ChangesField].(map[string]any); ok {
-		delete(texts, audit.ChangesField)
-		for name, value := range changes {
-			if change, ok := value.(map[string]any); ok {
-				texts[name] = metadataText(change["from"]) + " → " + metadataText(change["to"])
+	delete(texts, audit.ChangesField)
+	for name, value := range changes {
+		if change, ok := value.(map[string]any); ok {
+			texts[name] = metadataText(change["from"]) + " → " + metadataText(change["to"])
+			if from, to, _ := strings.Cut(texts[name], " → "); from == to { // told in part only
+				texts[name] = from + ", " + changed
 			}
 		}
+	}
+	if compared && len(texts) == 0 {
+		return nil, "nothing was changed"
 	}
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
@@ -146,12 +153,22 @@ func metadataFacts(event string, metadata map[string]any) (facts []ui.Fact, summ
 	return facts, strings.Join(words, ", ")
 }
 
+const (
+	// changed is said of a field whose values are not told.
+	changed = "changed"
+	// none is said of one that has no value.
+	none = "none"
+)
+
 // metadataText writes a value of an audit row's metadata.
 func metadataText(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
 	case []any:
+		if len(v) == 0 {
+			return none
+		}
 		parts := make([]string, len(v))
 		for i, item := range v {
 			parts[i] = metadataText(item)
@@ -163,7 +180,7 @@ func metadataText(v any) string {
 		}
 		return "no"
 	case nil:
-		return "none"
+		return none
 	}
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -13,6 +13,10 @@ func TestAnAuditRowSaysWhatChanged(t *testing.T) {
 		{"a value that was empty", "organization.updated", `{"updated_fields":["name"],"changes":{"name":{"from":null,"to":"New"}}}`, "name none → New"},
 		{"a row without values", "organization.updated", `{"updated_fields":["environment","name"]}`, "environment changed, name changed"},
 		{"a value after only", "webhook_endpoint.updated", `{"updated_fields":["enabled","url"],"enabled":false}`, "enabled no, url changed"},
+		{"one of many that were sent", "webhook_endpoint.updated", `{"updated_fields":["enabled","labels","name","url"],"enabled":true,"changes":{"name":{"from":"Old","to":"New"}}}`, "name Old → New"},
+		{"a list that was empty", "webhook_endpoint.updated", `{"updated_fields":["labels"],"changes":{"labels":{"from":[],"to":["eu","us"]}}}`, "labels none → eu, us"},
+		{"only the path of a URL", "webhook_endpoint.updated", `{"updated_fields":["url"],"changes":{"url":{"from":"https://a.example.com","to":"https://a.example.com"}}}`, "url https://a.example.com, changed"},
+		{"nothing after all", "webhook_endpoint.updated", `{"updated_fields":["name","enabled"],"enabled":true,"changes":{}}`, "nothing was changed"},
 		{"no fields", "webhook_event.replayed", `{"requeued_count":2,"skipped_count":0}`, "requeued count 2, skipped count 0"},
 		{"from of something else", "export.created", `{"from":"a"}`, "from a"},
 	} {

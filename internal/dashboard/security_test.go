@@ -155,6 +155,29 @@ func TestReveal_TheNewPasswordCheckIsOfOneSession(t *testing.T) {
 	}
 	s.clock.Advance(access.ReauthWindow + time.Second)
 	b.post(path + "/secret/reveal").is(http.StatusUnprocessableEntity).hides(secret)
+	// The room asks by itself, by its own clock.
+	endpoint, err := id.Parse[id.EndpointKind](strings.TrimPrefix(path, "/endpoints/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.handler.Webhooks.RevealSecret(t.Context(), s.owner, endpoint)
+	fixture.WantFault(t, err, access.ErrReauthenticate)
+}
+
+// TestReauthenticate_IsLimitedPerAddress: whoever found a browser that is signed in cannot guess on.
+func TestReauthenticate_IsLimitedPerAddress(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, secret := b.createEndpoint("Risk engine")
+	s.clock.Advance(access.ReauthWindow + time.Second)
+	b.get("/")
+	for n := range signInRule.Burst {
+		b.post([]string{"/reauthenticate", path + "/secret/reveal"}[n%2], "password", "wrong password").is(http.StatusUnprocessableEntity).shows("This is not the password.")
+	}
+	for _, form := range []string{"/reauthenticate", path + "/secret/reveal"} {
+		b.post(form, "password", fixture.Password).is(http.StatusUnprocessableEntity).shows("Too many tries").hides(secret)
+	}
 }
 
 // TestRedirects_LeadNowhereElse sends every detour that comes back to an address that somebody chose.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -196,7 +197,7 @@ func (s *Service) change(tx *postgres.Tx, actor access.Actor, e *Endpoint, c End
 	if c.ExpectedUpdatedAt != nil && !c.ExpectedUpdatedAt.Equal(e.UpdatedAt) {
 		return ErrEndpointChanged
 	}
-	wasEnabled := e.Enabled
+	before := *e
 	named, err := s.apply(e, c, tx.Now)
 	if err != nil {
 		return err
@@ -207,15 +208,15 @@ func (s *Service) change(tx *postgres.Tx, actor access.Actor, e *Endpoint, c End
 		return err
 	}
 	switch {
-	case wasEnabled && !e.Enabled:
+	case before.Enabled && !e.Enabled:
 		err = s.Deliveries.Park(tx, e.ID)
-	case !wasEnabled && e.Enabled:
+	case !before.Enabled && e.Enabled:
 		err = s.Deliveries.Resume(tx, e.ID)
 	}
 	if err != nil {
 		return err
 	}
-	meta := audit.Metadata{"updated_fields": named}
+	meta := audit.Metadata{"updated_fields": named, audit.ChangesField: changesOf(before, *e)}
 	if c.Enabled != nil {
 		meta["enabled"] = e.Enabled
 	}
@@ -223,6 +224,25 @@ func (s *Service) change(tx *postgres.Tx, actor access.Actor, e *Endpoint, c End
 		meta["undelivered_payload_retention_hours"] = e.UndeliveredPayloadRetentionHours
 	}
 	return audit.Record(tx, actor, "webhook_endpoint.updated", target(e.ID), meta)
+}
+
+// changesOf is what differs between two versions of an endpoint. Of a URL it holds the origins, also where they are the same: path
+// and query may hold tokens (contract section 9.5).
+func changesOf(before, after Endpoint) audit.Changes {
+	changes := audit.Changes{}
+	note := func(field string, same bool, from, to any) {
+		if !same {
+			changes[field] = audit.Change{From: from, To: to}
+		}
+	}
+	note("name", before.Name == after.Name || before.Name != nil && after.Name != nil && *before.Name == *after.Name, before.Name, after.Name)
+	note("labels", slices.Equal(before.Labels, after.Labels), before.Labels, after.Labels)
+	note("enabled", before.Enabled == after.Enabled, before.Enabled, after.Enabled)
+	note("subscribed_event_types", slices.Equal(before.SubscribedEventTypes, after.SubscribedEventTypes), before.SubscribedEventTypes, after.SubscribedEventTypes)
+	hours, now := before.UndeliveredPayloadRetentionHours, after.UndeliveredPayloadRetentionHours
+	note("undelivered_payload_retention_hours", hours == now, hours, now)
+	note("url", before.URL == after.URL, Origin(before.URL), Origin(after.URL))
+	return changes
 }
 
 // DeleteEndpoint ends the endpoint for good: keys, secrets and held payloads go, events and deliveries stay readable.
