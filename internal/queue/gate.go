@@ -14,10 +14,17 @@ const (
 	quickBelow = time.Second
 	// roomLinger is how long a drain with a little room waits for more.
 	roomLinger = 2 * time.Millisecond
+	// briskBelow makes an endpoint brisk: while requests to it are in flight, as many again may be claimed ahead, aheadFactor times.
+	briskBelow  = 50 * time.Millisecond
+	aheadFactor = 2
+	// lineAtMost is how long what was claimed ahead waits for its turn at an endpoint that stopped answering. Then it is sent all the
+	// same: a claim that waits longer has to be checked again before it is sent, and one that waits for good is taken for lost.
+	lineAtMost = 200 * time.Millisecond
 )
 
 // gate bounds how many requests to one endpoint are in flight in this worker, and knows which endpoints are slow. Who finds an
-// endpoint full goes away: whoever leaves next sees to it that the endpoint is drained.
+// endpoint full goes away: whoever leaves next sees to it that the endpoint is drained. Deliveries to a brisk endpoint are claimed ahead of
+// their turn, since a claim of many costs little more than a claim of one and the endpoint need not wait for it.
 type gate struct {
 	limit int
 
@@ -26,12 +33,14 @@ type gate struct {
 }
 
 type door struct {
-	inside   int  // in flight
+	inside   int  // in flight or in line
+	brisk    bool // the last answer came at once
 	slow     bool // answers slowly or not at all
 	missed   bool // a ring found the endpoint full
 	asked    bool // a drain was rung for and has not begun
 	draining bool
 	room     chan struct{} // tells the drain that there is room again
+	line     chan struct{} // holds one for each request in flight
 }
 
 func newGate(limit int) *gate {
@@ -41,18 +50,47 @@ func newGate(limit int) *gate {
 func (g *gate) door(e id.Endpoint) *door {
 	d := g.endpoints[e]
 	if d == nil {
-		d = &door{room: make(chan struct{}, 1)}
+		d = &door{room: make(chan struct{}, 1), line: make(chan struct{}, g.limit)}
 		g.endpoints[e] = d
 	}
 	return d
 }
 
-// enter reports whether one more request may be sent now.
+// free is how many more deliveries may be claimed.
+func (g *gate) free(d *door) int {
+	if d.brisk {
+		return g.limit*(1+aheadFactor) - d.inside
+	}
+	return g.limit - d.inside
+}
+
+// waitInLine returns when the request may be sent. Call the returned function when it was.
+func (g *gate) waitInLine(e id.Endpoint) (sent func()) {
+	g.mu.Lock()
+	line := g.door(e).line
+	g.mu.Unlock()
+	sent = func() { <-line }
+	select {
+	case line <- struct{}{}:
+		return sent
+	default:
+	}
+	patience := time.NewTimer(lineAtMost)
+	defer patience.Stop()
+	select {
+	case line <- struct{}{}:
+		return sent
+	case <-patience.C:
+		return func() {}
+	}
+}
+
+// enter reports whether one more delivery may be claimed.
 func (g *gate) enter(e id.Endpoint) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	d := g.door(e)
-	if d.inside >= g.limit {
+	if g.free(d) <= 0 {
 		d.missed = true
 		return false
 	}
@@ -66,6 +104,7 @@ func (g *gate) leave(e id.Endpoint, sent delivery.Sent) bool {
 	defer g.mu.Unlock()
 	d := g.door(e)
 	if sent.Claimed {
+		d.brisk = sent.Duration < briskBelow
 		switch {
 		case sent.Duration >= slowAfter:
 			d.slow = true
@@ -100,15 +139,19 @@ func (g *gate) endDrain(e id.Endpoint) bool {
 }
 
 // reserve waits for room and takes all of it; 0 when the worker stopped first. Each place ends with leave or giveBack. While less than
-// half of the places are free it waits a moment for more: a claim of many costs little more than a claim of one.
+// half of the places are free it waits for more, but only a moment when fewer requests are in flight than may be.
 func (g *gate) reserve(stopped <-chan struct{}, e id.Endpoint) int {
 	var waited <-chan time.Time
 	patient := true
 	for {
 		g.mu.Lock()
 		d := g.door(e)
-		n := g.limit - d.inside
-		take := n > 0 && (n >= g.limit/2 || !patient)
+		n, enough := g.free(d), g.limit/2
+		if d.brisk {
+			enough = g.limit
+		}
+		idle := d.inside < g.limit
+		take := n > 0 && (n >= enough || idle && !patient)
 		if take {
 			d.inside += n
 		}
@@ -116,7 +159,7 @@ func (g *gate) reserve(stopped <-chan struct{}, e id.Endpoint) int {
 		switch {
 		case take:
 			return n
-		case n > 0 && waited == nil:
+		case idle && waited == nil:
 			waited = time.After(roomLinger)
 		}
 		select {
@@ -138,6 +181,7 @@ func (g *gate) giveBack(e id.Endpoint, n int) {
 
 func (g *gate) vacate(d *door, n int) {
 	d.inside -= n
+	d.brisk = d.brisk && d.inside > 0
 	select {
 	case d.room <- struct{}{}:
 	default:
@@ -151,7 +195,7 @@ func (g *gate) settle(e id.Endpoint, d *door) (ring bool) {
 		ring = !d.asked
 		d.asked = true
 	}
-	if *d == (door{room: d.room}) {
+	if *d == (door{room: d.room, line: d.line}) {
 		delete(g.endpoints, e)
 	}
 	return ring

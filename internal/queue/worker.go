@@ -201,7 +201,11 @@ func idsOf(dues []delivery.Due) []id.Delivery {
 func (w *Worker) send(ctx context.Context, lane string, c *delivery.Claim, sending *errgroup.Group) {
 	sending.Go(func() error {
 		defer func() { <-w.slots[lane] }()
-		return w.Deliveries.Send(ctx, c, func(sent delivery.Sent) { w.leave(c.WebhookEndpointID, sent) })
+		done := w.gate.waitInLine(c.WebhookEndpointID)
+		return w.Deliveries.Send(ctx, c, func(sent delivery.Sent) {
+			done()
+			w.leave(c.WebhookEndpointID, sent)
+		})
 	})
 }
 
