@@ -18,7 +18,10 @@ func newDue(e id.Endpoint) delivery.Due {
 
 func newEndpoint() id.Endpoint { return id.Endpoint{UUID: id.NewUUID(time.Now())} }
 
-var sentQuickly = delivery.Sent{Claimed: true, Duration: time.Millisecond}
+var (
+	sentQuickly   = delivery.Sent{Claimed: true, Duration: briskBelow - 1}
+	sentAtLeisure = delivery.Sent{Claimed: true, Duration: briskBelow}
+)
 
 func TestGate_AnEndpointGetsItsLimit(t *testing.T) {
 	t.Parallel()
@@ -31,13 +34,13 @@ func TestGate_AnEndpointGetsItsLimit(t *testing.T) {
 	if !g.enter(other) {
 		t.Error("a full endpoint closed the door of another")
 	}
-	if g.leave(other, sentQuickly) {
+	if g.leave(other, sentAtLeisure) {
 		t.Error("a drain is asked for although nobody was turned away")
 	}
-	if !g.leave(e, sentQuickly) {
+	if !g.leave(e, sentAtLeisure) {
 		t.Error("somebody was turned away, and nobody is asked to see to it")
 	}
-	if g.leave(e, sentQuickly) {
+	if g.leave(e, sentAtLeisure) {
 		t.Error("asked twice")
 	}
 }
@@ -116,11 +119,86 @@ func TestGate_ADrainWithLittleRoomWaitsAMomentForMore(t *testing.T) {
 			go reserve()
 			for _, after := range step.free {
 				time.Sleep(after)
-				g.leave(e, sentQuickly)
+				g.leave(e, sentAtLeisure)
 			}
 			if n := <-got; n != step.want {
 				t.Errorf("reserved %d places after %v, want %d", n, step.free, step.want)
 			}
+		}
+	})
+}
+
+func TestGate_MoreIsClaimedAheadForABriskEndpoint(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 4
+		g, e := newGate(limit), newEndpoint()
+		for range 2 {
+			g.enter(e)
+		}
+		g.leave(e, sentQuickly)
+		if n := g.reserve(t.Context().Done(), e); n != limit*(1+aheadFactor)-1 {
+			t.Fatalf("reserved %d places, want those in flight and in line but the one that is taken", n)
+		}
+		if g.enter(e) {
+			t.Error("entered although the line is full")
+		}
+		// While as much is in flight as may be, there is no hurry.
+		got := make(chan int, 1)
+		go func() { got <- g.reserve(t.Context().Done(), e) }()
+		for range limit - 1 {
+			g.leave(e, sentQuickly)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		select {
+		case n := <-got:
+			t.Fatalf("reserved %d places, want a claim of %d or none", n, limit)
+		default:
+		}
+		g.leave(e, sentQuickly)
+		if n := <-got; n != limit {
+			t.Errorf("reserved %d places, want %d", n, limit)
+		}
+		// An answer that takes its time ends it.
+		g.leave(e, sentAtLeisure)
+		if g.enter(e) {
+			t.Error("entered although the endpoint is not brisk any more and has more than its limit")
+		}
+	})
+}
+
+func TestGate_WhatIsInLineIsSentInTurnOrAfterAWhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 2
+		g, e := newGate(limit), newEndpoint()
+		began := time.Now()
+		waited := func(n int) chan time.Duration {
+			out := make(chan time.Duration, n)
+			for range n {
+				g.enter(e)
+				go func() { g.waitInLine(e); out <- time.Since(began) }()
+			}
+			synctest.Wait()
+			return out
+		}
+		first := waited(limit - 1)
+		sent := g.waitInLine(e)
+		if len(first) != limit-1 || time.Since(began) != 0 {
+			t.Fatal("the first ones had to wait")
+		}
+		second, third := waited(1), waited(1)
+		time.Sleep(time.Millisecond)
+		sent()
+		synctest.Wait()
+		if len(second)+len(third) != 1 {
+			t.Fatalf("%d of those in line were let through for the one that was sent", len(second)+len(third))
+		}
+		time.Sleep(lineAtMost)
+		synctest.Wait()
+		if len(second)+len(third) != 2 {
+			t.Error("in line for an endpoint that stopped answering, and never sent")
 		}
 	})
 }
