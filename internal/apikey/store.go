@@ -3,6 +3,7 @@ package apikey
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -77,8 +78,10 @@ func findByHashes(tx *postgres.Tx, batch [][]seal.Hash) ([]*hashed, error) {
 			hex = append(hex, h.Hex)
 		}
 	}
+	slices.Sort(hex)
+	among, arg := postgres.AmongThese("k.key_hash", slices.Compact(hex)) // most requests that come together have one key
 	var rows []hashed
-	if err := tx.Raw("SELECT "+columns+", '' AS created_by_name, k.key_hash, k.master_key_id FROM api_keys k WHERE k.key_hash = ANY($1::text[])", hex).Scan(&rows).Error; err != nil {
+	if err := tx.Raw("SELECT "+columns+", '' AS created_by_name, k.key_hash, k.master_key_id FROM api_keys k WHERE "+among, arg).Scan(&rows).Error; err != nil {
 		return nil, err
 	}
 	byHash := make(map[string]*hashed, len(rows))

@@ -93,6 +93,15 @@ func Planned(args ...any) []any {
 	return append([]any{pgx.QueryExecModeCacheDescribe}, args...)
 }
 
+// AmongThese is the condition that the column has one of the values, with its argument for $1. A single value is compared as it is:
+// Postgres keeps the plan of that, whereas one for a list is made anew each time, since the length of the list counts.
+func AmongThese[T any](column string, values []T) (condition string, arg any) {
+	if len(values) == 1 {
+		return column + " = $1", values[0]
+	}
+	return column + " = ANY($1)", values
+}
+
 func (p *pending) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if err := p.flush(); err != nil {
 		return nil, err

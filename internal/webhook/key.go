@@ -301,12 +301,13 @@ func RecipientsOf(tx *postgres.Tx, orgs []id.Organization) (map[id.Organization]
 	for i, o := range orgs {
 		natives[i] = o.UUID
 	}
+	among, arg := postgres.AmongThese("organization_id", natives)
 	var endpoints []Endpoint
-	if err := tx.Raw("SELECT * FROM webhook_endpoints WHERE organization_id = ANY($1::uuid[]) AND deleted_at IS NULL ORDER BY id", natives).Scan(&endpoints).Error; err != nil {
+	if err := tx.Raw("SELECT * FROM webhook_endpoints WHERE "+among+" AND deleted_at IS NULL ORDER BY id", arg).Scan(&endpoints).Error; err != nil {
 		return nil, fmt.Errorf("load endpoints: %w", err)
 	}
 	var keys []Key
-	if err := tx.Raw("SELECT * FROM webhook_encryption_keys WHERE organization_id = ANY($1::uuid[]) AND is_active", natives).Scan(&keys).Error; err != nil {
+	if err := tx.Raw("SELECT * FROM webhook_encryption_keys WHERE "+among+" AND is_active", arg).Scan(&keys).Error; err != nil {
 		return nil, fmt.Errorf("load active keys: %w", err)
 	}
 	active := make(map[id.Endpoint]*Key, len(keys))
