@@ -21,10 +21,10 @@ const module = "kaylehooks"
 // floors is the floor plan of internal/: a package imports only packages of a lower floor, never up, never sideways.
 // A new package gets its floor here, in the same commit.
 var floors = [][]string{
-	0: {"fault", "id", "config", "logging", "egress", "ratelimit", "devstack"}, // tools
-	1: {"postgres", "access", "seal"},                                          // ground
-	2: {"audit", "idempotency"},                                                // ledger
-	3: {"org", "event"},                                                        // rooms, up to 7
+	0: {"fault", "id", "config", "logging", "egress", "batch", "devstack"}, // tools
+	1: {"postgres", "access", "seal", "ratelimit"},                         // ground
+	2: {"audit", "idempotency"},                                            // ledger
+	3: {"org", "event"},                                                    // rooms, up to 7
 	4: {"apikey", "login", "webhook"},
 	5: {"delivery"},
 	6: {"verification"},

@@ -7,6 +7,7 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
+	"kaylehooks/internal/batch"
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/org"
@@ -19,7 +20,7 @@ type Service struct {
 	DB      *postgres.DB
 	Keyring *seal.Keyring
 
-	lookups *postgres.Group[[]seal.Hash, *hashed]
+	lookups *batch.Group[[]seal.Hash, *hashed]
 }
 
 // lookupBatch is the most requests whose keys are looked up in one statement.
@@ -28,7 +29,7 @@ const lookupBatch = 64
 // New returns a Service.
 func New(db *postgres.DB, keyring *seal.Keyring) *Service {
 	s := &Service{DB: db, Keyring: keyring}
-	s.lookups = postgres.NewGroup(lookupBatch, func(ctx context.Context, batch [][]seal.Hash) ([]*hashed, error) {
+	s.lookups = batch.NewGroup(lookupBatch, func(ctx context.Context, batch [][]seal.Hash) ([]*hashed, error) {
 		return findByHashes(s.DB.Reader(ctx), batch)
 	})
 	return s

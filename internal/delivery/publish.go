@@ -59,7 +59,7 @@ func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication) (
 			ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: p.Organization, Type: event.TypeOf(p.Data),
 			TriggerType: event.ByVerificationSession, TriggerID: p.Session.UUID, CreatedAt: tx.Now,
 		}
-		b := s.newBatch(tx, e, p.Data)
+		b := s.newFanOut(tx, e, p.Data)
 		for _, r := range recipients[p.Organization] {
 			if reason, serve := ordinaryRoute(r, e.Type, p.Targets); serve {
 				b.serve(r, event.Subscribed, Automatic)
@@ -176,7 +176,7 @@ func (s *Service) sendTest(tx *postgres.Tx, actor access.Actor, e event.Event, m
 	if key != nil {
 		recipients[i].Key = key
 	}
-	b := s.newBatch(tx, e, event.TestData{Message: message})
+	b := s.newFanOut(tx, e, event.TestData{Message: message})
 	for j, r := range recipients {
 		if i == j {
 			b.serve(r, event.TestSend, TestSend)
@@ -191,8 +191,8 @@ func (s *Service) sendTest(tx *postgres.Tx, actor access.Actor, e event.Event, m
 	return e, b.insert()
 }
 
-// batch collects the routing and the deliveries of one event.
-type batch struct {
+// fanOut collects the routing and the deliveries of one event.
+type fanOut struct {
 	s       *Service
 	tx      *postgres.Tx
 	event   event.Event
@@ -202,17 +202,17 @@ type batch struct {
 	plain   []byte
 }
 
-func (s *Service) newBatch(tx *postgres.Tx, e event.Event, data event.Data) *batch {
-	return &batch{s: s, tx: tx, event: e, data: data, routing: event.Routing{}}
+func (s *Service) newFanOut(tx *postgres.Tx, e event.Event, data event.Data) *fanOut {
+	return &fanOut{s: s, tx: tx, event: e, data: data, routing: event.Routing{}}
 }
 
-func (b *batch) skip(endpoint id.Endpoint, reason event.Reason) {
+func (b *fanOut) skip(endpoint id.Endpoint, reason event.Reason) {
 	b.routing = b.routing.Put(event.Route{EndpointID: endpoint, Decision: event.Skipped, Reason: reason, CreatedAt: b.tx.Now})
 }
 
 // serve encrypts the payload for the endpoint. Where that is impossible it leaves a failed delivery without payload: the
 // endpoint fails closed and its neighbours are not affected.
-func (b *batch) serve(r webhook.Recipient, reason event.Reason, trigger Trigger) {
+func (b *fanOut) serve(r webhook.Recipient, reason event.Reason, trigger Trigger) {
 	now := b.tx.Now
 	delivery := id.Delivery{UUID: b.tx.NewUUID()}
 	row := newDelivery{
@@ -238,7 +238,7 @@ func (b *batch) serve(r webhook.Recipient, reason event.Reason, trigger Trigger)
 	b.routing = b.routing.Put(route)
 }
 
-func (b *batch) encrypt(r webhook.Recipient) (string, error) {
+func (b *fanOut) encrypt(r webhook.Recipient) (string, error) {
 	if r.Key == nil {
 		return "", errors.New("no active key")
 	}
@@ -254,7 +254,7 @@ func (b *batch) encrypt(r webhook.Recipient) (string, error) {
 
 // insert writes the deliveries, counts those born failed and rings for the others after the commit. The event must
 // exist by now.
-func (b *batch) insert() error { return b.s.insert(b.tx, b.rows) }
+func (b *fanOut) insert() error { return b.s.insert(b.tx, b.rows) }
 
 func (s *Service) insert(tx *postgres.Tx, rows []newDelivery) error {
 	if len(rows) == 0 {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kaylehooks/internal/batch"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
@@ -60,10 +61,10 @@ type Service struct {
 
 	slot      int
 	sending   atomic.Int64 // claims whose results are not known yet
-	claims    *postgres.Group[id.Delivery, *Claim]
-	dueClaims *postgres.Group[wanted, []*Claim]
-	results   *postgres.Group[report, recordState]
-	successes *postgres.Group[report, recordState]
+	claims    *batch.Group[id.Delivery, *Claim]
+	dueClaims *batch.Group[wanted, []*Claim]
+	results   *batch.Group[report, recordState]
+	successes *batch.Group[report, recordState]
 }
 
 // groupSize is the most claims or results in one statement.
@@ -80,10 +81,10 @@ func New(c Config) *Service {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(c.Worker))
 	s := &Service{Config: c, slot: int(h.Sum32() % rollupSlots)}
-	s.claims = postgres.NewGroup(groupSize, s.claimBatch)
-	s.dueClaims = postgres.NewGroup(groupSize, s.claimDueBatch)
-	s.results = postgres.NewGroup(groupSize, s.recordBatch)
-	s.successes = postgres.NewGroup(groupSize, s.recordSuccesses)
+	s.claims = batch.NewGroup(groupSize, s.claimBatch)
+	s.dueClaims = batch.NewGroup(groupSize, s.claimDueBatch)
+	s.results = batch.NewGroup(groupSize, s.recordBatch)
+	s.successes = batch.NewGroup(groupSize, s.recordSuccesses)
 	s.results.Linger, s.successes.Linger = s.linger, s.linger
 	return s
 }

@@ -144,7 +144,7 @@ func (s *Service) Replace(tx *postgres.Tx, original event.Event, fates Fates, ta
 	if err != nil {
 		return event.Event{}, err
 	}
-	b := s.newBatch(tx, replacement, data)
+	b := s.newFanOut(tx, replacement, data)
 	b.routing = slices.Clone(replacement.Routing)
 	for _, r := range recipients {
 		if route, settled := routeOf(replacement.Routing, r.ID); settled && (!final || route.Reason != event.NotTargeted) {
@@ -187,7 +187,7 @@ func (s *Service) Replace(tx *postgres.Tx, original event.Event, fates Fates, ta
 }
 
 // closeRoutesOfDeleted settles the routes that were left open to endpoints which have been deleted since: they get no replacement.
-func (b *batch) closeRoutesOfDeleted(recipients []webhook.Recipient, fates Fates) {
+func (b *fanOut) closeRoutesOfDeleted(recipients []webhook.Recipient, fates Fates) {
 	for _, route := range slices.Clone(b.routing) {
 		deleted := !slices.ContainsFunc(recipients, func(r webhook.Recipient) bool { return r.ID == route.EndpointID })
 		if !deleted || route.Reason != event.OriginalUndecided {

@@ -9,6 +9,9 @@ import (
 
 	"github.com/go-redis/redis_rate/v10"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"kaylehooks/internal/batch"
 )
 
 const (
@@ -40,6 +43,7 @@ func (r Result) RetryAfterSeconds() int { return max(1, int(math.Ceil(r.RetryAft
 // Limiter takes tokens. It is safe for concurrent use.
 type Limiter struct {
 	redis *redis_rate.Limiter
+	asks  *batch.Group[ask, answer]
 	local *buckets
 	now   func() time.Time
 	log   *slog.Logger
@@ -55,6 +59,7 @@ func New(client redis.UniversalClient, now func() time.Time, log *slog.Logger) *
 	l := &Limiter{local: newBuckets(), now: now, log: log}
 	if client != nil {
 		l.redis = redis_rate.NewLimiter(client)
+		l.asks = batch.NewGroup(asksTogether, l.askAll)
 	}
 	return l
 }
@@ -66,17 +71,72 @@ func (l *Limiter) Allow(ctx context.Context, rule Rule, subject string) Result {
 	if l.redis != nil && l.mayAsk(now) {
 		asked, cancel := context.WithTimeout(ctx, redisPatience)
 		defer cancel()
-		limit := redis_rate.Limit{Rate: rule.Rate, Period: rule.Per, Burst: rule.Burst}
-		got, err := l.redis.Allow(asked, rule.Name+":"+subject, limit)
+		got, err := l.asks.Do(asked, ask{rule, subject})
+		if err == nil {
+			err = got.err
+		}
 		if err == nil {
 			l.recovered(ctx)
-			return Result{Allowed: got.Allowed > 0, RetryAfter: max(0, got.RetryAfter)}
+			return got.Result
 		}
 		if ctx.Err() == nil { // otherwise the caller left, which says nothing about Redis
 			l.failed(ctx, now, err)
 		}
 	}
 	return l.local.take(now, rule, subject)
+}
+
+// ask is for one token, answer what Redis said.
+type (
+	ask struct {
+		rule    Rule
+		subject string
+	}
+	answer struct {
+		Result
+		err error
+	}
+)
+
+// asksTogether is the most requests that ask Redis at once.
+const asksTogether = 64
+
+// askAll takes a token for each of the requests, which usually want them from one bucket: a round trip to Redis costs as much as the
+// rest of a limit. Errors are in the answers.
+func (l *Limiter) askAll(ctx context.Context, asks []ask) ([]answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisPatience)
+	defer cancel()
+	wanted := map[ask][]int{}
+	for i, a := range asks {
+		wanted[a] = append(wanted[a], i)
+	}
+	answers := make([]answer, len(asks))
+	var buckets errgroup.Group
+	for a, requests := range wanted {
+		buckets.Go(func() error {
+			if len(requests) > 1 && l.take(ctx, a, len(requests)).Allowed {
+				for _, i := range requests {
+					answers[i].Allowed = true
+				}
+				return nil
+			}
+			for _, i := range requests { // there are not enough for all
+				answers[i] = l.take(ctx, a, 1)
+			}
+			return nil
+		})
+	}
+	return answers, buckets.Wait()
+}
+
+// take takes n tokens, or none.
+func (l *Limiter) take(ctx context.Context, a ask, n int) answer {
+	limit := redis_rate.Limit{Rate: a.rule.Rate, Period: a.rule.Per, Burst: a.rule.Burst}
+	got, err := l.redis.AllowN(ctx, a.rule.Name+":"+a.subject, limit, n)
+	if err != nil {
+		return answer{err: err}
+	}
+	return answer{Result: Result{Allowed: got.Allowed > 0, RetryAfter: max(0, got.RetryAfter)}}
 }
 
 func (l *Limiter) mayAsk(now time.Time) bool {

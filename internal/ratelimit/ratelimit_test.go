@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,6 +190,62 @@ func TestAllow_IsSafeForConcurrentUse(t *testing.T) {
 	wg.Wait()
 	if allowed != rule.Burst {
 		t.Errorf("%d of 20 were allowed", allowed)
+	}
+}
+
+// hold lets the first command through when it is told to, and counts all of them.
+type hold struct {
+	arrived, release chan struct{}
+	commands         atomic.Int32
+}
+
+func (h *hold) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (h *hold) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h *hold) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if h.commands.Add(1) == 1 {
+			close(h.arrived)
+			<-h.release
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func TestAllow_RequestsThatComeTogetherAskTogether(t *testing.T) {
+	t.Parallel()
+	client := newRedis(t)
+	wide := ratelimit.Rule{Name: "wide", Rate: 1, Per: time.Minute, Burst: 20}
+	l := ratelimit.New(client, time.Now, slog.New(slog.DiscardHandler))
+	l.Allow(t.Context(), wide, "script loaded")
+	h := &hold{arrived: make(chan struct{}), release: make(chan struct{})}
+	client.(*redis.Client).AddHook(h) //nolint:forcetypeassert // newRedis makes one
+	var wg sync.WaitGroup
+	var allowed atomic.Int32
+	ask := func(n int) {
+		for range n {
+			wg.Go(func() {
+				if l.Allow(t.Context(), wide, "a").Allowed {
+					allowed.Add(1)
+				}
+			})
+		}
+	}
+	ask(1)
+	<-h.arrived
+	ask(10)
+	time.Sleep(50 * time.Millisecond) // one that is later asks by itself, which the count below leaves room for
+	close(h.release)
+	wg.Wait()
+	if n := h.commands.Load(); allowed.Load() != 11 || n >= 11 {
+		t.Errorf("%d of 11 were allowed, with %d commands", allowed.Load(), n)
+	}
+	ask(12)
+	wg.Wait()
+	if n := allowed.Load(); n != 20 {
+		t.Errorf("%d were allowed, want the 20 there are", n)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
+	"kaylehooks/internal/batch"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
@@ -34,7 +35,7 @@ type Service struct {
 	Log        *slog.Logger
 
 	prepare   sync.Once
-	successes *postgres.Group[success, reported]
+	successes *batch.Group[success, reported]
 }
 
 // NewSession is the input of Create.

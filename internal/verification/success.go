@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/batch"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 )
@@ -53,7 +54,7 @@ var errOverdue = errors.New("session is overdue")
 // ErrNotActive, fields of contract section 4.7.
 func (s *Service) ReportSuccess(ctx context.Context, actor access.Actor, session id.Session, claims map[string]json.RawMessage, selected []string) (Session, error) {
 	s.prepare.Do(func() {
-		s.successes = postgres.NewGroup(successGroup, s.reportSuccesses)
+		s.successes = batch.NewGroup(successGroup, s.reportSuccesses)
 		s.successes.Linger = lingerInCrowd
 	})
 	r, err := s.successes.Do(ctx, success{actor, session, claims, selected})

@@ -1,0 +1,2 @@
+// Package batch joins concurrent calls into one.
+package batch
