@@ -15,14 +15,10 @@ type Group[In, Out any] struct {
 	// Linger is how long a batch waits for more calls before it leaves, given the size of the one just before it, 0 if there was none;
 	// nil means not at all.
 	Linger func(before int) time.Duration
-	// Parallel is how many batches may be under way at once; 0 means one.
-	Parallel int
 
-	mu        sync.Mutex
-	waiting   []call[In, Out]
-	gathering bool
-	underway  int
-	before    int // size of the last batch
+	mu      sync.Mutex
+	waiting []call[In, Out]
+	busy    bool
 }
 
 // NewGroup returns a group whose batches have up to most calls. flush answers each of them, in order; its error is everybody's, unless
@@ -63,9 +59,9 @@ func (g *Group[In, Out]) DoAll(ctx context.Context, ins []In) ([]Out, error) {
 	}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, calls...)
-	if len(calls) > 0 && g.mayGather() {
-		g.gathering = true
-		go g.gather()
+	if !g.busy && len(calls) > 0 {
+		g.busy = true
+		go g.run()
 	}
 	g.mu.Unlock()
 	out, errs := make([]Out, len(ins)), make([]error, len(ins))
@@ -80,61 +76,24 @@ func (g *Group[In, Out]) DoAll(ctx context.Context, ins []In) ([]Out, error) {
 	return out, errors.Join(errs...)
 }
 
-func (g *Group[In, Out]) mayGather() bool { return !g.gathering && g.underway < max(1, g.Parallel) }
-
-// gather sends batches until nothing waits, or somebody else gathers.
-func (g *Group[In, Out]) gather() {
+func (g *Group[In, Out]) run() {
+	n := 0
 	for {
 		if g.Linger != nil {
-			g.mu.Lock()
-			before := g.before
+			time.Sleep(g.Linger(n))
+		}
+		g.mu.Lock()
+		n = min(len(g.waiting), g.max)
+		if n == 0 {
+			g.busy = false
 			g.mu.Unlock()
-			time.Sleep(g.Linger(before))
-		}
-		batch := g.next()
-		if batch == nil {
 			return
 		}
+		batch := g.waiting[:n:n]
+		g.waiting = g.waiting[n:]
+		g.mu.Unlock()
 		g.serve(batch)
-		if !g.done() {
-			return
-		}
 	}
-}
-
-// next takes a batch from those that wait, and has the one after it gathered meanwhile if it may be.
-func (g *Group[In, Out]) next() []call[In, Out] {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.gathering = false
-	n := min(len(g.waiting), g.max)
-	if n == 0 {
-		if g.underway == 0 {
-			g.before = 0
-		}
-		return nil
-	}
-	batch := g.waiting[:n:n]
-	g.waiting = g.waiting[n:]
-	g.before = n
-	g.underway++
-	if len(g.waiting) > 0 && g.mayGather() {
-		g.gathering = true
-		go g.gather()
-	}
-	return batch
-}
-
-// done reports whether the caller, whose batch was served, is to gather the next one.
-func (g *Group[In, Out]) done() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.underway--
-	if g.gathering {
-		return false
-	}
-	g.gathering = true
-	return true
 }
 
 // serve flushes a batch. If it fails as a whole each call is tried alone, so that one bad row fails itself only.

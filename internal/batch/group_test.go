@@ -65,44 +65,6 @@ func TestGroup_WhatIsHandedInTogetherLeavesTogether(t *testing.T) {
 	}
 }
 
-func TestGroup_SeveralBatchesMayBeUnderWay(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		gates := map[int]chan struct{}{1: make(chan struct{}), 2: make(chan struct{}), 3: make(chan struct{})}
-		var mu sync.Mutex
-		var begun [][]int
-		g := NewGroup(10, func(_ context.Context, batch []int) ([]int, error) {
-			mu.Lock()
-			begun = append(begun, batch)
-			mu.Unlock()
-			<-gates[batch[0]]
-			return batch, nil
-		})
-		g.Parallel = 2
-		var calls sync.WaitGroup
-		for n := 1; n <= 4; n++ {
-			calls.Go(func() {
-				if got, err := g.Do(t.Context(), n); got != n || err != nil {
-					t.Errorf("%d gave %d, %v", n, got, err)
-				}
-			})
-			synctest.Wait()
-		}
-		want := [][]int{{1}, {2}}
-		if !slices.EqualFunc(begun, want, slices.Equal) {
-			t.Fatalf("%v under way, want %v", begun, want)
-		}
-		close(gates[2]) // the one that began later ends first
-		synctest.Wait()
-		if want = append(want, []int{3, 4}); !slices.EqualFunc(begun, want, slices.Equal) {
-			t.Fatalf("%v under way, want %v", begun, want)
-		}
-		close(gates[1])
-		close(gates[3])
-		calls.Wait()
-	})
-}
-
 func TestGroup_LingersForCompany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

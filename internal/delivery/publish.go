@@ -2,12 +2,13 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
@@ -52,23 +53,25 @@ func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication) (
 	if err != nil {
 		return nil, err
 	}
-	events := make([]event.Event, len(publications))
-	var rows []newDelivery
+	events, outs := make([]event.Event, len(publications)), make([]*fanOut, len(publications))
 	for i, p := range publications {
-		e := event.Event{
+		events[i] = event.Event{
 			ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: p.Organization, Type: event.TypeOf(p.Data),
 			TriggerType: event.ByVerificationSession, TriggerID: p.Session.UUID, CreatedAt: tx.Now,
 		}
-		b := s.newFanOut(tx, e, p.Data)
+		outs[i] = s.newFanOut(tx, events[i], p.Data)
 		for _, r := range recipients[p.Organization] {
-			if reason, serve := ordinaryRoute(r, e.Type, p.Targets); serve {
-				b.serve(r, event.Subscribed, Automatic)
+			if reason, serve := ordinaryRoute(r, events[i].Type, p.Targets); serve {
+				outs[i].serve(r, event.Subscribed, Automatic)
 			} else {
-				b.skip(r.ID, reason)
+				outs[i].skip(r.ID, reason)
 			}
 		}
-		e.Routing = b.routing
-		events[i], rows = e, append(rows, b.rows...)
+	}
+	sealAll(outs...)
+	var rows []newDelivery
+	for i, out := range outs {
+		events[i].Routing, rows = out.routing, append(rows, out.rows...)
 	}
 	if err := event.Insert(tx, events...); err != nil {
 		return nil, err
@@ -184,6 +187,7 @@ func (s *Service) sendTest(tx *postgres.Tx, actor access.Actor, e event.Event, m
 			b.skip(r.ID, event.NotTargeted)
 		}
 	}
+	sealAll(b)
 	e.Routing = b.routing
 	if err := event.Insert(tx, e); err != nil {
 		return event.Event{}, err
@@ -198,8 +202,17 @@ type fanOut struct {
 	event   event.Event
 	data    event.Data
 	routing event.Routing
+	served  []served
 	rows    []newDelivery
-	plain   []byte
+}
+
+// served is an endpoint that gets a delivery, and the payload encrypted for it.
+type served struct {
+	webhook.Recipient
+	reason  event.Reason
+	trigger Trigger
+	jwe     string
+	err     error
 }
 
 func (s *Service) newFanOut(tx *postgres.Tx, e event.Event, data event.Data) *fanOut {
@@ -210,46 +223,63 @@ func (b *fanOut) skip(endpoint id.Endpoint, reason event.Reason) {
 	b.routing = b.routing.Put(event.Route{EndpointID: endpoint, Decision: event.Skipped, Reason: reason, CreatedAt: b.tx.Now})
 }
 
-// serve encrypts the payload for the endpoint. Where that is impossible it leaves a failed delivery without payload: the
-// endpoint fails closed and its neighbours are not affected.
+// serve leaves the endpoint for sealAll.
 func (b *fanOut) serve(r webhook.Recipient, reason event.Reason, trigger Trigger) {
+	b.served = append(b.served, served{Recipient: r, reason: reason, trigger: trigger})
+}
+
+// sealAll encrypts the payloads of the events for the endpoints they serve, on all processors, since others wait for the transaction. It
+// leaves a delivery and a route for each.
+func sealAll(outs ...*fanOut) {
+	var sealing errgroup.Group
+	sealing.SetLimit(runtime.GOMAXPROCS(0))
+	for _, b := range outs {
+		plain, err := b.event.Payload(b.data)
+		for i := range b.served {
+			d := &b.served[i]
+			switch {
+			case d.Key == nil:
+			case err != nil:
+				d.err = err
+			default:
+				sealing.Go(func() error { d.jwe, d.err = webhook.SealTo(*d.Key, plain); return nil })
+			}
+		}
+	}
+	_ = sealing.Wait() // errors are with their deliveries
+	for _, b := range outs {
+		for _, d := range b.served {
+			b.deliver(d)
+		}
+	}
+}
+
+// deliver adds a delivery. Where the payload could not be encrypted it is a failed one without payload: the endpoint fails closed and
+// its neighbours are not affected.
+func (b *fanOut) deliver(d served) {
 	now := b.tx.Now
 	delivery := id.Delivery{UUID: b.tx.NewUUID()}
 	row := newDelivery{
-		ID: delivery.UUID, OrganizationID: b.event.OrganizationID.UUID, EventID: b.event.ID.UUID, EndpointID: r.ID.UUID,
-		EventType: b.event.Type, Status: Failed, ScrubbedAt: &now, NextTrigger: trigger, CreatedAt: now,
+		ID: delivery.UUID, OrganizationID: b.event.OrganizationID.UUID, EventID: b.event.ID.UUID, EndpointID: d.ID.UUID,
+		EventType: b.event.Type, Status: Failed, ScrubbedAt: &now, NextTrigger: d.trigger, CreatedAt: now,
 	}
-	route := event.Route{EndpointID: r.ID, Decision: event.Skipped, DeliveryID: &delivery, CreatedAt: now}
-	switch jwe, err := b.encrypt(r); {
-	case r.Key == nil:
+	route := event.Route{EndpointID: d.ID, Decision: event.Skipped, DeliveryID: &delivery, CreatedAt: now}
+	switch {
+	case d.Key == nil:
 		row.Reason, route.Reason = NoActiveKey, event.NoActiveKey
-	case err != nil:
-		row.KeyID, row.Reason, route.Reason = &r.Key.ID.UUID, JWECreationFailed, event.EncryptionFailed
+	case d.err != nil:
+		row.KeyID, row.Reason, route.Reason = &d.Key.ID.UUID, JWECreationFailed, event.EncryptionFailed
 	default:
-		expires := initialExpiry(now, r.Retention())
-		row.KeyID, row.Status, row.Reason = &r.Key.ID.UUID, Pending, PendingDelivery
-		row.Payload, row.PayloadBytes, row.PayloadExpiresAt, row.ScrubbedAt = &jwe, len(jwe), &expires, nil
-		if r.Enabled {
+		expires := initialExpiry(now, d.Retention())
+		row.KeyID, row.Status, row.Reason = &d.Key.ID.UUID, Pending, PendingDelivery
+		row.Payload, row.PayloadBytes, row.PayloadExpiresAt, row.ScrubbedAt = &d.jwe, len(d.jwe), &expires, nil
+		if d.Enabled {
 			row.NextAttemptAt, row.RungAt = &now, &now
 		}
-		route.Decision, route.Reason = event.Delivered, reason
+		route.Decision, route.Reason = event.Delivered, d.reason
 	}
 	b.rows = append(b.rows, row)
 	b.routing = b.routing.Put(route)
-}
-
-func (b *fanOut) encrypt(r webhook.Recipient) (string, error) {
-	if r.Key == nil {
-		return "", errors.New("no active key")
-	}
-	if b.plain == nil {
-		plain, err := b.event.Payload(b.data)
-		if err != nil {
-			return "", err
-		}
-		b.plain = plain
-	}
-	return webhook.SealTo(*r.Key, b.plain)
 }
 
 // insert writes the deliveries, counts those born failed and rings for the others after the commit. The event must

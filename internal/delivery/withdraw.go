@@ -170,6 +170,7 @@ func (s *Service) Replace(tx *postgres.Tx, original event.Event, fates Fates, ta
 			}
 		}
 	}
+	sealAll(b)
 	b.closeRoutesOfDeleted(recipients, fates)
 	if !exists && !final && len(b.rows) == 0 {
 		return event.Event{}, nil

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
@@ -119,7 +120,7 @@ type Routing []Route
 // Put replaces the endpoint's route, or adds it, and keeps the order.
 func (r Routing) Put(route Route) Routing {
 	i, found := slices.BinarySearchFunc(r, route, func(a, b Route) int {
-		return strings.Compare(a.EndpointID.UUID.String(), b.EndpointID.UUID.String())
+		return bytes.Compare(a.EndpointID.UUID[:], b.EndpointID.UUID[:])
 	})
 	if found {
 		r[i] = route
