@@ -127,6 +127,19 @@ func (s *Service) List(ctx context.Context, actor access.Actor, page postgres.Pa
 	return list, nil
 }
 
+// Names returns the names of those of the keys that the organization still has.
+func Names(tx *postgres.Tx, org id.Organization, keys []id.APIKey) (map[id.APIKey]string, error) {
+	var rows []Key
+	if err := tx.Table("api_keys").Select("id, name").Where("organization_id = ? AND id IN ?", org, keys).Scan(&rows).Error; err != nil {
+		return nil, fmt.Errorf("load names of API keys: %w", err)
+	}
+	names := make(map[id.APIKey]string, len(rows))
+	for _, k := range rows {
+		names[k.ID] = k.Name
+	}
+	return names, nil
+}
+
 // Position finds the key that a list continues after.
 func (s *Service) Position(ctx context.Context, actor access.Actor, key id.APIKey) (*postgres.Position, error) {
 	return postgres.FindPosition(s.DB.Reader(ctx).Table("api_keys").Where("organization_id = ?", actor.Organization), key.UUID)

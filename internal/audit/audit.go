@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/id"
@@ -117,7 +118,13 @@ type Filter struct {
 	EventPrefix string
 	TargetID    string
 	From, To    time.Time
+	// Text is part of a name, an event, an id, an address or a value, in any case. Only the latest SearchWindow rows of the time
+	// span are looked through.
+	Text string
 }
+
+// SearchWindow is how many rows a search for a text looks through: no index helps it.
+const SearchWindow = 10_000
 
 // List returns the organization's rows, newest first. It needs audit:read, or webhooks:read when TargetID limits it to one
 // resource.
@@ -130,7 +137,11 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 	if err := actor.Require(need, tx.Now); err != nil {
 		return postgres.List[Entry]{}, err
 	}
-	q := tx.Table("audit_logs AS a").Where("a.organization_id = ?", actor.Organization)
+	q := within(tx, actor.Organization, f)
+	if f.Text != "" {
+		q = tx.Table("(?) AS a", q.Order("a.created_at DESC, a.id DESC").Limit(SearchWindow)).
+			Where("strpos(lower(concat_ws(' ', a.actor_name, a.event, a.target_id, a.client_ip, a.request_id, a.metadata)), lower(?)) > 0", f.Text)
+	}
 	if f.ActorID != "" {
 		q = q.Where("a.actor_id = ?", f.ActorID)
 	}
@@ -144,17 +155,37 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 		// What was done to an endpoint's keys names the key as target and the endpoint in its metadata.
 		q = q.Where("(a.target_id = ? OR a.metadata ->> 'webhook_endpoint_id' = ?)", f.TargetID, f.TargetID)
 	}
+	list, err := postgres.Fetch[Entry](q, "a", page)
+	if err != nil {
+		return list, fmt.Errorf("list audit entries: %w", err)
+	}
+	return list, nil
+}
+
+// within are the organization's rows of the filter's time span.
+func within(tx *postgres.Tx, organization id.Organization, f Filter) *gorm.DB {
+	q := tx.Table("audit_logs AS a").Where("a.organization_id = ?", organization)
 	if !f.From.IsZero() {
 		q = q.Where("a.created_at >= ?", f.From)
 	}
 	if !f.To.IsZero() {
 		q = q.Where("a.created_at <= ?", f.To)
 	}
-	list, err := postgres.Fetch[Entry](q, "a", page)
-	if err != nil {
-		return list, fmt.Errorf("list audit entries: %w", err)
+	return q
+}
+
+// BeyondSearch reports whether the time span holds rows that a search for a text does not look at. It needs audit:read.
+func BeyondSearch(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter) (bool, error) {
+	tx := db.Reader(ctx)
+	if err := actor.Require(access.AuditRead, tx.Now); err != nil {
+		return false, err
 	}
-	return list, nil
+	var beyond []id.Audit
+	err := within(tx, actor.Organization, f).Order("a.created_at DESC, a.id DESC").Offset(SearchWindow).Limit(1).Pluck("a.id", &beyond).Error
+	if err != nil {
+		return false, fmt.Errorf("look beyond the search: %w", err)
+	}
+	return len(beyond) > 0, nil
 }
 
 // Position finds the row that a list continues after.

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -16,6 +17,9 @@ import (
 )
 
 const auditPath = "/audit"
+
+// auditKept says how long entries last.
+var auditKept = fmt.Sprintf("Kept for %d days. Each entry is written together with what it records; none is ever changed.", int(audit.Keep.Hours())/24)
 
 // auditGroups are the choices of the event filter: a prefix of event names, and what they are about.
 var auditGroups = []ui.Option{
@@ -38,7 +42,7 @@ var auditGroups = []ui.Option{
 }
 
 // auditFilter reads the filters of the audit log from the address. An id in the search box is a target, or a person's or
-// key's doings.
+// key's doings; anything else is looked for in what the rows say.
 func (p *page) auditFilter() (f audit.Filter, impossible bool) {
 	f.ActorType = access.ActorType(p.Query("actor"))
 	f.EventPrefix = p.Query("event")
@@ -49,14 +53,14 @@ func (p *page) auditFilter() (f audit.Filter, impossible bool) {
 		kind, found := firstID(text)
 		switch kind {
 		case "":
-			return f, true
+			f.Text = text
 		case "usr", "key":
 			f.ActorID = found
 		default:
 			f.TargetID = found
 		}
 	}
-	return f, len(f.EventPrefix) > 100 || len(f.TargetID) > 128
+	return f, len(f.EventPrefix) > 100 || len(f.TargetID) > 128 || len(f.Text) > findMax
 }
 
 func (p *page) auditPosition(ctx context.Context, actor access.Actor, row id.Audit) (*postgres.Position, error) {
@@ -82,8 +86,17 @@ func listAudit(p *page) error {
 		)),
 		Pager: pager(p, list, at.Limit, func(e audit.Entry) string { return e.ID.String() }), Status: counted(len(list.Rows), "entry", "entries"),
 	}
-	for _, e := range list.Rows {
-		v.Rows = append(v.Rows, p.auditRow(e))
+	if v.Rows, err = p.auditRows(list.Rows); err != nil {
+		return err
+	}
+	if f.Text != "" {
+		beyond, err := audit.BeyondSearch(p.Ctx, p.DB, p.Actor, f)
+		if err != nil {
+			return err
+		}
+		if beyond {
+			v.Note = "Only the latest " + ui.Count(audit.SearchWindow) + " entries of the time span were looked through. Choose dates to look further back."
+		}
 	}
 	switch {
 	case len(v.Rows) > 0:
@@ -97,9 +110,12 @@ func listAudit(p *page) error {
 	}
 	return p.Render(http.StatusOK, pages.AuditPage(pages.Audit{
 		Shell: p.Shell("Audit log", auditPath), Results: v,
-		Heading: ui.Heading{Title: "Audit log", Actions: exportActions(p, auditPath+"/export", "entries")},
+		Heading: ui.Heading{
+			Title: "Audit log", Actions: exportActions(p, auditPath+"/export", "entries"),
+			Sub: []ui.SubItem{{Text: auditKept}},
+		},
 		Filters: ui.Filters{
-			Action: auditPath, Search: &ui.SearchBox{Label: "Search by id", Placeholder: "Id of a target, a person or a key", Value: p.Query("q")},
+			Action: auditPath, Search: &ui.SearchBox{Label: "Search the log", Placeholder: "Any id, name, event, address or request", Value: p.Query("q")},
 			Fields: []ui.FilterField{
 				p.selectField("actor", "By", append([]ui.Option{{Label: "Anybody"}}, actorOptions()...)...),
 				p.selectField("event", "About", append([]ui.Option{{Label: "Anything"}}, auditGroups...)...),

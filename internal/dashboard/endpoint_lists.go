@@ -81,8 +81,8 @@ func endpointActivity(p *page) error {
 		return err
 	}
 	v := pages.AuditResults{Pager: pager(p, list, at.Limit, func(a audit.Entry) string { return a.ID.String() }), Status: counted(len(list.Rows), "entry", "entries")}
-	for _, entry := range list.Rows {
-		v.Rows = append(v.Rows, p.auditRow(entry))
+	if v.Rows, err = p.auditRows(list.Rows); err != nil {
+		return err
 	}
 	if len(v.Rows) == 0 {
 		v.State.Empty = &ui.Empty{Icon: "audit", Title: "No entries", Text: "Changes to this endpoint are kept for a year; nothing younger is recorded."}

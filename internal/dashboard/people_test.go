@@ -2,11 +2,13 @@ package dashboard
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
 )
@@ -194,6 +196,16 @@ func TestAudit_FiltersAndRoles(t *testing.T) {
 	b.fragment("/audit").is(http.StatusOK).hides("<html")
 	w.stranger().get("/audit").is(http.StatusOK).hides("session.created")
 
+	// Text is looked for in what the rows say, whoever wrote it and however.
+	for text, want := range map[string]string{"ENGINE": "session.created", "key.created": "webhook_key.created", "risk-key": "webhook_key.created", "req-test": "webhook_endpoint.created", "192.0.2.7": "webhook_endpoint.created"} {
+		b.get("/audit?q="+url.QueryEscape(text)).is(http.StatusOK).shows(want, "Search: "+text).hides("auth.signed_in", "Only the latest")
+	}
+	b.get("/audit?q=100%25_nothing").is(http.StatusOK).shows("No entries match 1 filter")
+	if export := b.get("/audit/export?q=risk-key").is(http.StatusOK).body; strings.Count(export, "aud_") != 1 {
+		t.Errorf("exported is %s", export)
+	}
+	w.stranger().get("/audit?q=risk-key").is(http.StatusOK).shows("No entries match 1 filter")
+
 	// An entry can be linked to.
 	row := b.get("/audit?event=session.").find(`id="(aud_[a-z0-9]+)"`)
 	to := b.get("/find?q=" + row).is(http.StatusSeeOther).header.Get("Location")
@@ -202,6 +214,58 @@ func TestAudit_FiltersAndRoles(t *testing.T) {
 		t.Fatalf("the entry is found at %q", to)
 	}
 	b.get(path).is(http.StatusOK).shows(row)
+}
+
+// TestAudit_NamesWhatItIsAbout: a target has the name that it is known by last, also when it is gone, and leads to its page while
+// there is one.
+func TestAudit_NamesWhatItIsAbout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	b.addKey(path, "k1")
+	key := fixture.Scalar[id.Key](t, w.db, "SELECT id FROM webhook_encryption_keys").String()
+	b.get("/api-keys")
+	b.post("/api-keys", "name", "Billing", "scopes", "sessions:read", "expires", "30").is(http.StatusOK)
+	apiKey := fixture.Scalar[id.APIKey](t, w.db, "SELECT id FROM api_keys").String()
+	b.post("/api-keys/" + apiKey + "/disable").redirects("/api-keys")
+	b.post("/members/"+w.member.ID+"/role", "role", "admin").redirects("/members")
+	b.post("/settings/organization", "name", "Acme", "environment", "staging").redirects("/settings")
+	b.post(path+"?seen=", "name", "Risk engine", "url", endpointAddress+"?token=hidden-in-the-url", "labels", "eu, risk", "enabled", "1", "retention", "24",
+		"events", "verification.session.succeeded", "events", "verification.session.failed").redirects(path + "/settings")
+	find := func(id string) string { return `href="/find?q=` + id + `"` }
+	log := b.get("/audit").is(http.StatusOK).shows("Kept for 365 days", `href="`+path+`">Risk engine`, find(key)+">k1", find(apiKey)+">Billing", find(w.member.ID)+">"+w.member.Name, `href="/settings"`,
+		"undelivered payload retention hours 72 → 24", "url https://hooks.example.com, changed").hides("labels changed", "hidden-in-the-url")
+	for _, id := range []string{key, apiKey, w.member.ID} {
+		to := b.get("/find?q=" + id).header.Get("Location")
+		if at, _, _ := strings.Cut(to, "#"); b.get(at).status != http.StatusOK {
+			t.Errorf("%s leads to %q", id, to)
+		}
+	}
+	if n := strings.Count(log.body, ">Billing</a>"); n != 2 { // the row that tells no name has it too
+		t.Errorf("Billing is named in %d rows, want 2", n)
+	}
+	b.post("/api-keys/" + apiKey + "/delete").redirects("/api-keys")
+	b.post("/members/" + w.member.ID + "/remove").redirects("/members")
+	b.post(path+"/delete", "confirm", "Risk engine").redirects("/endpoints")
+	b.get("/audit").is(http.StatusOK).shows("webhook endpoint, deleted", `href="`+path+`">Risk engine`, "webhook key, endpoint deleted", "k1", "API key, deleted", "Billing", "user, no member any more", w.member.Name).
+		hides(find(key), find(apiKey), find(w.member.ID))
+	b.get(path).is(http.StatusNotFound).shows("This endpoint was deleted.")
+	w.stranger().get("/audit?q="+w.member.ID).is(http.StatusOK).hides(w.member.Name, "Billing", "Risk engine")
+}
+
+// TestAudit_SearchLooksAtTheLatestOnly has a row on either side of what is looked through.
+func TestAudit_SearchLooksAtTheLatestOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	fixture.Exec(t, w.db, `INSERT INTO audit_logs (id, organization_id, actor_type, actor_name, event, created_at)
+		SELECT gen_random_uuid(), $1, 'system', CASE WHEN n IN (1, $2 + 10) THEN 'needle ' || n ELSE '' END, 'session.started', $3::timestamptz - n * interval '1 second' FROM generate_series(1, $2 + 10) n`,
+		w.org, audit.SearchWindow, w.clock.Now())
+	b := w.as(w.admin)
+	b.get("/audit?q=Needle").is(http.StatusOK).shows("needle 1", "Only the latest 10,000 entries of the time span were looked through.").hides("needle 10010")
+	from, to := w.clock.Now().Add(-3*time.Hour).Format(formTime), w.clock.Now().Add(-3*time.Minute).Format(formTime)
+	b.get("/audit?q=needle&from="+from+"&to="+to).is(http.StatusOK).shows("needle 10010").hides("needle 1<", "Only the latest")
+	b.get("/audit?q=nothing-like-it").is(http.StatusOK).shows("No entries match 1 filter", "Only the latest")
 }
 
 func TestBrowserWords(t *testing.T) {

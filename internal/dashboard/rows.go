@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -78,10 +79,10 @@ func withoutEndpoint(row pages.DeliveryRow) pages.DeliveryRow {
 }
 
 // auditRow is one row of the audit log.
-func (p *page) auditRow(e audit.Entry) pages.AuditRow {
+func (p *page) auditRow(e audit.Entry, on auditTarget) pages.AuditRow {
 	row := pages.AuditRow{
 		ID: e.ID.String(), Time: p.At(e.CreatedAt), Actor: e.ActorName, Event: e.Event, Tone: auditTone(e.Event),
-		Target: e.TargetID, TargetHref: targetPath(e.TargetType, e.TargetID), TargetSub: strings.ReplaceAll(e.TargetType, "_", " "),
+		Target: ui.NewID(e.TargetID, "", on.href), TargetName: on.name, TargetSub: targetKind(e.TargetType, on.gone),
 		Address: e.ClientIP, RequestID: e.RequestID,
 	}
 	if p.Can(access.AuditRead) {
@@ -94,12 +95,12 @@ func (p *page) auditRow(e audit.Entry) pages.AuditRow {
 		row.ActorKind, row.ActorIcon = "API key", "key"
 	case access.Subject:
 		row.ActorKind, row.ActorIcon = "subject", "session"
+		row.Actor = cmp.Or(row.Actor, "The person checked") // nobody knows who that is
 	case access.System:
 		row.ActorKind, row.ActorIcon = "system", "settings"
+		row.Actor = cmp.Or(row.Actor, "Kaylehooks")
 	}
-	if row.Actor == "" {
-		row.Actor = row.ActorKind
-	}
+	row.Actor = cmp.Or(row.Actor, row.ActorKind)
 	var metadata map[string]any
 	if json.Unmarshal(e.Metadata, &metadata) == nil {
 		row.Details, row.Summary = metadataFacts(e.Event, metadata)
@@ -199,27 +200,6 @@ func auditTone(name string) ui.Tone {
 		return ui.Warn
 	}
 	return ui.Neutral
-}
-
-// targetPath is the page of what an audit row is about, or "" when it has none.
-func targetPath(kind, text string) string {
-	switch kind {
-	case "webhook_endpoint":
-		return "/endpoints/" + text
-	case "webhook_delivery":
-		return "/deliveries/" + text
-	case "webhook_event":
-		return "/events/" + text
-	case "webhook_job":
-		return "/jobs/" + text
-	case "session", "verification_session":
-		return "/sessions/" + text
-	case "api_key":
-		return "/api-keys"
-	case "user":
-		return "/members"
-	}
-	return ""
 }
 
 func endpointPath(e id.Endpoint) string { return "/endpoints/" + e.String() }

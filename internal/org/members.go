@@ -179,3 +179,26 @@ func stillMay(tx *postgres.Tx, actor access.Actor, all roster) error {
 	}
 	return actor.Require(access.MembersManage, tx.Now)
 }
+
+// Person is somebody as a log names them.
+type Person struct {
+	ID   id.User
+	Name string
+	// Member tells whether they are a member still.
+	Member bool
+}
+
+// People returns who the ids stand for. The caller has the ids from the organization's own records.
+func People(tx *postgres.Tx, org id.Organization, users []id.User) (map[id.User]Person, error) {
+	var rows []Person
+	err := tx.Table("users AS u").Where("u.id IN ?", users).
+		Select("u.id, u.name, EXISTS (SELECT 1 FROM memberships m WHERE m.organization_id = ? AND m.user_id = u.id) AS member", org).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("load people: %w", err)
+	}
+	all := make(map[id.User]Person, len(rows))
+	for _, p := range rows {
+		all[p.ID] = p
+	}
+	return all, nil
+}

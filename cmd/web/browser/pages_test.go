@@ -63,6 +63,7 @@ func visitPages(t *testing.T, s *suite) {
 	page("API keys", "/api-keys")
 	page("members", "/members")
 	page("audit log", "/audit")
+	page("audit log, a text", "/audit?q=Old+CRM")
 	page("audit log, no match", "/audit?q=nothing-like-this")
 	page("settings", "/settings")
 	page("help for receivers", "/help/receivers")

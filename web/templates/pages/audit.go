@@ -19,6 +19,7 @@ type AuditResults struct {
 	Rows   []AuditRow
 	State  ui.ListState
 	Pager  ui.Pager
+	Note   string // what was not looked at
 	Status string
 }
 
@@ -32,9 +33,9 @@ type AuditRow struct {
 	ActorIcon  string
 	Event      string // for example "webhook_endpoint.updated"
 	Tone       ui.Tone
-	Target     string
-	TargetHref string
-	TargetSub  string
+	Target     ui.ID     // what it is about, and the page of that
+	TargetName string    // "" when it has none
+	TargetSub  string    // its kind
 	Summary    string    // one line, for example "url, enabled"
 	Details    []ui.Fact // metadata, shown on opening
 	Address    string

@@ -90,7 +90,7 @@ func members() pages.Members {
 
 func auditRows() []pages.AuditRow {
 	row := func(i, actor, kind, icon, event, target, summary string, tone ui.Tone, age time.Duration) pages.AuditRow {
-		return pages.AuditRow{ID: "aud_" + i, Time: ago(age), Actor: actor, ActorKind: kind, ActorIcon: icon, Event: event, Tone: tone, Target: target, TargetHref: "/endpoints/" + riskID, Summary: summary, Address: "185.14.97.12", RequestID: "req_8f2c41d" + i}
+		return pages.AuditRow{ID: "aud_" + i, Time: ago(age), Actor: actor, ActorKind: kind, ActorIcon: icon, Event: event, Tone: tone, Target: ui.NewID(riskID, "", "/endpoints/"+riskID), TargetName: target, TargetSub: "webhook endpoint", Summary: summary, Address: "185.14.97.12", RequestID: "req_8f2c41d" + i}
 	}
 	changed := row("1", "Ana Lindqvist", "user", "user", "webhook_endpoint.updated", "Risk engine", "url, undelivered_payload_retention_hours", "", 12*time.Minute)
 	changed.Details = []ui.Fact{{Term: "updated_fields", Text: "url, undelivered_payload_retention_hours", Mono: true}, {Term: "retention", Text: "72", Mono: true}}
