@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,5 +66,31 @@ func TestDoors(t *testing.T) {
 
 	for _, page := range []string{"/deliveries", "/events", "/queue"} {
 		b.get(page).is(http.StatusOK).find(`(?s)<noscript>\s*<a class="btn btn-sm" href="(` + page + `)">`)
+	}
+}
+
+// TestNavigation_ItsNumberIsADoor: what failed lately is counted on every page, and the number leads to just that.
+func TestNavigation_ItsNumberIsADoor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	w.endpoint("keyless", true)
+	w.fail() // blocked at one endpoint, long ago
+	w.clock.Advance(25 * time.Hour)
+	b := w.as(w.member)
+	b.get("/settings").is(http.StatusOK).hides("nav-count")
+	w.clock.Advance(time.Minute)
+	for range 2 {
+		w.fail()
+	}
+	for _, page := range []string{"/settings", "/deliveries"} {
+		a := b.get(page).is(http.StatusOK)
+		if n := a.find(`(?s)class="nav-count tone-bad"[^>]*>\s*([0-9+]+)\s*<span class="vh">failed in 24 h</span>`); n != "2" {
+			t.Errorf("%s counts %s", page, n)
+		}
+		list := b.get(a.find(`class="nav-count tone-bad" href="([^"]+)"`)).is(http.StatusOK)
+		if n := strings.Count(list.body, "<tr") - 1; n != 2 {
+			t.Errorf("behind the number of %s are %d deliveries", page, n)
+		}
 	}
 }

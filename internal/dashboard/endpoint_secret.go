@@ -47,6 +47,7 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 			{Term: "Secret", Text: "whsec_••••••••••••", Mono: true, Sub: "Signs every webhook with HMAC-SHA256"},
 			{Term: "In use since", Time: exactPtr(p, &e.SigningSecretRotatedAt)},
 			{Term: "Last signed", Text: "nothing yet"},
+			{Term: "In code", Text: "How a receiver verifies with it", Href: link(helpPath, "endpoint", e.ID.String())},
 		},
 		Errors: formErrors(in.found, "this can be done", labelled{"password", "f-password", "Password"}, labelled{"overlap_hours", "f-overlap", "Overlap"}),
 	}

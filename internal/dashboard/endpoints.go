@@ -46,6 +46,7 @@ func listEndpoints(p *page) error {
 		v.State.NoMatch = noMatch("endpoints", v.Active)
 	default:
 		v.State.Empty = p.noEndpoints()
+		p.offerReceiver(v.State.Empty)
 	}
 	v.Status = counted(len(v.Rows), "endpoint", "endpoints")
 	if p.Fragment() {
@@ -58,6 +59,18 @@ func listEndpoints(p *page) error {
 	return p.Render(http.StatusOK, pages.EndpointsPage(pages.Endpoints{
 		Shell: p.Shell("Endpoints", "/endpoints"), Heading: heading, Filters: p.endpointFilters(f), Results: v,
 	}))
+}
+
+// offerReceiver tells those who have no receiver yet how to run ours.
+func (p *page) offerReceiver(v *ui.Empty) {
+	if !p.Can(access.WebhooksWrite) {
+		return
+	}
+	v.Text += " Without a receiver of your own, make a key pair, create an endpoint at http://127.0.0.1:3000/ with the public half as its key, and run the built-in one:"
+	if !p.Webhooks.AllowPrivate {
+		v.Text = strings.Replace(v.Text, "http://127.0.0.1:3000/", "the https address of a tunnel to port 3000 (addresses of this machine need ALLOW_PRIVATE_ENDPOINTS=true)", 1)
+	}
+	v.Sample = "bin/web keygen --kid key-1 --out keys\nbin/web listen --secret whsec_… --key key-1=keys/private.pem"
 }
 
 func (p *page) endpointFilters(f *fleet) ui.Filters {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"kaylehooks/internal/access"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
 )
@@ -227,6 +228,8 @@ func TestListEndpoints_FiltersAndFragment(t *testing.T) {
 	t.Parallel()
 	s := newOrg(t)
 	b := s.as(s.owner)
+	b.get("/endpoints").is(http.StatusOK).shows("No endpoints yet", "Create endpoint", "bin/web listen --secret", "ALLOW_PRIVATE_ENDPOINTS=true")
+	s.as(fixture.User(t, s.db, s.org, access.Member)).get("/endpoints").is(http.StatusOK).shows("No endpoints yet", "An admin or owner can create one.").hides("bin/web listen", "Create endpoint")
 	b.createEndpoint("Risk engine")
 	b.createEndpoint("Ledger")
 	b.get("/endpoints?q=risk").is(http.StatusOK).shows("Risk engine", "Text: risk", "Skip to content").hides("Ledger")

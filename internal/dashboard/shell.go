@@ -84,6 +84,7 @@ func (p *page) navigation(active string) []ui.NavGroup {
 			n := ui.NavItem{Label: item.label, Href: item.href, Icon: item.icon, Current: item.href == active}
 			if item.href == "/deliveries" {
 				n.Count, n.Tone, n.What = p.failedBadge()
+				n.CountHref = link(deliveriesPath, "status", anyFailed, "from", p.FormTime(p.Now.Add(-badgeSpan)))
 			}
 			group.Items = append(group.Items, n)
 		}
@@ -94,8 +95,9 @@ func (p *page) navigation(active string) []ui.NavGroup {
 	return groups
 }
 
-// badgeLife is how long a number in the navigation may be old, badgeMax how far it counts.
+// badgeSpan is how far back the number in the navigation looks, badgeLife how old it may be, badgeMax how far it counts.
 const (
+	badgeSpan = 24 * time.Hour
 	badgeLife = 10 * time.Second
 	badgeMax  = 100
 )
@@ -112,7 +114,7 @@ func (p *page) failedBadge() (count string, tone ui.Tone, what string) {
 	known, ok := p.badges[org]
 	p.mu.Unlock()
 	if !ok || p.Now.Sub(known.at) > badgeLife || p.Now.Before(known.at) {
-		n, err := p.Deliveries.Count(p.Ctx, p.Actor, delivery.Filter{Status: delivery.Failed, From: p.Now.Add(-24 * time.Hour)}, badgeMax)
+		n, err := p.Deliveries.Count(p.Ctx, p.Actor, delivery.Filter{Status: delivery.Failed, From: p.Now.Add(-badgeSpan)}, badgeMax)
 		if err != nil {
 			return "", "", "" // the page itself will say what is wrong
 		}

@@ -37,13 +37,13 @@ func shell(title, current string) ui.Shell {
 	nav := []ui.NavGroup{
 		{Title: "Operate", Items: []ui.NavItem{
 			{Label: "Overview", Href: "/", Icon: "overview"},
-			{Label: "Deliveries", Href: "/deliveries", Icon: "delivery", Count: "214", What: "failed", Tone: ui.Bad},
+			{Label: "Deliveries", Href: "/deliveries", Icon: "delivery", Count: "214", CountHref: "/deliveries?status=failed", What: "failed", Tone: ui.Bad},
 			{Label: "Events", Href: "/events", Icon: "event"},
 			{Label: "Sessions", Href: "/sessions", Icon: "session"},
-			{Label: "Bulk jobs", Href: "/jobs", Icon: "job", Count: "1", What: "running"},
+			{Label: "Bulk jobs", Href: "/jobs", Icon: "job", Count: "1", CountHref: "/jobs", What: "running"},
 		}},
 		{Title: "Configure", Items: []ui.NavItem{
-			{Label: "Endpoints", Href: "/endpoints", Icon: "endpoint", Count: "7"},
+			{Label: "Endpoints", Href: "/endpoints", Icon: "endpoint", Count: "7", CountHref: "/endpoints"},
 			{Label: "API keys", Href: "/api-keys", Icon: "lock"},
 			{Label: "Members", Href: "/members", Icon: "users"},
 		}},

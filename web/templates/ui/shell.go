@@ -44,9 +44,11 @@ type NavItem struct {
 	Href    string
 	Icon    string
 	Current bool
-	Count   string // optional number at the end of the line
-	What    string // what Count counts, for screen readers, for example "failed"
-	Tone    Tone   // colour of Count
+	// Count is an optional number at the end of the line, CountHref the list of what it counts, which is What, for example "failed".
+	Count     string
+	CountHref string
+	What      string
+	Tone      Tone // colour of Count
 }
 
 // FootFact is one line of the small system summary under the navigation.
