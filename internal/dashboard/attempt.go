@@ -43,8 +43,9 @@ func (p *page) attemptViews(v deliveryParts, open string) (views []pages.Attempt
 		view.Tone, view.Icon = attemptTone(a, v.Delivery, i == len(v.Attempts)-1)
 		if i > 0 && a.Run != v.Attempts[i-1].Run {
 			view.RunHead = fmt.Sprintf("Run %d: %s", a.Run, triggerWord(a.Trigger))
-			if name := v.actors[a.Run]; name != "" && a.Trigger == delivery.Manual {
-				view.RunHead += ", by " + name
+			if by := v.makers[a.Run]; by.name != "" {
+				view.RunHead += ", by " + by.name
+				view.RunJob = by.job
 			}
 		}
 		target := a.ID.String()

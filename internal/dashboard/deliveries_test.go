@@ -8,11 +8,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/ui"
 )
 
 func TestListDeliveries_FiltersAndPages(t *testing.T) {
@@ -280,6 +283,57 @@ func TestRetryDelivery(t *testing.T) {
 	b.post(path+"/retry", "run", "2").is(http.StatusConflict).shows("The endpoint is disabled.", "Nothing was changed.")
 	if a := b.postAs(path+"/retry", []string{"HX-Request", "true"}, "csrf_token", b.csrf); a.status != http.StatusConflict || a.header.Get("HX-Retarget") != "#toasts" {
 		t.Errorf("htmx gets %d, retargeted to %q", a.status, a.header.Get("HX-Retarget"))
+	}
+}
+
+// TestDelivery_NamesWhoMadeARun: by a replay of the event and by a bulk retry, and nobody where it may have been one of two.
+func TestDelivery_NamesWhoMadeARun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	ev, found := w.of(w.fail())
+	path := "/deliveries/" + found[e.ID].ID.String()
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	w.exhaust()
+	replay := func(by access.Actor) {
+		t.Helper()
+		_, err := w.handler.Deliveries.Replay(t.Context(), by, ev.ID)
+		w.check(err)
+	}
+	bulk := func(by access.Actor) delivery.Job {
+		t.Helper()
+		job, err := w.handler.Deliveries.CreateJob(t.Context(), by, delivery.JobInput{Filters: delivery.JobFilters{Status: delivery.Failed}})
+		w.check(err)
+		for range 3 { // opened, gone through, ended
+			w.clock.Advance(2 * time.Second)
+			_, err = w.handler.Deliveries.RunJobs(t.Context(), 100)
+			w.check(err)
+		}
+		return job
+	}
+	page := func() string {
+		w.work()
+		return w.as(w.member).get(path).is(http.StatusOK).text()
+	}
+
+	replay(w.admin)
+	if want, got := "Run 2: event replay, by "+w.admin.Name+" Attempt 1/8", page(); !strings.Contains(got, want) {
+		t.Errorf("no %q in %s", want, got)
+	}
+	w.exhaust()
+	job := bulk(w.owner)
+	if want, got := "Run 3: bulk retry, by "+w.owner.Name+" "+ui.ShortID(job.ID.String())+" Attempt 1/8", page(); !strings.Contains(got, want) {
+		t.Errorf("no %q in %s", want, got)
+	}
+	w.as(w.member).get(path).shows(`href="/jobs/` + job.ID.String() + `"`)
+	w.exhaust()
+	replay(w.admin)
+	replay(w.owner) // which of them made what waits is not on record
+	got := page()
+	for _, want := range []string{"Run 2: event replay, by " + w.admin.Name + " Attempt 1/8", "Run 3: bulk retry, by " + w.owner.Name, "Run 4: event replay Attempt 1/8"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in %s", want, got)
+		}
 	}
 }
 

@@ -31,8 +31,8 @@ type deliveryParts struct {
 	key      *webhook.Key
 	// bodyHash is the SHA-256 of the body, while that is held.
 	bodyHash string
-	// actors names who made each run, as far as the audit log knows.
-	actors map[int]string
+	// makers are who made each run, as far as it is on record.
+	makers map[int]runMaker
 }
 
 func (p *page) loadDelivery() (deliveryParts, error) {
@@ -40,7 +40,7 @@ func (p *page) loadDelivery() (deliveryParts, error) {
 	if err != nil {
 		return deliveryParts{}, err
 	}
-	v := deliveryParts{story: story{Delivery: d, Now: p.Now, Moment: p.Moment}, actors: map[int]string{}}
+	v := deliveryParts{story: story{Delivery: d, Now: p.Now, Moment: p.Moment}, makers: map[int]runMaker{}}
 	if v.Attempts, _, err = p.Deliveries.Attempts(p.Ctx, p.Actor, d.ID, delivery.AttemptsPage{Limit: attemptsMax}); err != nil {
 		return v, err
 	}
@@ -73,16 +73,59 @@ func (p *page) loadDelivery() (deliveryParts, error) {
 	return v, nil
 }
 
-// nameRuns finds out who retried the delivery by hand.
+// runMaker is who made a run, and the bulk retry by which they did.
+type runMaker struct {
+	name string
+	job  *ui.Link
+}
+
+// nameRuns finds out who made the runs after the first: by a retry of the delivery, by a replay of its event, by a bulk retry. The
+// latter two are on record with their time only, so nobody is named where it may have been one of two.
 func (p *page) nameRuns(v *deliveryParts) error {
+	if err := p.nameRetries(v); err != nil {
+		return err
+	}
+	for i, a := range v.Attempts {
+		if i == 0 || a.Run == v.Attempts[i-1].Run {
+			continue
+		}
+		if a.Trigger != delivery.Manual { // somebody may have hurried it, but did not make it
+			delete(v.makers, a.Run)
+		}
+		from, to := v.Attempts[i-1].StartedAt, a.StartedAt
+		switch a.Trigger {
+		case delivery.Replay:
+			replays, err := audit.List(p.Ctx, p.DB, p.Actor, audit.Filter{TargetID: v.EventID.String(), EventPrefix: "webhook_event.replayed", From: from, To: to}, postgres.Page{Limit: 2})
+			if err != nil {
+				return err
+			}
+			if len(replays.Rows) == 1 {
+				v.makers[a.Run] = runMaker{name: replays.Rows[0].ActorName}
+			}
+		case delivery.Bulk:
+			jobs, err := p.Deliveries.JobsBetween(p.Ctx, p.Actor, from, to)
+			if err != nil {
+				return err
+			}
+			if len(jobs) == 1 {
+				v.makers[a.Run] = runMaker{jobs[0].CreatedByName, &ui.Link{Label: ui.ShortID(jobs[0].ID.String()), Href: jobPath(jobs[0].ID)}}
+			}
+		case delivery.Automatic, delivery.Manual, delivery.TestSend:
+		}
+	}
+	return nil
+}
+
+// nameRetries finds out who retried the delivery by hand.
+func (p *page) nameRetries(v *deliveryParts) error {
 	entries, err := audit.List(p.Ctx, p.DB, p.Actor, audit.Filter{TargetID: v.ID.String(), EventPrefix: "webhook_delivery.retried"}, postgres.Page{Limit: 100})
 	if err != nil {
 		return err
 	}
 	for _, e := range slices.Backward(entries.Rows) { // oldest first: a retry of a waiting run came later than the one that made it
 		var metadata struct{ Run int }
-		if json.Unmarshal(e.Metadata, &metadata) == nil && v.actors[metadata.Run] == "" {
-			v.actors[metadata.Run] = e.ActorName
+		if json.Unmarshal(e.Metadata, &metadata) == nil && v.makers[metadata.Run].name == "" {
+			v.makers[metadata.Run] = runMaker{name: e.ActorName}
 		}
 	}
 	return nil

@@ -334,6 +334,22 @@ func (s *Service) ListJobs(ctx context.Context, actor access.Actor, page postgre
 	return list, nil
 }
 
+// JobsBetween returns the jobs of the organization that ran at some moment of the span, oldest first and two at most: whoever
+// asks wants to know which one it was. It needs webhooks:read.
+func (s *Service) JobsBetween(ctx context.Context, actor access.Actor, from, to time.Time) ([]Job, error) {
+	tx := s.DB.Reader(ctx)
+	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
+		return nil, err
+	}
+	var jobs []Job
+	err := tx.Where("organization_id = ? AND started_at <= ? AND (finished_at IS NULL OR finished_at >= ?)", actor.Organization, to, from).
+		Order("created_at, id").Limit(2).Find(&jobs).Error
+	if err != nil {
+		return nil, fmt.Errorf("find jobs: %w", err)
+	}
+	return jobs, nil
+}
+
 // JobPosition finds the job that a list continues after. It is postgres.ErrCursor for one of another organization.
 func (s *Service) JobPosition(ctx context.Context, actor access.Actor, job id.Job) (*postgres.Position, error) {
 	return postgres.FindPosition(s.DB.Reader(ctx).Table("jobs").Where("organization_id = ?", actor.Organization), job.UUID)

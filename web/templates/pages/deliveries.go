@@ -105,6 +105,7 @@ type AttemptView struct {
 	Icon    string
 	Number  string // for example "3/8"; "–" for an uncounted row
 	RunHead string // set on the first attempt of a later run, for example "Run 2: manual, by Ana Lindqvist"
+	RunJob  *ui.Link
 	Started ui.Time
 	Result  ui.Code
 	Phases  ui.Phases
