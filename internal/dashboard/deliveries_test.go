@@ -167,6 +167,7 @@ func TestDelivery_TellsWhatHappened(t *testing.T) {
 	check := b.get(path+"?check=python&attempt="+attempts[0].ID.String()).is(http.StatusOK).
 		shows("body.jwe", "private.pem", "SIGNATURE='t=", "python3 -", `{"risk-key": key}`).hides(payload, secret, "{{")
 	check.find(`hx-get="([^"]+check=python[^"]+seen=[^"]+)"`)
+	b.reader(path+"?attempt="+attempts[0].ID.String()).visit("Node").sees(http.StatusOK, "node --input-type=module")
 	b.get(path + "?check=basic&attempt=" + attempts[0].ID.String()).is(http.StatusOK).hides("private.pem")
 
 	// What the sentence says of the time comes true while somebody looks.

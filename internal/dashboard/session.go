@@ -149,6 +149,7 @@ func (p *page) sessionVerdict(v sessionParts) ui.Verdict {
 	out.Next = "Its event " + last.Type.Short() + ": " + r.words() + "."
 	if r.Failed > 0 {
 		out.Tone, out.Icon = ui.Bad, "warn"
+		out.Say = strings.TrimSuffix(out.Say, ".") + "; " + counted(r.Failed, "delivery", "deliveries") + " of its event failed."
 	}
 	out.Actions = []ui.Action{{Label: "Open event", Icon: "event", Href: eventsPath + "/" + last.ID.String()}}
 	if v.CancelTokenConsumedAt != nil {
