@@ -12,9 +12,12 @@ import (
 	"kaylehooks/migrations"
 )
 
-// legal is one row of everything: an ended session with its event, delivered to one endpoint, and a delivery still pending.
+// legal is one row of everything: an API key that was used, an ended session with its event, delivered to one endpoint, and a delivery still pending.
 const legal = `
 INSERT INTO organizations (id, name, created_at, updated_at) VALUES ('00000000-0000-7000-8000-0000000000a1', 'A', now(), now()), ('00000000-0000-7000-8000-0000000000a2', 'B', now(), now());
+INSERT INTO api_keys (id, organization_id, name, key_hash, master_key_id, hint, scopes, created_at, updated_at)
+	VALUES ('00000000-0000-7000-8000-000000000091', '00000000-0000-7000-8000-0000000000a1', 'k', repeat('0', 64), 'm1', 'h', '{webhooks:read}', now(), now());
+INSERT INTO api_key_calls (organization_id, api_key_id, day, calls) VALUES ('00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-000000000091', now(), 1);
 INSERT INTO webhook_endpoints (id, organization_id, url, subscribed_event_types, signing_secret, signing_secret_rotated_at, created_at, updated_at)
 	VALUES ('00000000-0000-7000-8000-0000000000e1', '00000000-0000-7000-8000-0000000000a1', 'https://a.example/', '{verification.session.failed}', 's', now(), now(), now());
 INSERT INTO webhook_encryption_keys (id, organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, created_at, updated_at)
@@ -79,6 +82,8 @@ func TestSchema_RefusesIllegalRows(t *testing.T) {
 		"verification_sessions_failure_code":                          "UPDATE verification_sessions SET failure_code = 'liveness_failed'",
 		"verification_sessions_tries":                                 "UPDATE verification_sessions SET nfc_tries_used = 4",
 		"verification_sessions_token_hash":                            "UPDATE verification_sessions SET cancel_token_hash = 'plain'",
+		"api_key_calls_calls":                                         "UPDATE api_key_calls SET calls = 0",
+		"api_key_calls_organization_id_api_key_id_fkey":               "UPDATE api_key_calls SET organization_id = '00000000-0000-7000-8000-0000000000a2'",
 		"webhook_endpoints_secret":                                    "UPDATE webhook_endpoints SET deleted_at = now()",
 		"webhook_endpoints_disabled_at":                               "UPDATE webhook_endpoints SET enabled = false",
 		"":                                                            "UPDATE webhook_deliveries SET payload = 'another'", // a trigger: a payload is written once

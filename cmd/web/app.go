@@ -40,6 +40,9 @@ import (
 // lookTimeout is how long saving an endpoint waits for its receiver.
 const lookTimeout = 5 * time.Second
 
+// callsEvery is how often a process writes down how often API keys were used.
+const callsEvery = time.Minute
+
 // app is every room, built by hand from the lowest floor up.
 type app struct {
 	cfg        config.Config
@@ -254,6 +257,21 @@ type sharedRedis struct{ client *redis.Client }
 func (s sharedRedis) MakeRedisClient() interface{} { return s.client }
 
 var _ asynq.RedisConnOpt = sharedRedis{}
+
+// serve answers HTTP on the listener until ctx ends. Meanwhile it writes down how often API keys are used, the last time when no request
+// is under way any more.
+func (a *app) serve(ctx context.Context, listener net.Listener, setupToken func() string) error {
+	counting, stop := context.WithCancel(context.WithoutCancel(ctx))
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		a.keys.KeepCalls(counting, callsEvery, a.log)
+	}()
+	err := serve(ctx, listener, a.handler(setupToken), a.log)
+	stop()
+	<-written
+	return err
+}
 
 // serve answers HTTP on the listener until ctx ends, and then lets the requests under way finish.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {

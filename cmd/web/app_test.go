@@ -5,11 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/postgres"
 )
 
 // The whole way, as a customer sees it: the Node receiver shares no code with us, and what it printed is what counts.
@@ -187,6 +192,35 @@ func TestServe_RefusesAnOldSchema(t *testing.T) {
 		t.Errorf("status printed:\n%s", status)
 	}
 	i.command("migrate", "up").Succeed()
+}
+
+// Two servers count what an API key is used for; nothing of it is lost when they stop, and a refused call is none.
+func TestServe_WritesTheCallsOfAPIKeysDownWhenItStops(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: i.setting("DATABASE_URL")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	for range 2 {
+		web := i.web()
+		for range 3 {
+			i.call("GET", "/v1/webhooks/endpoints", nil, nil)
+		}
+		if res, _, err := fixture.Ask(t.Context(), i.base, "kk_"+strings.Repeat("a", 32), "GET", "/v1/webhooks/endpoints", ""); err != nil || res.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("a key that does not exist: %v, %v", res, err)
+		}
+		if err := web.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "both servers wrote their calls down", func() int {
+		return fixture.Scalar[int](t, db, "SELECT COALESCE(sum(calls), 0) FROM api_key_calls")
+	}, func(n int) bool { return n == 6 })
+	if use := fixture.Scalar[string](t, db, "SELECT last_used_ip || ' ' || last_used_route FROM api_keys"); use != "127.0.0.1 GET /v1/webhooks/endpoints" {
+		t.Errorf("the key was last used from and for %q", use)
+	}
 }
 
 func TestListen_VerifiesDecryptsAndPrints(t *testing.T) {

@@ -51,7 +51,7 @@ func (c serveCommand) Run(env environment) error {
 		return err
 	}
 	log.Info("serving", "address", listener.Addr().String(), "public_url", a.cfg.PublicURL, "version", version())
-	return serve(env.ctx, listener, a.handler(token), log)
+	return a.serve(env.ctx, listener, token)
 }
 
 // setupToken makes the one-time token of the first-run setup and prints it, once, when there is nothing set up yet. The

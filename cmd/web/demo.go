@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/badreceiver"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/egress"
@@ -137,7 +138,7 @@ func (d *demo) load(ctx context.Context) error {
 	if _, err := d.app.orgs.Organization(ctx, access.ForSystem(organization)); err != nil {
 		return nil //nolint:nilerr // another database: start over there
 	}
-	if _, err := d.app.keys.Authenticate(ctx, state.Setup.APIKey); err != nil {
+	if _, err := d.app.keys.Authenticate(ctx, state.Setup.APIKey, apikey.Use{Route: "web dev"}); err != nil {
 		return nil //nolint:nilerr // other master keys, or somebody deleted it: start over
 	}
 	d.state = state
@@ -307,6 +308,7 @@ func (d *demo) live(ctx context.Context) error {
 		return err
 	}
 	defer h.db.Close()
+	h.apiKey = d.state.Setup.APIKey
 	for _, e := range d.state.Endpoints {
 		h.play[e.url()] = played[e.Role]
 	}

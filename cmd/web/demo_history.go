@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/id"
@@ -29,10 +31,12 @@ const (
 // a clock of its own, so every row in it is one that the system could have made; only the receivers are played.
 type history struct {
 	db         *postgres.DB
+	keys       *apikey.Service
 	webhooks   *webhook.Service
 	deliveries *delivery.Service
 	sessions   *verification.Service
 	engine     access.Actor
+	apiKey     string // opens the sessions
 	random     *rand.Rand
 	begin, end time.Time
 
@@ -75,6 +79,7 @@ func newHistory(ctx context.Context, a *app, engine access.Actor, end time.Time)
 	if h.db, err = postgres.Open(ctx, postgres.Options{URL: a.cfg.DatabaseURL.Reveal(), Name: "demo history", Now: h.Now}); err != nil {
 		return nil, err
 	}
+	h.keys = apikey.New(h.db, a.keyring)
 	h.deliveries = delivery.New(delivery.Config{DB: h.db, Keyring: a.keyring, AllowPrivate: true, Worker: "demo-worker", Sender: h})
 	h.webhooks = &webhook.Service{DB: h.db, Keyring: a.keyring, AllowPrivate: true, Deliveries: h.deliveries}
 	h.sessions = &verification.Service{DB: h.db, Keyring: a.keyring, Deliveries: h.deliveries}
@@ -137,6 +142,9 @@ func (h *history) run(ctx context.Context, at map[time.Duration]func() error, pr
 		progress(float64(t.Sub(h.begin)) / float64(historyLength))
 	}
 	h.set(h.end)
+	if err := h.keys.FlushCalls(ctx); err != nil {
+		return err
+	}
 	return h.work(ctx)
 }
 
@@ -203,6 +211,9 @@ func (h *history) begins(ctx context.Context, t time.Time) error {
 	in := verification.NewSession{}
 	if h.random.Float64() < 0.4 {
 		in.ShareFields = json.RawMessage(demoShareFields)
+	}
+	if _, err := h.keys.Authenticate(ctx, h.apiKey, apikey.Use{IP: netip.IPv6Loopback(), Route: "POST /v1/sessions"}); err != nil {
+		return err
 	}
 	s, token, err := h.sessions.Create(ctx, h.engine, in)
 	if err != nil {

@@ -87,7 +87,7 @@ func (c devCommand) run(ctx context.Context, a *app, listener net.Listener, say 
 		return err
 	}
 	all.Go(func() error {
-		return serve(ctx, listener, a.handler(func() string { return "" }), a.log)
+		return a.serve(ctx, listener, func() string { return "" })
 	})
 	all.Go(func() error {
 		<-ctx.Done()

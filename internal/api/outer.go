@@ -165,7 +165,7 @@ func (d *door) identify(r *http.Request, x *exchange) error {
 	if !ok {
 		return apikey.ErrUnauthorized
 	}
-	actor, err := d.APIKeys.Authenticate(r.Context(), strings.TrimSpace(credential))
+	actor, err := d.APIKeys.Authenticate(r.Context(), strings.TrimSpace(credential), apikey.Use{IP: x.ip, Route: x.route.method + " " + x.route.path})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"net/netip"
 	"regexp"
 	"strings"
 	"sync"
@@ -29,6 +30,9 @@ func newService(t *testing.T) (*apikey.Service, *postgres.DB, *fixture.Clock) {
 func ptr[T any](v T) *T { return &v }
 
 var readOnly = apikey.Input{Name: "reader", Scopes: []access.Scope{access.WebhooksRead, access.AnalyticsRead}}
+
+// use is what the tests use keys for.
+var use = apikey.Use{IP: netip.MustParseAddr("192.0.2.7"), Route: "GET /v1/webhooks/endpoints/{webhook_endpoint_id}"}
 
 func issue(t *testing.T, s *apikey.Service, actor access.Actor, in apikey.Input) (apikey.Key, string) {
 	t.Helper()
@@ -111,7 +115,7 @@ func TestAuthenticate(t *testing.T) {
 	s, db, clock := newService(t)
 	tenant, owner := fixture.Organization(t, db)
 	key, secret := issue(t, s, owner, apikey.Input{Name: "k", Scopes: []access.Scope{access.WebhooksRead}, ExpiresAt: ptr(clock.Now().Add(time.Hour))})
-	actor, err := s.Authenticate(t.Context(), secret)
+	actor, err := s.Authenticate(t.Context(), secret, use)
 	if err != nil || actor.Type != access.APIKey || actor.Organization != tenant || actor.ID != key.ID.String() || actor.Name != "k" {
 		t.Fatalf("Authenticate = %+v, %v", actor, err)
 	}
@@ -119,23 +123,23 @@ func TestAuthenticate(t *testing.T) {
 		t.Errorf("scopes %v", actor.Scopes)
 	}
 	for _, bad := range []string{"", "kk_", strings.ToUpper(secret), secret + "a", " " + secret, secret + "\n", secret[3:], "kk_" + strings.Repeat("a", 32)} {
-		_, err := s.Authenticate(t.Context(), bad)
+		_, err := s.Authenticate(t.Context(), bad, use)
 		fixture.WantFault(t, err, apikey.ErrUnauthorized)
 	}
 	if _, err := s.Update(t.Context(), owner, key.ID, apikey.Update{Enabled: ptr(false)}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Authenticate(t.Context(), secret)
+	_, err = s.Authenticate(t.Context(), secret, use)
 	fixture.WantFault(t, err, apikey.ErrUnauthorized)
 	if _, err := s.Update(t.Context(), owner, key.ID, apikey.Update{Enabled: ptr(true)}); err != nil {
 		t.Fatal(err)
 	}
 	clock.Advance(time.Hour - time.Microsecond)
-	if _, err := s.Authenticate(t.Context(), secret); err != nil {
+	if _, err := s.Authenticate(t.Context(), secret, use); err != nil {
 		t.Error(err)
 	}
 	clock.Advance(time.Microsecond)
-	_, err = s.Authenticate(t.Context(), secret)
+	_, err = s.Authenticate(t.Context(), secret, use)
 	fixture.WantFault(t, err, apikey.ErrUnauthorized)
 }
 
@@ -145,7 +149,7 @@ func TestAuthenticate_IgnoresUnknownStoredScopes(t *testing.T) {
 	_, owner := fixture.Organization(t, db)
 	key, secret := issue(t, s, owner, readOnly)
 	fixture.Exec(t, db, "UPDATE api_keys SET scopes = '{analytics:read,moon:write,members:manage}'")
-	actor, err := s.Authenticate(t.Context(), secret)
+	actor, err := s.Authenticate(t.Context(), secret, use)
 	if err != nil || cmp.Diff([]access.Scope{access.AnalyticsRead}, actor.Scopes) != "" {
 		t.Errorf("scopes %v, %v", actor.Scopes, err)
 	}
@@ -169,7 +173,7 @@ func TestAuthenticate_WritesLastUsedOnceAMinute(t *testing.T) {
 		want  time.Time
 	}{{0, first}, {59 * time.Second, first}, {time.Second, first.Add(time.Minute)}} {
 		clock.Advance(step.after)
-		if _, err := s.Authenticate(t.Context(), secret); err != nil {
+		if _, err := s.Authenticate(t.Context(), secret, use); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := s.Get(t.Context(), owner, key.ID); err != nil || got.LastUsedAt == nil || !got.LastUsedAt.Equal(step.want) {
@@ -190,7 +194,7 @@ func TestAuthenticate_WritesOnceForManyRequestsAtOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				if _, err := s.Authenticate(t.Context(), secret); err != nil {
+				if _, err := s.Authenticate(t.Context(), secret, use); err != nil {
 					t.Error(err)
 				}
 			})
@@ -212,7 +216,7 @@ func TestAuthenticate_RehashesUnderTheFirstMasterKey(t *testing.T) {
 	issue(t, s, owner, readOnly)
 	rotated := apikey.New(db, fixture.KeyringOf("new", "old"))
 	for range 2 {
-		if _, err := rotated.Authenticate(t.Context(), secret); err != nil {
+		if _, err := rotated.Authenticate(t.Context(), secret, use); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -221,10 +225,10 @@ func TestAuthenticate_RehashesUnderTheFirstMasterKey(t *testing.T) {
 		t.Error(diff, err)
 	}
 	// Once the old key is dropped, only what was used survives.
-	if _, err := apikey.New(db, fixture.KeyringOf("new")).Authenticate(t.Context(), secret); err != nil {
+	if _, err := apikey.New(db, fixture.KeyringOf("new")).Authenticate(t.Context(), secret, use); err != nil {
 		t.Error(err)
 	}
-	_, err = s.Authenticate(t.Context(), secret)
+	_, err = s.Authenticate(t.Context(), secret, use)
 	fixture.WantFault(t, err, apikey.ErrUnauthorized)
 }
 
@@ -298,7 +302,7 @@ func TestDelete(t *testing.T) {
 		t.Fatal(err)
 	}
 	fixture.WantKind(t, s.Delete(t.Context(), owner, key.ID), fault.NotFound)
-	_, err := s.Authenticate(t.Context(), secret)
+	_, err := s.Authenticate(t.Context(), secret, use)
 	fixture.WantFault(t, err, apikey.ErrUnauthorized)
 	if n := fixture.Audited(t, db, tenant, "api_key.deleted"); n != 1 {
 		t.Errorf("audited %d times", n)

@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -32,10 +33,13 @@ type Key struct {
 	CreatedBy     id.User
 	CreatedByName string
 	ExpiresAt     *time.Time
-	// LastUsedAt is exact to a minute.
-	LastUsedAt *time.Time
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	// LastUsedAt is exact to a minute. LastUsedIP and LastUsedRoute are of the first request of that minute, and empty before the first
+	// use.
+	LastUsedAt    *time.Time
+	LastUsedIP    string
+	LastUsedRoute string
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 }
 
 // Usable reports whether the key authenticates at now.
@@ -91,6 +95,14 @@ type Input struct {
 	Scopes []access.Scope
 	// ExpiresAt is optional and must lie in the future.
 	ExpiresAt *time.Time
+}
+
+// Use is what a key is used for.
+type Use struct {
+	// IP is the address of the client; it may be unknown.
+	IP netip.Addr
+	// Route is method and pattern, never a path: that may hold ids.
+	Route string
 }
 
 // Update names what changes; nil leaves a field alone.

@@ -21,6 +21,7 @@ type Service struct {
 	Keyring *seal.Keyring
 
 	lookups *batch.Group[[]seal.Hash, *hashed]
+	counted callCounter
 }
 
 // lookupBatch is the most requests whose keys are looked up in one statement.
@@ -82,8 +83,9 @@ func (s *Service) Issue(ctx context.Context, actor access.Actor, in Input) (Key,
 	return key, secret, nil
 }
 
-// Authenticate returns who a credential is, or ErrUnauthorized: not of the form of a key, unknown, disabled or expired.
-func (s *Service) Authenticate(ctx context.Context, secret string) (access.Actor, error) {
+// Authenticate returns who a credential is, or ErrUnauthorized: not of the form of a key, unknown, disabled or expired. It notes what
+// the key is used for and counts the call (KeepCalls).
+func (s *Service) Authenticate(ctx context.Context, secret string, use Use) (access.Actor, error) {
 	if !form.MatchString(secret) {
 		return access.Actor{}, ErrUnauthorized
 	}
@@ -98,10 +100,11 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (access.Actor
 	}
 	used := row.Key.LastUsedAt == nil || tx.Now.Sub(*row.Key.LastUsedAt) >= usedGranularity
 	if used || row.MasterKeyID != hashes[0].MasterKeyID {
-		if err := touch(tx, row, hashes[0], used); err != nil {
+		if err := touch(tx, row, hashes[0], used, use); err != nil {
 			return access.Actor{}, fmt.Errorf("mark API key used: %w", err)
 		}
 	}
+	s.counted.add(callDay{row.Key.OrganizationID, row.Key.ID, dayOf(tx.Now)}, 1)
 	return row.Key.Actor(), nil
 }
 

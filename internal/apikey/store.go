@@ -35,7 +35,7 @@ type hashed struct {
 }
 
 const columns = `k.id, k.organization_id, k.name, k.hint, array_to_string(k.scopes, ' ') AS scopes, k.enabled, k.created_by,
-	k.expires_at, k.last_used_at, k.created_at, k.updated_at`
+	k.expires_at, k.last_used_at, k.last_used_ip, k.last_used_route, k.created_at, k.updated_at`
 
 func insert(tx *postgres.Tx, r stored) error {
 	return tx.Exec(`INSERT INTO api_keys (id, organization_id, name, key_hash, master_key_id, hint, scopes, created_by, expires_at, created_at, updated_at)
@@ -102,13 +102,17 @@ func findByHashes(tx *postgres.Tx, batch [][]seal.Hash) ([]*hashed, error) {
 
 // touch marks the key as used and moves its hash to the first master key. A key that changed meanwhile is left alone: of many
 // requests at once one writes, and otherwise the next request does the same again.
-func touch(tx *postgres.Tx, h *hashed, first seal.Hash, used bool) error {
-	usedAt := h.Key.LastUsedAt
+func touch(tx *postgres.Tx, h *hashed, first seal.Hash, used bool, use Use) error {
+	usedAt, ip, route := h.Key.LastUsedAt, h.Key.LastUsedIP, h.Key.LastUsedRoute
 	if used {
-		usedAt = &tx.Now
+		usedAt, ip, route = &tx.Now, "", use.Route
+		if use.IP.IsValid() {
+			ip = use.IP.String()
+		}
 	}
-	return tx.Exec("UPDATE api_keys SET key_hash = $3, master_key_id = $4, last_used_at = $5 WHERE id = $1 AND key_hash = $2 AND last_used_at IS NOT DISTINCT FROM $6",
-		h.Key.ID, h.KeyHash, first.Hex, first.MasterKeyID, usedAt, h.Key.LastUsedAt).Error
+	return tx.Exec(`UPDATE api_keys SET key_hash = $3, master_key_id = $4, last_used_at = $5, last_used_ip = $6, last_used_route = $7
+		WHERE id = $1 AND key_hash = $2 AND last_used_at IS NOT DISTINCT FROM $8`,
+		h.Key.ID, h.KeyHash, first.Hex, first.MasterKeyID, usedAt, ip, route, h.Key.LastUsedAt).Error
 }
 
 // update stores the changeable columns; the scopes only when newScopes says so, to keep those that this release ignores.

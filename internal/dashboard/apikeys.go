@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -64,8 +65,12 @@ func (p *page) renderAPIKeys(status int, form *pages.APIKeyForm, created *pages.
 	if p.R.Method == http.MethodGet { // the address of a posted form is no list
 		v.Pager = pager(p, list, at.Limit, func(k apikey.Key) string { return k.ID.String() })
 	}
+	calls, err := p.callsOf(list.Rows)
+	if err != nil {
+		return err
+	}
 	for _, k := range list.Rows {
-		v.Rows = append(v.Rows, p.apiKeyRow(k))
+		v.Rows = append(v.Rows, p.apiKeyRow(k, calls[k.ID]))
 	}
 	if len(v.Rows) == 0 {
 		v.State.Empty = &ui.Empty{
@@ -77,12 +82,57 @@ func (p *page) renderAPIKeys(status int, form *pages.APIKeyForm, created *pages.
 	return p.Render(status, pages.APIKeysPage(v))
 }
 
-func (p *page) apiKeyRow(k apikey.Key) pages.APIKeyRow {
+// callsOf reads how often the keys were used on which day.
+func (p *page) callsOf(keys []apikey.Key) (map[id.APIKey][]apikey.DayCalls, error) {
+	ids := make([]id.APIKey, len(keys))
+	for i, k := range keys {
+		ids[i] = k.ID
+	}
+	days, err := p.APIKeys.Calls(p.Ctx, p.Actor, ids)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[id.APIKey][]apikey.DayCalls, len(keys))
+	for _, d := range days {
+		of[d.APIKeyID] = append(of[d.APIKeyID], d)
+	}
+	return of, nil
+}
+
+// callSpark draws the calls of a key, a bar per day (UTC), and sums them up. Without any it is empty.
+func callSpark(name string, days []apikey.DayCalls, now time.Time) (spark ui.Spark, sum string) {
+	const day = 24 * time.Hour
+	today := now.UTC().Truncate(day)
+	bars := make([]ui.SparkBar, apikey.CallDays)
+	total, most := 0, 0
+	for _, d := range days {
+		i := len(bars) - 1 - int(today.Sub(d.Day)/day)
+		if i < 0 || i >= len(bars) {
+			continue
+		}
+		bars[i].Value += int(d.Calls)
+		total += int(d.Calls)
+		if bars[i].Value > bars[most].Value {
+			most = i
+		}
+	}
+	if total == 0 {
+		return ui.Spark{}, ""
+	}
+	last := bars[len(bars)-1].Value
+	peak := today.AddDate(0, 0, most-len(bars)+1).Format("Mon, Jan 2")
+	return ui.Spark{
+		Bars: bars, Label: fmt.Sprintf("%s: %d days, %s, %s of them today (UTC), most on %s: %s", name, len(bars), counted(total, "call", "calls"), ui.Count(last), peak, ui.Count(bars[most].Value)),
+	}, counted(total, "call", "calls") + ", " + ui.Count(last) + " today"
+}
+
+func (p *page) apiKeyRow(k apikey.Key, calls []apikey.DayCalls) pages.APIKeyRow {
 	path := apiKeysPath + "/" + k.ID.String()
 	row := pages.APIKeyRow{
 		ID: ui.NewID(k.ID.String(), "", ""), Name: k.Name, Prefix: "kk_" + k.Hint + "…", By: k.CreatedByName, Created: p.At(k.CreatedAt),
-		Expires: "never", LastUsed: p.AtPtr(k.LastUsedAt),
+		Expires: "never", LastUsed: p.AtPtr(k.LastUsedAt), UsedBy: k.LastUsedIP, UsedFor: k.LastUsedRoute,
 	}
+	row.Calls, row.CallsSum = callSpark(k.Name, calls, p.Now)
 	if row.By == "" {
 		row.By = "someone who left"
 	}
@@ -217,7 +267,14 @@ func askDeleteAPIKey(p *page) error {
 	}
 	used := "It was never used."
 	if k.LastUsedAt != nil {
-		used = "It was last used " + length(p.Now.Sub(*k.LastUsedAt)) + " ago."
+		used = "It was last used " + length(p.Now.Sub(*k.LastUsedAt)) + " ago"
+		if k.LastUsedIP != "" {
+			used += " from " + k.LastUsedIP
+		}
+		if k.LastUsedRoute != "" {
+			used += ", for " + k.LastUsedRoute
+		}
+		used += "."
 	}
 	return p.askPage(pages.ConfirmPage{
 		Shell:   p.Shell("Delete API key", apiKeysPath),

@@ -2,12 +2,14 @@ package dashboard
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
@@ -35,7 +37,7 @@ func TestAPIKeys_Life(t *testing.T) {
 	}
 	list := b.get("/api-keys").is(http.StatusOK).hides(secret).shows("Billing server", "kk_"+secret[3:7]+"…", "sessions:read", "Active", "never")
 	path := list.find(`action="(/api-keys/key_[a-z0-9]+)/disable"`)
-	if _, err := w.handler.APIKeys.Authenticate(t.Context(), secret); err != nil {
+	if _, err := w.handler.APIKeys.Authenticate(t.Context(), secret, apikey.Use{Route: "GET /v1/sessions"}); err != nil {
 		t.Fatalf("the new key does not work: %v", err)
 	}
 
@@ -51,7 +53,7 @@ func TestAPIKeys_Life(t *testing.T) {
 
 	b.post(path + "/disable").redirects("/api-keys")
 	b.get("/api-keys").shows("is disabled.", "Undo", "Disabled")
-	if _, err := w.handler.APIKeys.Authenticate(t.Context(), secret); err == nil {
+	if _, err := w.handler.APIKeys.Authenticate(t.Context(), secret, apikey.Use{}); err == nil {
 		t.Error("a disabled key works")
 	}
 	b.post(path + "/disable").redirects("/api-keys")
@@ -63,6 +65,48 @@ func TestAPIKeys_Life(t *testing.T) {
 	if n := fixture.Audited(t, w.db, w.org, "api_key.updated"); n != 2 {
 		t.Errorf("%d updates are audited, want 2", n)
 	}
+}
+
+func TestAPIKeys_ShowHowOftenTheyAreUsed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.admin)
+	b.get("/api-keys?new=1")
+	secret := b.post("/api-keys", "name", "Billing server", "scopes", "sessions:read", "expires", "0").is(http.StatusOK).shows(">none<").find(`(kk_[a-z0-9]{32})`)
+	b.post("/api-keys", "name", "Idle", "scopes", "sessions:read", "expires", "0").is(http.StatusOK)
+	keys := w.handler.APIKeys
+	call := func(n int) {
+		t.Helper()
+		for range n {
+			if _, err := keys.Authenticate(t.Context(), secret, apikey.Use{IP: netip.MustParseAddr("2001:db8::7"), Route: "GET /v1/sessions/{id}"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := keys.FlushCalls(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call(3)
+	w.clock.Set(time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC)) // the world begins on March 2
+	call(1)
+	w.clock.Advance(time.Minute)
+	b = w.as(w.admin)
+	list := b.get("/api-keys").is(http.StatusOK).shows(
+		"Billing server: 30 days, 4 calls, 1 of them today (UTC), most on Mon, Mar 2: 3", "4 calls, 1 today", ">none<",
+		"1 min ago", "2001:db8::7", "GET /v1/sessions/{id}",
+	)
+	if bars := strings.Count(list.body, `class="f-hi"`); bars != 2 {
+		t.Errorf("%d days have a bar, want 2", bars)
+	}
+	path := list.find(`(?s:.*)action="(/api-keys/key_[a-z0-9]+)/disable"`) // the older one
+	b.get(path + "/delete").shows("It was last used 1 min ago from 2001:db8::7, for GET /v1/sessions/{id}.")
+	b.post(path + "/disable").redirects("/api-keys")
+	b.get("/api-keys").shows("Disabled", "4 calls, 1 today")
+	w.stranger().get("/api-keys").is(http.StatusOK).hides("4 calls", "2001:db8::7")
+
+	// Thirty days on there is nothing to draw.
+	w.clock.Advance(31 * 24 * time.Hour)
+	w.as(w.admin).get("/api-keys").is(http.StatusOK).shows("Billing server").hides("4 calls", `class="spark"`)
 }
 
 func TestMembers_InviteJoinAndManage(t *testing.T) {

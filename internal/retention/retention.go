@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/idempotency"
@@ -49,12 +50,12 @@ type Service struct {
 
 // Counts is how many rows of each kind a run deleted.
 type Counts struct {
-	Events, Deliveries, Sessions, Jobs, Rollups, Endpoints, Idempotency, Audit, Invitations, SignIns int64
+	Events, Deliveries, Sessions, Jobs, Rollups, Calls, Endpoints, Idempotency, Audit, Invitations, SignIns int64
 }
 
 // Total adds all up.
 func (c Counts) Total() int64 {
-	return c.Events + c.Deliveries + c.Sessions + c.Jobs + c.Rollups + c.Endpoints + c.Idempotency + c.Audit + c.Invitations + c.SignIns
+	return c.Events + c.Deliveries + c.Sessions + c.Jobs + c.Rollups + c.Calls + c.Endpoints + c.Idempotency + c.Audit + c.Invitations + c.SignIns
 }
 
 // Next returns the first moment after a given one at which the sweep is due: 02:23 UTC.
@@ -113,6 +114,7 @@ func (s *Service) Run(ctx context.Context) (Counts, error) {
 		{"roll-ups", func(tx *postgres.Tx, limit int) (int64, error) {
 			return delivery.PurgeRollups(tx, tx.Now.Add(-time.Duration(max(s.Days, rollupDays))*day), limit)
 		}, &c.Rollups},
+		{"calls of API keys", apikey.PurgeCalls, &c.Calls},
 		{"endpoints", delivery.PurgeEndpoints, &c.Endpoints},
 		{"idempotency records", idempotency.Purge, &c.Idempotency},
 		{"audit rows", audit.Purge, &c.Audit},

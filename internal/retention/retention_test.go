@@ -330,8 +330,11 @@ func TestRun_EverythingElse(t *testing.T) {
 			"reauthenticated_at": l.ago(day),
 		})
 	}
+	for _, age := range []time.Duration{0, 29 * day, 30 * day} {
+		fixture.Exec(t, l.db, "INSERT INTO api_key_calls (organization_id, api_key_id, day, calls) VALUES ($1, $2, $3, 1)", l.org, key, l.ago(age))
+	}
 	got := l.run()
-	if diff := cmp.Diff(retention.Counts{Jobs: 1, Idempotency: 1, Audit: 1, Invitations: 1, SignIns: 1}, got); diff != "" {
+	if diff := cmp.Diff(retention.Counts{Jobs: 1, Calls: 1, Idempotency: 1, Audit: 1, Invitations: 1, SignIns: 1}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	for _, r := range rows {

@@ -43,7 +43,10 @@ type APIKeyRow struct {
 	Created  ui.Time
 	Expires  string
 	LastUsed *ui.Time
-	UsedBy   string // address of the last use
+	UsedBy   string   // address of the last use
+	UsedFor  string   // method and route of the last use
+	Calls    ui.Spark // a bar per day; without bars when there was no call
+	CallsSum string
 	Actions  []ui.Action
 }
 

@@ -79,7 +79,7 @@ func At(t, now time.Time, zone *time.Location) Time {
 	out := Time{RFC3339: rfc3339(t), Title: t.In(zone).Format("2006-01-02 15:04:05 MST")}
 	away := t.Sub(now)
 	switch {
-	case away > -24*time.Hour && away <= 0:
+	case away > -24*time.Hour && away < time.Second: // what a request did is a little later than its beginning
 		out.Text, out.Relative = Span(away)+" ago", true
 	case away > 0 && away < 24*time.Hour:
 		out.Text, out.Relative = "in "+Span(away), true

@@ -42,6 +42,8 @@ func TestAt_IsRelativeWithinADay(t *testing.T) {
 		relative bool
 	}{
 		{0, "0 s ago", true},
+		{999 * time.Millisecond, "0 s ago", true},
+		{time.Second, "in 1 s", true},
 		{-41 * time.Second, "41 s ago", true},
 		{8 * time.Minute, "in 8 min", true},
 		{-23*time.Hour - 59*time.Minute, "23 h 59 m ago", true},
