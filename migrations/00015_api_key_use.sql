@@ -3,6 +3,9 @@
 ALTER TABLE api_keys
     ADD COLUMN last_used_ip text NOT NULL DEFAULT '',
     ADD COLUMN last_used_route text NOT NULL DEFAULT '',
+    -- When another key was made in place of this one, which works on until expires_at.
+    ADD COLUMN replaced_at timestamptz,
+    ADD CONSTRAINT api_keys_replaced CHECK (replaced_at IS NULL OR expires_at IS NOT NULL),
     ADD CONSTRAINT api_keys_organization_id_id_key UNIQUE (organization_id, id);
 
 -- How often each key was used on each day (UTC). Every process of the API adds what it counted, about once a minute.
@@ -19,4 +22,4 @@ CREATE TABLE api_key_calls (
 -- +goose Down
 DROP TABLE api_key_calls;
 ALTER TABLE api_keys
-    DROP CONSTRAINT api_keys_organization_id_id_key, DROP COLUMN last_used_ip, DROP COLUMN last_used_route;
+    DROP CONSTRAINT api_keys_organization_id_id_key, DROP COLUMN replaced_at, DROP COLUMN last_used_ip, DROP COLUMN last_used_route;

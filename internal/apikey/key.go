@@ -33,6 +33,8 @@ type Key struct {
 	CreatedBy     id.User
 	CreatedByName string
 	ExpiresAt     *time.Time
+	// ReplacedAt is when the key was rotated; it works on until ExpiresAt.
+	ReplacedAt *time.Time
 	// LastUsedAt is exact to a minute. LastUsedIP and LastUsedRoute are of the first request of that minute, and empty before the first
 	// use.
 	LastUsedAt    *time.Time

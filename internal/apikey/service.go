@@ -39,7 +39,6 @@ func New(db *postgres.DB, keyring *seal.Keyring) *Service {
 // Issue creates a key and returns it; it is never shown again. The actor cannot grant more than it may do.
 func (s *Service) Issue(ctx context.Context, actor access.Actor, in Input) (Key, string, error) {
 	secret := newSecret()
-	hash, master := s.Keyring.Hash(seal.APIKey, secret)
 	name, badName := checkName(in.Name)
 	scopes, badScopes := checkScopes(in.Scopes)
 	var key Key
@@ -57,30 +56,38 @@ func (s *Service) Issue(ctx context.Context, actor access.Actor, in Input) (Key,
 		if err := checkGrant(actor, scopes); err != nil {
 			return err
 		}
-		row := stored{
-			ID: id.APIKey{UUID: tx.NewUUID()}, OrganizationID: actor.Organization, Name: name, Hint: hintOf(secret),
-			Scopes: scopes, KeyHash: hash, MasterKeyID: master, ExpiresAt: in.ExpiresAt, CreatedAt: tx.Now,
-		}
-		if user, err := org.ActingUser(actor); err == nil {
-			row.CreatedBy = user
-		}
-		if err := insert(tx, row); err != nil {
-			return err
-		}
 		var err error
-		if key, err = find(tx, actor.Organization, row.ID); err != nil {
-			return err
-		}
-		metadata := audit.Metadata{"name": key.Name, "scopes": key.Scopes}
-		if key.ExpiresAt != nil {
-			metadata["expires_at"] = *key.ExpiresAt
-		}
-		return audit.Record(tx, actor, "api_key.created", target(key.ID), metadata)
+		key, err = s.store(tx, actor, Input{Name: name, Scopes: scopes, ExpiresAt: in.ExpiresAt}, secret, audit.Metadata{})
+		return err
 	})
 	if err != nil {
 		return Key{}, "", fmt.Errorf("issue API key: %w", err)
 	}
 	return key, secret, nil
+}
+
+// store writes a key that the actor may issue, and its audit row with more metadata than given.
+func (s *Service) store(tx *postgres.Tx, actor access.Actor, in Input, secret string, metadata audit.Metadata) (Key, error) {
+	hash, master := s.Keyring.Hash(seal.APIKey, secret)
+	row := stored{
+		ID: id.APIKey{UUID: tx.NewUUID()}, OrganizationID: actor.Organization, Name: in.Name, Hint: hintOf(secret),
+		Scopes: Scopes(in.Scopes), KeyHash: hash, MasterKeyID: master, ExpiresAt: in.ExpiresAt, CreatedAt: tx.Now,
+	}
+	if user, err := org.ActingUser(actor); err == nil {
+		row.CreatedBy = user
+	}
+	if err := insert(tx, row); err != nil {
+		return Key{}, err
+	}
+	key, err := find(tx, actor.Organization, row.ID)
+	if err != nil {
+		return Key{}, err
+	}
+	metadata["name"], metadata["scopes"] = key.Name, key.Scopes
+	if key.ExpiresAt != nil {
+		metadata["expires_at"] = *key.ExpiresAt
+	}
+	return key, audit.Record(tx, actor, "api_key.created", target(key.ID), metadata)
 }
 
 // Authenticate returns who a credential is, or ErrUnauthorized: not of the form of a key, unknown, disabled or expired. It notes what

@@ -35,7 +35,7 @@ type hashed struct {
 }
 
 const columns = `k.id, k.organization_id, k.name, k.hint, array_to_string(k.scopes, ' ') AS scopes, k.enabled, k.created_by,
-	k.expires_at, k.last_used_at, k.last_used_ip, k.last_used_route, k.created_at, k.updated_at`
+	k.expires_at, k.replaced_at, k.last_used_at, k.last_used_ip, k.last_used_route, k.created_at, k.updated_at`
 
 func insert(tx *postgres.Tx, r stored) error {
 	return tx.Exec(`INSERT INTO api_keys (id, organization_id, name, key_hash, master_key_id, hint, scopes, created_by, expires_at, created_at, updated_at)
@@ -123,6 +123,11 @@ func update(tx *postgres.Tx, k Key, newScopes bool) error {
 	}
 	return tx.Exec("UPDATE api_keys SET name = $2, enabled = $3, scopes = COALESCE($4::text[], scopes), updated_at = $5 WHERE id = $1",
 		k.ID, k.Name, k.Enabled, scopes, k.UpdatedAt).Error
+}
+
+// replace notes that there is another key in place of this one, which works on until a moment.
+func replace(tx *postgres.Tx, key id.APIKey, until time.Time) error {
+	return tx.Exec("UPDATE api_keys SET expires_at = $2, replaced_at = $3, updated_at = $3 WHERE id = $1", key, until, tx.Now).Error
 }
 
 func remove(tx *postgres.Tx, org id.Organization, key id.APIKey) (name string, err error) {

@@ -130,7 +130,7 @@ func (p *page) apiKeyRow(k apikey.Key, calls []apikey.DayCalls) pages.APIKeyRow 
 	path := apiKeysPath + "/" + k.ID.String()
 	row := pages.APIKeyRow{
 		ID: ui.NewID(k.ID.String(), "", ""), Name: k.Name, Prefix: "kk_" + k.Hint + "…", By: k.CreatedByName, Created: p.At(k.CreatedAt),
-		Expires: "never", LastUsed: p.AtPtr(k.LastUsedAt), UsedBy: k.LastUsedIP, UsedFor: k.LastUsedRoute,
+		Ends: "no end", Expires: p.AtPtr(k.ExpiresAt), LastUsed: p.AtPtr(k.LastUsedAt), UsedBy: k.LastUsedIP, UsedFor: k.LastUsedRoute,
 	}
 	row.Calls, row.CallsSum = callSpark(k.Name, calls, p.Now)
 	if row.By == "" {
@@ -139,27 +139,36 @@ func (p *page) apiKeyRow(k apikey.Key, calls []apikey.DayCalls) pages.APIKeyRow 
 	for _, s := range k.Scopes {
 		row.Scopes = append(row.Scopes, string(s))
 	}
-	if k.ExpiresAt != nil {
-		row.Expires = p.Moment(*k.ExpiresAt)
+	switch {
+	case k.Expired(p.Now):
+		row.Ends = "ended"
+	case k.ExpiresAt != nil:
+		row.Ends = "ends"
 	}
-	change := ui.Action{Label: "Disable", Href: path + "/disable", Post: true, Small: true, Name: "Disable " + k.Name}
+	named := k.Name + ", " + row.Prefix // a rotated key has the name of its successor
+	change := ui.Action{Label: "Disable", Href: path + "/disable", Post: true, Small: true, Name: "Disable " + named}
 	switch {
 	case k.Expired(p.Now):
 		row.Status = ui.Badge{Tone: ui.Neutral, Icon: "hourglass", Label: "Expired"}
 		change.Label = ""
 	case !k.Enabled:
 		row.Status = ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Disabled"}
-		change.Label, change.Name, change.Href = "Enable", "Enable "+k.Name, path+"/enable"
+		change.Label, change.Name, change.Href = "Enable", "Enable "+named, path+"/enable"
+	case k.ReplacedAt != nil:
+		row.Status = ui.Badge{Tone: ui.Warn, Icon: "clock", Label: "Replaced", Title: "works for " + length(k.ExpiresAt.Sub(p.Now)) + " still"}
 	default:
 		row.Status = ui.Badge{Tone: ui.OK, Icon: "check", Label: "Active"}
 		if k.ExpiresAt != nil && k.ExpiresAt.Sub(p.Now) < 7*24*time.Hour {
 			row.Status = ui.Badge{Tone: ui.Warn, Icon: "clock", Label: "Expires soon", Title: "in " + length(k.ExpiresAt.Sub(p.Now))}
 		}
 	}
+	if k.Usable(p.Now) && k.ReplacedAt == nil && !slices.ContainsFunc(k.Scopes, func(s access.Scope) bool { return !p.Actor.CanGrant(s) }) {
+		row.Actions = append(row.Actions, ui.Action{Label: "Rotate…", Href: path + "/rotate", Small: true, Name: "Rotate " + named, Dialog: true})
+	}
 	if change.Label != "" {
 		row.Actions = append(row.Actions, change)
 	}
-	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Href: path + "/delete", Small: true, Kind: "quiet", Name: "Delete " + k.Name, Dialog: true})
+	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Href: path + "/delete", Small: true, Kind: "quiet", Name: "Delete " + named, Dialog: true})
 	return row
 }
 
@@ -224,6 +233,10 @@ func createAPIKey(p *page) error {
 	if err != nil {
 		return err
 	}
+	return p.showNewKey(key, secret)
+}
+
+func (p *page) showNewKey(key apikey.Key, secret string) error {
 	p.showsSecret(apiKeysPath)
 	return p.renderAPIKeys(http.StatusOK, nil, &pages.SecretOnce{
 		ID: "new-secret", Label: "The key “" + key.Name + "”", Value: secret, Env: "KAYLEHOOKS_API_KEY=" + secret,
@@ -260,21 +273,86 @@ func (p *page) switchAPIKey(on bool) error {
 	return p.Redirect(p.Back(apiKeysPath), flash)
 }
 
-func askDeleteAPIKey(p *page) error {
+// lastUse says in a sentence when, from where and for what the key was used last.
+func (p *page) lastUse(k apikey.Key) string {
+	if k.LastUsedAt == nil {
+		return "It was never used."
+	}
+	used := "It was last used " + length(p.Now.Sub(*k.LastUsedAt)) + " ago"
+	if k.LastUsedIP != "" {
+		used += " from " + k.LastUsedIP
+	}
+	if k.LastUsedRoute != "" {
+		used += ", for " + k.LastUsedRoute
+	}
+	return used + "."
+}
+
+func askRotateAPIKey(p *page) error {
 	k, err := p.apiKey()
 	if err != nil {
 		return err
 	}
-	used := "It was never used."
-	if k.LastUsedAt != nil {
-		used = "It was last used " + length(p.Now.Sub(*k.LastUsedAt)) + " ago"
-		if k.LastUsedIP != "" {
-			used += " from " + k.LastUsedIP
+	return p.askRotation(http.StatusOK, k, defaultOverlap, nil)
+}
+
+func (p *page) askRotation(status int, k apikey.Key, overlap int, found problems) error {
+	life := "The new key has the same name and scopes, and works without end."
+	if k.ExpiresAt != nil {
+		life = "The new key has the same name and scopes, and works for " + counted(int(k.ExpiresAt.Sub(k.CreatedAt).Round(24*time.Hour)/(24*time.Hour)), "day", "days") + ", as this one was made for."
+	}
+	v := pages.ConfirmPage{
+		Shell:   p.Shell("Rotate API key", apiKeysPath),
+		Heading: ui.Heading{Title: "Rotate API key", Crumbs: []ui.Link{{Label: "API keys", Href: apiKeysPath}, {Label: k.Name, Href: apiKeysPath + "#" + k.ID.String()}}},
+		Confirm: ui.Confirm{
+			ID: "rotate", Title: "Make a new key in place of “" + k.Name + "”?", Icon: "key", Submit: "Rotate key", BackHref: apiKeysPath, Back: "Keep key",
+			Action: apiKeysPath + "/" + k.ID.String() + "/rotate",
+			Effects: []string{
+				p.lastUse(k), life, "It is shown once, when it is made.",
+			},
+			Choice: &ui.CheckGroup{
+				Name: "overlap", Radio: true, Legend: "The former key goes on working for", Error: found["overlap_hours"],
+				Hint:    "Give the new key to what uses the former one meanwhile.",
+				Options: overlapChoices(apikey.OverlapOptions(), overlap, "Requests with it are refused from now on."),
+			},
+			Errors: formErrors(found, "this can be done", labelled{"overlap_hours", "f-overlap", "Overlap"}),
+		},
+	}
+	return p.ask(status, v.Confirm, pages.ConfirmationPage(v))
+}
+
+// rotateAPIKey answers with the new key itself, once, as createAPIKey does.
+func rotateAPIKey(p *page) error {
+	k, err := p.apiKey()
+	if err != nil {
+		return err
+	}
+	hours, err := strconv.Atoi(p.Value("overlap"))
+	if err != nil {
+		hours = -1 // none of those on offer
+	}
+	fresh, secret, err := p.APIKeys.Rotate(p.Ctx, p.Actor, k.ID, hours)
+	if found, ok := problemsOf(err); ok {
+		return p.askRotation(http.StatusUnprocessableEntity, k, defaultOverlap, found)
+	}
+	if err != nil {
+		return err
+	}
+	former := "The former key is refused from now on."
+	if until := p.Now.Add(time.Duration(hours) * time.Hour); hours > 0 {
+		if k.ExpiresAt != nil && until.After(*k.ExpiresAt) {
+			until = *k.ExpiresAt
 		}
-		if k.LastUsedRoute != "" {
-			used += ", for " + k.LastUsedRoute
-		}
-		used += "."
+		former = "The former key works until " + p.Moment(until) + "."
+	}
+	p.Flash(ui.Flash{Tone: ui.OK, Text: "The key “" + k.Name + "” is rotated.", Sub: former})
+	return p.showNewKey(fresh, secret)
+}
+
+func askDeleteAPIKey(p *page) error {
+	k, err := p.apiKey()
+	if err != nil {
+		return err
 	}
 	return p.askPage(pages.ConfirmPage{
 		Shell:   p.Shell("Delete API key", apiKeysPath),
@@ -282,7 +360,7 @@ func askDeleteAPIKey(p *page) error {
 		Confirm: ui.Confirm{
 			ID: "delete", Title: "Delete the key “" + k.Name + "” for good?", Icon: "trash", Danger: true, Submit: "Delete key", BackHref: apiKeysPath, Back: "Keep key",
 			Action:  apiKeysPath + "/" + k.ID.String() + "/delete",
-			Effects: []string{used, "Requests with it are refused from now on.", "The audit log keeps its name and what was done with it."},
+			Effects: []string{p.lastUse(k), "Requests with it are refused from now on.", "The audit log keeps its name and what was done with it."},
 		},
 	})
 }

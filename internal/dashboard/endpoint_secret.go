@@ -69,16 +69,7 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 			Name: "overlap", Radio: true, Legend: "The former secret goes on signing for", Error: in.found["overlap_hours"],
 			Hint: "Meanwhile each webhook carries both signatures.",
 		}
-		for _, h := range webhook.OverlapOptions() {
-			o := ui.Check{Value: strconv.Itoa(h), Label: counted(h, "hour", "hours"), Checked: h == in.overlap}
-			switch {
-			case h == 0:
-				o.Label, o.Hint = "no time", "The receiver refuses webhooks until it has the new secret."
-			case h > 24:
-				o.Label = counted(h/24, "day", "days")
-			}
-			v.OverlapHours.Options = append(v.OverlapHours.Options, o)
-		}
+		v.OverlapHours.Options = overlapChoices(webhook.OverlapOptions(), in.overlap, "The receiver refuses webhooks until it has the new secret.")
 		v.RotateNote = waiting + " signed with whatever is valid at the time of sending."
 		if overlapping {
 			v.Overlap.EndAction = path + "/end-overlap"
@@ -95,6 +86,21 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 		}
 	}
 	return p.Render(status, pages.EndpointSecretPage(v))
+}
+
+// overlapChoices offers hours of overlap; atOnce is what comes of none.
+func overlapChoices(hours []int, chosen int, atOnce string) []ui.Check {
+	choices := make([]ui.Check, len(hours))
+	for i, h := range hours {
+		choices[i] = ui.Check{Value: strconv.Itoa(h), Label: counted(h, "hour", "hours"), Checked: h == chosen}
+		switch {
+		case h == 0:
+			choices[i].Label, choices[i].Hint = "no time", atOnce
+		case h > 24:
+			choices[i].Label = counted(h/24, "day", "days")
+		}
+	}
+	return choices
 }
 
 func rotateSecret(p *page) error {

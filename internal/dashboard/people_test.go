@@ -109,6 +109,41 @@ func TestAPIKeys_ShowHowOftenTheyAreUsed(t *testing.T) {
 	w.as(w.admin).get("/api-keys").is(http.StatusOK).shows("Billing server").hides("4 calls", `class="spark"`)
 }
 
+func TestAPIKeys_Rotate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	b.get("/api-keys?new=1")
+	secret := b.post("/api-keys", "name", "Engine", "scopes", string(access.ChecksWrite), "expires", "90").is(http.StatusOK).find(`(kk_[a-z0-9]{32})`)
+	path := b.get("/api-keys").find(`href="(/api-keys/key_[a-z0-9]+/rotate)"`)
+	b.get(path).is(http.StatusOK).shows("Make a new key in place of “Engine”?", "It was never used.", "works for 90 days", "24 hours", "no time")
+	b.post(path, "overlap", "2").is(http.StatusUnprocessableEntity).shows("Choose how long the former key goes on working.")
+
+	// Not for an admin, who cannot grant its scope, nor for anybody with less.
+	a := w.as(w.admin)
+	a.get("/api-keys").shows("Engine").hides(path)
+	a.post(path, "overlap", "24").is(http.StatusForbidden)
+	w.as(w.member).post(path, "overlap", "24").is(http.StatusForbidden)
+	x := w.stranger()
+	x.get(path).is(http.StatusNotFound)
+	x.post(path, "overlap", "24").is(http.StatusNotFound)
+
+	b.get(path)
+	made := b.post(path, "overlap", "24").is(http.StatusOK).shows("The key “Engine” is rotated.", "The former key works until", "Replaced")
+	if made.header.Get("Cache-Control") != "no-store" {
+		t.Error("the page with the new key may be stored")
+	}
+	fresh := made.find(`(kk_[a-z0-9]{32})`)
+	b.get("/api-keys").hides(fresh, path).shows("Replaced", "kk_"+fresh[3:7]+"…", "kk_"+secret[3:7]+"…")
+	for _, s := range []string{secret, fresh} {
+		if _, err := w.handler.APIKeys.Authenticate(t.Context(), s, apikey.Use{}); err != nil {
+			t.Errorf("within the overlap: %v", err)
+		}
+	}
+	b.get(path) // a form of its own: sending the same one twice does one thing
+	b.post(path, "overlap", "0").is(http.StatusConflict).shows("This key was rotated already.")
+}
+
 func TestMembers_InviteJoinAndManage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

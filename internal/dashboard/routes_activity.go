@@ -55,6 +55,8 @@ func activityRoutes(r router) {
 	r.route("POST /api-keys", access.APIKeysManage, createAPIKey)
 	r.route("POST /api-keys/{id}/enable", access.APIKeysManage, enableAPIKey)
 	r.route("POST /api-keys/{id}/disable", access.APIKeysManage, disableAPIKey)
+	r.route("GET /api-keys/{id}/rotate", access.APIKeysManage, askRotateAPIKey)
+	r.route("POST /api-keys/{id}/rotate", access.APIKeysManage, rotateAPIKey)
 	r.route("GET /api-keys/{id}/delete", access.APIKeysManage, askDeleteAPIKey)
 	r.route("POST /api-keys/{id}/delete", access.APIKeysManage, deleteAPIKey)
 

@@ -100,6 +100,7 @@ func meet(t *testing.T, s *suite, member *tab) {
 		"GET /queue/{name}/tasks/{task}/delete": "/queue/fresh/tasks/x/delete",
 		"GET /deliveries/{id}/retry":            "/deliveries/whd_00000000000000000000000000/retry",
 		"GET /api-keys":                         "/api-keys",
+		"GET /api-keys/{id}/rotate":             "/api-keys/key_00000000000000000000000000/rotate",
 		"GET /api-keys/{id}/delete":             "/api-keys/key_00000000000000000000000000/delete",
 		"GET /members":                          "/members",
 		"GET /members/{id}/remove":              "/members/usr_00000000000000000000000000/remove",
@@ -129,7 +130,7 @@ func meet(t *testing.T, s *suite, member *tab) {
 	}
 }
 
-// operateAPIKeys creates, disables, enables and deletes one.
+// operateAPIKeys creates, disables, enables, rotates and deletes one.
 func operateAPIKeys(t *testing.T, s *suite) {
 	t.Helper()
 	b := s.signIn(t, s.base, s.email, s.password)
@@ -151,6 +152,15 @@ func operateAPIKeys(t *testing.T, s *suite) {
 	b.see("main", "Disabled")
 	b.check("API keys, one disabled")
 	b.press(row+" button", "Enable")
+	b.asks("rotate API key", row+" a", "Rotate")
+	b.expect(http.StatusUnprocessableEntity)
+	b.do("no choice", chromedp.Evaluate[chromedp.Void](`document.querySelector("[name=overlap]:checked").value = "2"`))
+	b.press("main button", "Rotate key")
+	b.check("rotation of an API key refused")
+	b.press("main button", "Rotate key")
+	b.see("main", "kk_")
+	b.check("API key rotated")
+	b.visit("/api-keys")
 	b.asks("delete API key", row+" a", "Delete")
 	b.visit("/api-keys")
 	b.do("open the dialog", chromedp.Click(b.find(row+" a", "Delete")), chromedp.WaitVisible("#dialog form"))

@@ -7,10 +7,12 @@ import "kaylehooks/web/templates/ui"
 //	GET  /api-keys
 //	POST /api-keys                         name, scopes (repeated), expires (days: 30, 90, 365, 0)
 //	POST /api-keys/{id}/disable | /enable
+//	GET  /api-keys/{id}/rotate             confirmation: ConfirmPage
+//	POST /api-keys/{id}/rotate             overlap (hours)
 //	GET  /api-keys/{id}/delete             confirmation: ConfirmPage
 //	POST /api-keys/{id}/delete
 //
-// The answer to a creation is this page with Created set, sent with
+// The answer to a creation or a rotation is this page with Created set, sent with
 // Cache-Control: no-store.
 type APIKeys struct {
 	Pager   ui.Pager
@@ -41,7 +43,8 @@ type APIKeyRow struct {
 	Status   ui.Badge // Active, Disabled, Expired
 	By       string
 	Created  ui.Time
-	Expires  string
+	Ends     string // "ends" or "ended", before Expires; "no end" without it
+	Expires  *ui.Time
 	LastUsed *ui.Time
 	UsedBy   string   // address of the last use
 	UsedFor  string   // method and route of the last use

@@ -9,11 +9,11 @@ import (
 
 func apiKeys() pages.APIKeys {
 	row := func(id, name string, badge ui.Badge, scopes ...string) pages.APIKeyRow {
-		return pages.APIKeyRow{ID: ui.NewID("key_01kexz8ye0fx49yr10knfm"+id, "", ""), Name: name, Prefix: "kk_7f3…", Scopes: scopes, Status: badge, By: "Ana Lindqvist", Created: ago(900 * time.Hour), Expires: "Jun 8, 2026", LastUsed: ptr(ago(4 * time.Minute)), UsedBy: "185.14.97.12", UsedFor: "GET /v1/webhooks/deliveries/{webhook_delivery_id}", Calls: spark(100, 0), CallsSum: "1,204 calls, 87 today", Actions: []ui.Action{{Label: "Disable", Name: "Disable " + name, Href: "/api-keys/" + id + "/disable", Post: true, Small: true}, {Label: "Delete…", Name: "Delete " + name, Href: "/api-keys/" + id + "/delete", Small: true, Kind: "danger"}}}
+		return pages.APIKeyRow{ID: ui.NewID("key_01kexz8ye0fx49yr10knfm"+id, "", ""), Name: name, Prefix: "kk_7f3…", Scopes: scopes, Status: badge, By: "Ana Lindqvist", Created: ago(900 * time.Hour), Ends: "ends", Expires: ptr(in(90 * 24 * time.Hour)), LastUsed: ptr(ago(4 * time.Minute)), UsedBy: "185.14.97.12", UsedFor: "GET /v1/webhooks/deliveries/{webhook_delivery_id}", Calls: spark(100, 0), CallsSum: "1,204 calls, 87 today", Actions: []ui.Action{{Label: "Disable", Name: "Disable " + name, Href: "/api-keys/" + id + "/disable", Post: true, Small: true}, {Label: "Delete…", Name: "Delete " + name, Href: "/api-keys/" + id + "/delete", Small: true, Kind: "danger"}}}
 	}
 	active := ui.Badge{Tone: ui.OK, Icon: "check", Label: "Active"}
 	old := row("0003", "old pipeline", ui.Badge{Tone: ui.Neutral, Icon: "hourglass", Label: "Expired"}, "webhooks:read")
-	old.LastUsed, old.Calls, old.Expires = nil, ui.Spark{}, "Jan 1, 2026"
+	old.LastUsed, old.Calls, old.Ends, old.Expires = nil, ui.Spark{}, "ended", ptr(ago(90*24*time.Hour))
 	return pages.APIKeys{
 		Shell: shell("API keys", "/api-keys"), Heading: ui.Heading{Title: "API keys", Actions: []ui.Action{{Label: "Create key", Icon: "plus", Href: "/api-keys?new=1", Kind: "primary"}}, Sub: []ui.SubItem{{Text: "For the JSON API. Only a keyed hash is kept, so a lost key cannot be shown again."}}},
 		Rows: []pages.APIKeyRow{row("0001", "checkout", active, "sessions:write", "analytics:read"), row("0002", "check engine", active, "checks:write"), old},

@@ -138,6 +138,7 @@ type Confirm struct {
 	Warning  *Alert
 	Action   string // where the form posts
 	Hidden   []Hidden
+	Choice   *CheckGroup
 	Typed    *Field // the text to type
 	Submit   string
 	Icon     string
