@@ -192,7 +192,7 @@ func TestKeepCalls_WritesNowAndThenAndAtTheEnd(t *testing.T) {
 
 	stop := keep(time.Millisecond, slog.New(slog.DiscardHandler))
 	call(t, s, secret, 2)
-	for deadline := time.Now().Add(10 * time.Second); written() != 2 && time.Now().Before(deadline); { //nolint:forbidigo // waits for another goroutine
+	for deadline := time.Now().Add(10 * time.Second); written() != 2 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	if n := written(); n != 2 {

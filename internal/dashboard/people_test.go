@@ -73,6 +73,7 @@ func TestAPIKeys_ShowHowOftenTheyAreUsed(t *testing.T) {
 	b := w.as(w.admin)
 	b.get("/api-keys?new=1")
 	secret := b.post("/api-keys", "name", "Billing server", "scopes", "sessions:read", "expires", "0").is(http.StatusOK).shows(">none<").find(`(kk_[a-z0-9]{32})`)
+	w.clock.Advance(time.Second)
 	b.post("/api-keys", "name", "Idle", "scopes", "sessions:read", "expires", "0").is(http.StatusOK)
 	keys := w.handler.APIKeys
 	call := func(n int) {
