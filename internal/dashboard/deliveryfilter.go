@@ -54,13 +54,10 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 		}
 		impossible = impossible || bad
 	}
-	if n := p.Query("attempts"); n != "" {
-		f.MinAttempts, _ = strconv.Atoi(n)
-	}
-	if n := p.Query("next"); n != "" {
-		f.NextAttempt, _ = strconv.Atoi(n)
-		impossible = impossible || f.NextAttempt < 1
-	}
+	f.MinAttempts, bad = p.queryAttempts("attempts")
+	impossible = impossible || bad
+	f.NextAttempt, bad = p.queryAttempts("next")
+	impossible = impossible || bad
 	if t := delivery.Trigger(p.Query("trigger")); t != "" {
 		f.Trigger, impossible = t, impossible || !slices.Contains(delivery.Triggers(), t)
 	}
@@ -78,6 +75,16 @@ func queryID[K id.Kind](p *page, name string) (v id.ID[K], bad bool) {
 	}
 	v, err := id.Parse[K](text)
 	return v, err != nil
+}
+
+// queryAttempts reads a number of attempts from the address; bad is true for what no delivery has.
+func (p *page) queryAttempts(name string) (n int, bad bool) {
+	text := p.Query(name)
+	if text == "" {
+		return 0, false
+	}
+	n, err := strconv.Atoi(text)
+	return n, err != nil || n < 1 || n > delivery.AttemptsPerRun
 }
 
 // parseCode reads "503" or "5xx".

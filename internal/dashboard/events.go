@@ -221,7 +221,7 @@ func (p *page) eventRow(e event.Event, deliveries []delivery.Delivery) pages.Eve
 	r := reachOf(e.Routing, deliveries, p.Now)
 	return pages.EventRow{
 		ID: ui.NewID(e.ID.String(), "", eventsPath+"/"+e.ID.String()), Type: e.Type.Short(), Test: e.Type == event.Test,
-		Subject: subjectOf(e, ""), Outcome: r.badge(), Reach: r.meter(), ReachOf: r.words(), Payloads: r.held(), Created: p.At(e.CreatedAt),
+		Subject: subjectOf(e, ""), Outcome: r.badge(), Reach: r.meter(), ReachOf: r.words(), Payloads: r.held(), Created: p.Past(e.CreatedAt),
 		Selectable: r.Held > 0 && r.Waiting+r.Retrying+r.Failed > 0,
 	}
 }

@@ -48,6 +48,9 @@ func (p *page) ZoneLabel() string { return p.Now.In(p.Zone()).Format("MST") }
 // At is a time for lists: relative within a day, absolute beyond.
 func (p *page) At(t time.Time) ui.Time { return ui.At(t, p.Now, p.Zone()) }
 
+// Past is At for what has happened: also when that was after the page began to be made, it is not in the future.
+func (p *page) Past(t time.Time) ui.Time { return p.At(earlier(t, p.Now)) }
+
 // Exact is a time for detail pages, with milliseconds.
 func (p *page) Exact(t time.Time) ui.Time { return ui.Exact(t, p.Zone()) }
 

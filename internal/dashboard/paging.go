@@ -17,8 +17,11 @@ import (
 // pageSizes are the choices of rows per page; the first one is the default.
 var pageSizes = []int{50, 25, 100}
 
-// Query is a trimmed parameter of the address.
-func (p *page) Query(name string) string { return strings.TrimSpace(p.R.URL.Query().Get(name)) }
+// Query is a trimmed parameter of the address. What Postgres takes for no text is replaced, so that it is found nowhere.
+func (p *page) Query(name string) string {
+	text := strings.ToValidUTF8(p.R.URL.Query().Get(name), "\uFFFD")
+	return strings.TrimSpace(strings.ReplaceAll(text, "\x00", "\uFFFD"))
+}
 
 // With is this page's address with parameters changed: name, value, name, value… An empty value removes its parameter.
 // The cursor is dropped unless named, since another filter makes another list.

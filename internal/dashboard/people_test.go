@@ -334,6 +334,18 @@ func TestAudit_NamesWhatItIsAbout(t *testing.T) {
 	w.stranger().get("/audit?q="+w.member.ID).is(http.StatusOK).hides(w.member.Name, "Billing", "Risk engine")
 }
 
+// TestPast_IsNeverInTheFuture: a row may be written while the page that shows it is made.
+func TestPast_IsNeverInTheFuture(t *testing.T) {
+	t.Parallel()
+	now := fixture.Start
+	p := &page{Now: now}
+	for at, want := range map[time.Time]string{now.Add(300 * time.Millisecond): "0 s ago", now.Add(-2 * time.Second): "2 s ago"} {
+		if got := p.Past(at).Text; got != want {
+			t.Errorf("%s reads %q, want %q", at, got, want)
+		}
+	}
+}
+
 // TestAudit_SearchLooksAtTheLatestOnly has a row on either side of what is looked through.
 func TestAudit_SearchLooksAtTheLatestOnly(t *testing.T) {
 	t.Parallel()

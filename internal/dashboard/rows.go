@@ -35,7 +35,7 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 	text := d.ID.String()
 	row := pages.DeliveryRow{
 		ID: text, Short: ui.ShortID(text), Href: "/deliveries/" + text, Status: statusBadge(d), Test: d.EventType == event.Test,
-		Type: string(d.EventType), TypeShort: d.EventType.Short(), Strip: attemptStrip(d), Result: lastResult(d), Created: p.At(d.CreatedAt),
+		Type: string(d.EventType), TypeShort: d.EventType.Short(), Strip: attemptStrip(d), Result: lastResult(d), Created: p.Past(d.CreatedAt),
 	}
 	if e, ok := endpoints[d.WebhookEndpointID]; ok {
 		row.Endpoint, row.EndpointHref = e.DisplayName(), endpointPath(e.ID)
@@ -81,7 +81,7 @@ func withoutEndpoint(row pages.DeliveryRow) pages.DeliveryRow {
 // auditRow is one row of the audit log.
 func (p *page) auditRow(e audit.Entry, on auditTarget) pages.AuditRow {
 	row := pages.AuditRow{
-		ID: e.ID.String(), Time: p.At(e.CreatedAt), Actor: e.ActorName, Event: e.Event, Tone: auditTone(e.Event),
+		ID: e.ID.String(), Time: p.Past(e.CreatedAt), Actor: e.ActorName, Event: e.Event, Tone: auditTone(e.Event),
 		Target: ui.NewID(e.TargetID, "", on.href), TargetName: on.name, TargetSub: targetKind(e.TargetType, on.gone),
 		Address: e.ClientIP, RequestID: e.RequestID,
 	}

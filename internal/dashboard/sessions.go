@@ -155,7 +155,7 @@ func (p *page) sessionRows(sessions []verification.Session) ([]pages.SessionRow,
 	for i, s := range sessions {
 		row := pages.SessionRow{
 			ID: ui.NewID(s.ID.String(), "", sessionsPath+"/"+s.ID.String()), Status: sessionBadge(s.Status), Targets: "all",
-			Created: p.At(s.CreatedAt), Finished: p.AtPtr(s.CompletedAt),
+			Created: p.Past(s.CreatedAt), Finished: p.AtPtr(s.CompletedAt),
 		}
 		if n := len(s.WebhookEndpointIDs); n > 0 {
 			row.Targets = ui.Count(n)
