@@ -26,8 +26,8 @@ func (p *page) switchEndpoint(on bool) error {
 		return p.Redirect(p.Back(path), flash)
 	}
 	var missed event.Missed
-	if on && e.DisabledAt != nil { // before, so that nothing is left to fail afterwards
-		if missed, err = p.missedSince(e, *e.DisabledAt); err != nil {
+	if on {
+		if missed, err = p.missedMeanwhile(e); err != nil {
 			return err
 		}
 	}
@@ -38,11 +38,7 @@ func (p *page) switchEndpoint(on bool) error {
 	if on {
 		flash.Text, flash.Sub = e.DisplayName()+" is resumed.", "Its parked deliveries are due now."
 		undo.Href = path + "/pause"
-		if missed.Events > 0 {
-			flash.Tone = ui.Warn // which stays
-			flash.Sub += " " + missedWords(missed) + ":"
-			flash.Link = &ui.Link{Label: "what is left of " + pronoun(missed.Events), Href: link(path+"/recover", "since", p.FormTime(*e.DisabledAt))}
-		}
+		p.tellMissed(&flash, e, missed)
 	} else {
 		flash.Text, flash.Sub = e.DisplayName()+" is paused.", "Waiting deliveries are parked; new events skip it."
 		undo.Href = path + "/resume"

@@ -260,6 +260,10 @@ func updateEndpoint(p *page) error {
 	if err = p.Webhooks.CheckChange(change); err == nil {
 		seen, err = p.lookBeforeSaving(in.URL, e.URL, endpointTarget(e))
 	}
+	var missed event.Missed
+	if err == nil && in.Enabled {
+		missed, err = p.missedMeanwhile(e)
+	}
 	if err == nil {
 		updated, err = p.Webhooks.UpdateEndpoint(p.Ctx, p.Actor, e.ID, change)
 	}
@@ -273,7 +277,9 @@ func updateEndpoint(p *page) error {
 		return err
 	}
 	p.sight = seen
-	return p.Redirect(endpointPath(e.ID)+"/settings", ui.Flash{Tone: ui.OK, Text: "Changes to " + updated.DisplayName() + " are saved.", Sub: whatSavingDid(e, updated)})
+	flash := ui.Flash{Tone: ui.OK, Text: "Changes to " + updated.DisplayName() + " are saved.", Sub: whatSavingDid(e, updated)}
+	p.tellMissed(&flash, e, missed)
+	return p.Redirect(endpointPath(e.ID)+"/settings", flash)
 }
 
 // renderConflict keeps what was entered and says what is stored now, so that nobody overwrites an edit unseen. Sending

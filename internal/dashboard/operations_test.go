@@ -189,6 +189,27 @@ func TestResume_LeadsToWhatWasMissed(t *testing.T) {
 	}
 }
 
+// TestUpdateEndpoint_ResumingLeadsToWhatWasMissed: the form of the settings resumes as the button does.
+func TestUpdateEndpoint_ResumingLeadsToWhatWasMissed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	path := endpointPath(e.ID)
+	b := w.as(w.admin)
+	save := func(enabled ...string) answer {
+		t.Helper()
+		b.get(path + "/settings").is(http.StatusOK)
+		b.post(path, append(enabled, "name", "risk", "url", e.URL, "retention", "72", "events", "verification.session.failed")...).redirects(path + "/settings")
+		return b.get(path + "/settings").is(http.StatusOK).shows("Changes to risk are saved.")
+	}
+	save().hides("missed while")
+	w.fail()
+	save().hides("missed while")
+	a := save("enabled", "1").shows("1 event was missed while it was paused:")
+	b.get(a.find(`href="(` + path + `/recover\?since=[^"]+)"`)).is(http.StatusOK).shows("1 event was missed")
+	save("enabled", "1").hides("missed while")
+}
+
 // TestEndpoint_HeadTellsTheStreak, of failures and of successes.
 func TestEndpoint_HeadTellsTheStreak(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"kaylehooks/internal/delivery"
@@ -73,6 +74,25 @@ func recoverEndpoint(p *page) error {
 // pages have it.
 func (p *page) missedSince(e webhook.Endpoint, since time.Time) (event.Missed, error) {
 	return event.CountMissed(p.Ctx, p.DB, p.Actor, missedBy(event.Filter{From: since.Truncate(time.Minute)}, e))
+}
+
+// missedMeanwhile counts what a paused endpoint has missed. It is asked before the endpoint is resumed, so that nothing is left to
+// fail afterwards.
+func (p *page) missedMeanwhile(e webhook.Endpoint) (event.Missed, error) {
+	if e.DisabledAt == nil {
+		return event.Missed{}, nil
+	}
+	return p.missedSince(e, *e.DisabledAt)
+}
+
+// tellMissed adds to the message about an endpoint that was resumed what it has missed, and the way to what is left of that.
+func (p *page) tellMissed(flash *ui.Flash, e webhook.Endpoint, missed event.Missed) {
+	if missed.Events == 0 {
+		return
+	}
+	flash.Tone = ui.Warn // which stays
+	flash.Sub = strings.TrimSpace(flash.Sub + " " + missedWords(missed) + ":")
+	flash.Link = &ui.Link{Label: "what is left of " + pronoun(missed.Events), Href: link(endpointPath(e.ID)+"/recover", "since", p.FormTime(*e.DisabledAt))}
 }
 
 func missedWords(m event.Missed) string {
