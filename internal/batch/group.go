@@ -12,19 +12,20 @@ import (
 type Group[In, Out any] struct {
 	max   int
 	flush func(ctx context.Context, batch []In) ([]Out, error)
-	// Linger is how long a batch waits for more calls before it leaves, given the size of the one just before it, 0 if there was none;
-	// nil means not at all.
+	// Linger is how long a batch that is not full waits for more calls before it leaves, given the size of the one just before it, 0 if
+	// there was none; nil means not at all.
 	Linger func(before int) time.Duration
 
 	mu      sync.Mutex
 	waiting []call[In, Out]
 	busy    bool
+	full    chan struct{} // tells the batch that lingers that it is full
 }
 
 // NewGroup returns a group whose batches have up to most calls. flush answers each of them, in order; its error is everybody's, unless
 // a call succeeds alone: then it is tried that way.
 func NewGroup[In, Out any](most int, flush func(ctx context.Context, batch []In) ([]Out, error)) *Group[In, Out] {
-	return &Group[In, Out]{max: most, flush: flush}
+	return &Group[In, Out]{max: most, flush: flush, full: make(chan struct{}, 1)}
 }
 
 type call[In, Out any] struct {
@@ -63,6 +64,12 @@ func (g *Group[In, Out]) DoAll(ctx context.Context, ins []In) ([]Out, error) {
 		g.busy = true
 		go g.run()
 	}
+	if len(g.waiting) >= g.max {
+		select {
+		case g.full <- struct{}{}:
+		default:
+		}
+	}
 	g.mu.Unlock()
 	out, errs := make([]Out, len(ins)), make([]error, len(ins))
 	for i, c := range calls {
@@ -80,7 +87,7 @@ func (g *Group[In, Out]) run() {
 	n := 0
 	for {
 		if g.Linger != nil {
-			time.Sleep(g.Linger(n))
+			g.linger(g.Linger(n))
 		}
 		g.mu.Lock()
 		n = min(len(g.waiting), g.max)
@@ -93,6 +100,26 @@ func (g *Group[In, Out]) run() {
 		g.waiting = g.waiting[n:]
 		g.mu.Unlock()
 		g.serve(batch)
+	}
+}
+
+// linger waits until the time is over or a batch is full.
+func (g *Group[In, Out]) linger(most time.Duration) {
+	select {
+	case <-g.full: // of a batch that has left, perhaps
+	default:
+	}
+	g.mu.Lock()
+	full := len(g.waiting) >= g.max
+	g.mu.Unlock()
+	if full || most == 0 {
+		return
+	}
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-g.full:
+	case <-timer.C:
 	}
 }
 

@@ -92,6 +92,35 @@ func TestGroup_LingersForCompany(t *testing.T) {
 	})
 }
 
+func TestGroup_AFullBatchDoesNotLinger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		left := map[int]time.Duration{}
+		g := NewGroup(2, func(_ context.Context, batch []int) ([]int, error) {
+			for _, n := range batch {
+				left[n] = time.Since(began)
+			}
+			return batch, nil
+		})
+		g.Linger = func(int) time.Duration { return time.Second }
+		var calls sync.WaitGroup
+		for n, at := range []time.Duration{0, 10 * time.Millisecond, 20 * time.Millisecond, 30 * time.Millisecond, 40 * time.Millisecond} {
+			calls.Go(func() {
+				time.Sleep(at)
+				_, _ = g.Do(t.Context(), n)
+			})
+		}
+		calls.Wait()
+		time.Sleep(time.Minute) // nobody waits any more
+		for n, want := range []time.Duration{10 * time.Millisecond, 10 * time.Millisecond, 30 * time.Millisecond, 30 * time.Millisecond, 1030 * time.Millisecond} {
+			if left[n] != want {
+				t.Errorf("call %d left after %s, want %s", n, left[n], want)
+			}
+		}
+	})
+}
+
 func TestGroup_OneBadCallFailsAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
