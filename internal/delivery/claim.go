@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,7 +41,7 @@ type wanted struct {
 }
 
 // Claim takes up to n deliveries of the endpoint that are due, those due longest first, and gives them to this worker. Send
-// each of them. An error is a fault of ours.
+// each of them. When there are fewer than n, no more are due that nobody else is taking. An error is a fault of ours.
 func (s *Service) Claim(ctx context.Context, endpoint id.Endpoint, n int) ([]*Claim, error) {
 	return s.dueClaims.Do(ctx, wanted{endpoint, n})
 }
@@ -104,7 +105,7 @@ func (s *Service) claimBatch(ctx context.Context, ids []id.Delivery) ([]*Claim, 
 func (s *Service) claimDueBatch(ctx context.Context, wishes []wanted) ([][]*Claim, error) {
 	endpoints, limits := make([]uuid.UUID, len(wishes)), make([]int32, len(wishes))
 	for i, w := range wishes {
-		endpoints[i], limits[i] = w.endpoint.UUID, int32(min(w.n, groupSize)) //nolint:gosec // bounded by groupSize
+		endpoints[i], limits[i] = w.endpoint.UUID, int32(min(w.n, math.MaxInt32)) //nolint:gosec // see min
 	}
 	rows, err := s.claim(ctx, `SELECT picked.id FROM UNNEST($5::uuid[], $6::int[]) AS w(endpoint, n)
 		JOIN webhook_endpoints e ON e.id = w.endpoint AND e.enabled AND e.deleted_at IS NULL

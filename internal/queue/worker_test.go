@@ -43,6 +43,21 @@ func TestWorker_AnEmptiedRedisLosesNoDelivery(t *testing.T) {
 	}
 }
 
+// A drain ends when it gets fewer than it has room for.
+func TestClaim_TakesAsManyAsThereIsRoomFor(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	e := r.endpoint(quick(t).URL)
+	const n = 300
+	r.publish(r.deliveries, e, n+1)
+	for _, want := range []int{n, 1} {
+		claims, err := r.deliveries.Claim(t.Context(), e, n)
+		if err != nil || len(claims) != want {
+			t.Errorf("claimed %d, %v; want %d", len(claims), err, want)
+		}
+	}
+}
+
 func TestWorker_WhatWasNeverRungIsFound(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
