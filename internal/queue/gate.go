@@ -14,8 +14,10 @@ const (
 	quickBelow = time.Second
 	// roomLinger is how long a drain with a little room waits for more.
 	roomLinger = 2 * time.Millisecond
-	// briskBelow makes an endpoint brisk: while requests to it are in flight, as many again may be claimed ahead, aheadFactor times.
-	briskBelow  = 50 * time.Millisecond
+	// briskBelow makes an endpoint brisk.
+	briskBelow = 50 * time.Millisecond
+	// aheadFactor times as many deliveries as may be in flight at one endpoint may be claimed ahead at all endpoints together: if some of
+	// them stop answering, no more than that is stuck besides what is in flight.
 	aheadFactor = 2
 	// lineAtMost is how long what was claimed ahead waits for its turn at an endpoint that stopped answering. Then it is sent all the
 	// same: a claim that waits longer has to be checked again before it is sent, and one that waits for good is taken for lost.
@@ -30,6 +32,7 @@ type gate struct {
 
 	mu        sync.Mutex
 	endpoints map[id.Endpoint]*door
+	ahead     int // deliveries in line
 }
 
 type door struct {
@@ -58,10 +61,19 @@ func (g *gate) door(e id.Endpoint) *door {
 
 // free is how many more deliveries may be claimed.
 func (g *gate) free(d *door) int {
+	free := max(0, g.limit-d.inside)
 	if d.brisk {
-		return g.limit*(1+aheadFactor) - d.inside
+		free += max(0, aheadFactor*g.limit-g.ahead)
 	}
-	return g.limit - d.inside
+	return free
+}
+
+// admit changes how many deliveries are inside.
+func (g *gate) admit(d *door, n int) {
+	inLine := func() int { return max(0, d.inside-g.limit) }
+	g.ahead -= inLine()
+	d.inside += n
+	g.ahead += inLine()
 }
 
 // waitInLine returns when the request may be sent. Call the returned function when it was.
@@ -90,11 +102,11 @@ func (g *gate) enter(e id.Endpoint) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	d := g.door(e)
-	if g.free(d) <= 0 {
+	if g.free(d) == 0 {
 		d.missed = true
 		return false
 	}
-	d.inside++
+	g.admit(d, 1)
 	return true
 }
 
@@ -138,22 +150,18 @@ func (g *gate) endDrain(e id.Endpoint) bool {
 	return g.settle(e, d)
 }
 
-// reserve waits for room and takes all of it; 0 when the worker stopped first. Each place ends with leave or giveBack. While less than
-// half of the places are free it waits for more, but only a moment when fewer requests are in flight than may be.
+// reserve waits for room and takes all of it; 0 when the worker stopped first. Each place ends with leave or giveBack. As long as there is
+// little room it waits for more, but only a moment when fewer requests are in flight than may be.
 func (g *gate) reserve(stopped <-chan struct{}, e id.Endpoint) int {
 	var waited <-chan time.Time
 	patient := true
 	for {
 		g.mu.Lock()
 		d := g.door(e)
-		n, enough := g.free(d), g.limit/2
-		if d.brisk {
-			enough = g.limit
-		}
-		idle := d.inside < g.limit
-		take := n > 0 && (n >= enough || idle && !patient)
+		n, idle := g.free(d), d.inside < g.limit
+		take := n >= g.limit || idle && (n >= g.limit/2 || !patient)
 		if take {
-			d.inside += n
+			g.admit(d, n)
 		}
 		g.mu.Unlock()
 		switch {
@@ -180,7 +188,7 @@ func (g *gate) giveBack(e id.Endpoint, n int) {
 }
 
 func (g *gate) vacate(d *door, n int) {
-	d.inside -= n
+	g.admit(d, -n)
 	d.brisk = d.brisk && d.inside > 0
 	select {
 	case d.room <- struct{}{}:

@@ -168,6 +168,42 @@ func TestGate_MoreIsClaimedAheadForABriskEndpoint(t *testing.T) {
 	})
 }
 
+func TestGate_TheLineIsOneForAllEndpoints(t *testing.T) {
+	t.Parallel()
+	const limit = 4
+	g, one, other := newGate(limit), newEndpoint(), newEndpoint()
+	for _, e := range []id.Endpoint{one, other} {
+		for range 2 {
+			g.enter(e)
+		}
+		g.leave(e, sentQuickly)
+	}
+	if n := g.reserve(t.Context().Done(), one); n != limit*(1+aheadFactor)-1 {
+		t.Fatalf("reserved %d places", n)
+	}
+	for range limit - 1 {
+		if !g.enter(other) {
+			t.Error("the line of one endpoint keeps another from what may be in flight there")
+		}
+	}
+	if g.enter(other) {
+		t.Error("more in line than may be at all endpoints together")
+	}
+	g.leave(one, sentQuickly)
+	if !g.enter(other) {
+		t.Error("the line has room again")
+	}
+	for range limit*(1+aheadFactor) - 1 {
+		g.leave(one, sentQuickly)
+	}
+	for range limit + 1 {
+		g.leave(other, sentQuickly)
+	}
+	if g.ahead != 0 {
+		t.Errorf("%d in line when all have left", g.ahead)
+	}
+}
+
 func TestGate_WhatIsInLineIsSentInTurnOrAfterAWhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
