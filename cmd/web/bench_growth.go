@@ -87,7 +87,7 @@ func (b *bench) pages(s *site, at string) error {
 	for _, path := range []string{
 		"/v1/webhooks/deliveries?limit=50", "/v1/webhooks/deliveries?limit=50&status=failed", "/v1/webhooks/deliveries?limit=50&endpoint_id=" + endpoint,
 		"/v1/webhooks/deliveries?limit=50&status=failed&endpoint_id=" + endpoint, "/v1/events?limit=50", "/v1/sessions?limit=50",
-		"/", "/deliveries", "/deliveries?status=failed", "/deliveries?endpoint=" + endpoint, "/events", "/sessions", "/audit", "/endpoints", "/endpoints/" + endpoint, "/endpoints/" + endpoint + "/keys",
+		"/", "/deliveries", "/deliveries?status=failed", "/deliveries?error=timeout_response", "/deliveries?code=503", "/deliveries?code=5xx", "/deliveries?endpoint=" + endpoint, "/events", "/sessions", "/audit", "/endpoints", "/endpoints/" + endpoint, "/endpoints/" + endpoint + "/keys",
 		"/deliveries/" + delivery, "/events/" + event,
 	} {
 		took, buffers, err := s.timed(path, cookies)

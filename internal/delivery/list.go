@@ -27,7 +27,7 @@ type Filter struct {
 	// StatusCode is the last status received; StatusClass is its first digit.
 	StatusCode  int
 	StatusClass int
-	// Unanswered keeps deliveries whose last attempt got no status.
+	// Unanswered keeps deliveries whose last attempt got no status; StatusClass must be 0.
 	Unanswered  bool
 	MinAttempts int
 	// NextAttempt keeps what waits for that attempt, counted from 1.
@@ -41,6 +41,12 @@ type Filter struct {
 
 // isFailed is written out, as a parameter it would not be known to be what the indexes of failed deliveries are of.
 const isFailed = "d.status = 'failed'"
+
+// hasErred is, likewise, what the indexes of those are of that got no 2xx at their last attempt.
+const hasErred = "d.last_error_kind IS NOT NULL"
+
+// successClass is the first digit of the statuses that are no error.
+const successClass = 2
 
 // failedAs begins a condition on the display state of a failed delivery. It is what the index webhook_deliveries_failed_as is of.
 const failedAs = isFailed + ` AND CASE
@@ -100,11 +106,11 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	if f.StatusCode != 0 {
 		q = q.Where("d.last_status_code = ?", f.StatusCode)
 	}
-	if f.StatusClass != 0 {
-		q = q.Where("d.last_status_code BETWEEN ? AND ?", f.StatusClass*100, f.StatusClass*100+99)
+	if f.StatusClass != 0 || f.Unanswered {
+		q = q.Where("COALESCE(d.last_status_code / 100, 0) = ?", f.StatusClass)
 	}
-	if f.Unanswered {
-		q = q.Where("d.last_error_kind IS NOT NULL AND d.last_status_code IS NULL")
+	if f.erred() {
+		q = q.Where(hasErred)
 	}
 	if f.MinAttempts > 0 {
 		q = q.Where("d.attempt_count >= ?", f.MinAttempts)
@@ -125,6 +131,14 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 		q = q.Where("d.created_at <= ?", f.To)
 	}
 	return q
+}
+
+// erred reports whether the filter keeps answers, or their absence, that are an error.
+func (f Filter) erred() bool {
+	if f.StatusCode != 0 {
+		return f.StatusCode/100 != successClass
+	}
+	return f.Unanswered || f.StatusClass != 0 && f.StatusClass != successClass
 }
 
 // List returns deliveries, newest first. It needs webhooks:read.
@@ -165,6 +179,9 @@ func (f Filter) hasIndexes() bool {
 	indexed := Filter{Status: f.Status, EndpointID: f.EndpointID, EventType: f.EventType, From: f.From, To: f.To}
 	if strings.HasPrefix(stateConditions[f.State], failedAs) {
 		indexed.State = f.State
+	}
+	if indexed.ErrorKind = f.ErrorKind; f.erred() {
+		indexed.StatusCode, indexed.StatusClass, indexed.Unanswered = f.StatusCode, f.StatusClass, f.Unanswered
 	}
 	return f == indexed
 }

@@ -34,7 +34,7 @@ DO $$ DECLARE name text; BEGIN
 END $$;
 
 INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload, payload_expires_at,
-	payload_scrubbed_at, payload_retention_reason, attempt_count, next_attempt_at, lease_token, lease_expires_at, created_at, updated_at)
+	payload_scrubbed_at, payload_retention_reason, attempt_count, next_attempt_at, lease_token, lease_expires_at, last_error_kind, last_status_code, created_at, updated_at)
 SELECT md5('d' || n)::uuid, CASE WHEN n %% 11 = 10 THEN '%[2]s'::uuid ELSE '%[1]s'::uuid END, md5('e' || n / 2)::uuid,
 	md5('p' || CASE WHEN n %% 11 = 10 THEN 1000 WHEN n %% 2 = 0 THEN 0 WHEN n %% 20001 = 1 THEN 20 ELSE 1 + n %% 19 END)::uuid,
 	CASE WHEN n %% 100 < 80 THEN 'verification.session.succeeded' WHEN n %% 100 < 90 THEN 'verification.session.failed' WHEN n %% 100 < 97 THEN 'verification.session.expired'
@@ -42,7 +42,9 @@ SELECT md5('d' || n)::uuid, CASE WHEN n %% 11 = 10 THEN '%[2]s'::uuid ELSE '%[1]
 	s, CASE WHEN s IN ('pending', 'delivering') THEN 'x' END, CASE WHEN s IN ('pending', 'delivering') THEN at + interval '1 day' END,
 	CASE WHEN s IN ('succeeded', 'failed') THEN at END, CASE s WHEN 'succeeded' THEN 'delivered' WHEN 'failed' THEN 'expired' ELSE 'pending_delivery' END,
 	CASE s WHEN 'pending' THEN 0 WHEN 'failed' THEN 8 ELSE 1 END, CASE WHEN s = 'pending' THEN at END,
-	CASE WHEN s = 'delivering' THEN md5('l' || n)::uuid END, CASE WHEN s = 'delivering' THEN at END, at, at
+	CASE WHEN s = 'delivering' THEN md5('l' || n)::uuid END, CASE WHEN s = 'delivering' THEN at END,
+	CASE WHEN s = 'failed' THEN CASE WHEN n %% 970 = 7 THEN 'timeout_response' ELSE 'http_status' END END,
+	CASE s WHEN 'failed' THEN CASE WHEN n %% 970 = 7 THEN NULL WHEN n %% 9700 = 104 THEN 302 ELSE 503 END WHEN 'succeeded' THEN 200 END, at, at
 FROM (SELECT n, '%[3]s'::timestamptz - n * interval '2.4 seconds' AS at,
 	CASE WHEN n %% 50021 = 7 THEN 'delivering' WHEN n %% 1009 = 7 THEN 'pending' WHEN n %% 97 = 7 THEN 'failed' ELSE 'succeeded' END AS s
 	FROM generate_series(1, 1100000) n) AS rows;
@@ -96,6 +98,28 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 		for _, cursor := range cursors {
 			checkPlan(t, svc, owner, seen, delivery.Filter{State: state}, postgres.Page{Limit: 10, After: cursor})
 			n++
+		}
+	}
+	for _, f := range []delivery.Filter{
+		{ErrorKind: "http_status"},
+		{ErrorKind: "timeout_response"},
+		{ErrorKind: "tls"},
+		{StatusCode: 503},
+		{StatusCode: 302},
+		{StatusCode: 418},
+		{StatusCode: 101},
+		{StatusClass: 1},
+		{StatusClass: 3},
+		{StatusClass: 4},
+		{StatusClass: 5},
+		{Unanswered: true},
+	} {
+		for _, endpoint := range []id.Endpoint{{}, busy, quiet, gone} {
+			for _, cursor := range cursors {
+				f.EndpointID = endpoint
+				checkPlan(t, svc, owner, seen, f, postgres.Page{Limit: 10, After: cursor})
+				n++
+			}
 		}
 	}
 	t.Logf("%d combinations of filters in %s", n, time.Since(begin))
@@ -156,7 +180,8 @@ const wasted = 20_000
 
 // mostWasted is that bound for a filter: an index is of just what is asked for when it is failed deliveries.
 func mostWasted(f delivery.Filter) float64 {
-	if f.EventType == "" && f.EventID.IsZero() && (f.Status == delivery.Failed || f.State != "") {
+	erred := f.ErrorKind != "" || f.StatusCode != 0 || f.StatusClass != 0 || f.Unanswered
+	if f.EventType == "" && f.EventID.IsZero() && (f.Status == delivery.Failed || f.State != "" || erred && f.EndpointID.IsZero()) {
 		return 0
 	}
 	return wasted
