@@ -82,6 +82,7 @@ func TestSchema_RefusesIllegalRows(t *testing.T) {
 		"verification_sessions_failure_code":                          "UPDATE verification_sessions SET failure_code = 'liveness_failed'",
 		"verification_sessions_tries":                                 "UPDATE verification_sessions SET nfc_tries_used = 4",
 		"verification_sessions_token_hash":                            "UPDATE verification_sessions SET cancel_token_hash = 'plain'",
+		"organizations_environment_color":                             "UPDATE organizations SET environment_color = 'url(x)'",
 		"api_keys_replaced":                                           "UPDATE api_keys SET replaced_at = now()",
 		"api_key_calls_calls":                                         "UPDATE api_key_calls SET calls = 0",
 		"api_key_calls_organization_id_api_key_id_fkey":               "UPDATE api_key_calls SET organization_id = '00000000-0000-7000-8000-0000000000a2'",

@@ -46,6 +46,7 @@ const callsEvery = time.Minute
 // app is every room, built by hand from the lowest floor up.
 type app struct {
 	cfg        config.Config
+	lookupEnv  func(string) (string, bool) // where cfg is from, for the page that says so
 	log        *slog.Logger
 	db         *postgres.DB
 	redis      *redis.Client
@@ -216,7 +217,7 @@ func (a *app) handler(setupToken func() string) http.Handler {
 	pages := dashboard.New(dashboard.Config{
 		DB: a.db, Keyring: a.keyring, Org: a.orgs, Login: a.logins, APIKeys: a.keys, Webhooks: a.webhooks, Deliveries: a.deliveries,
 		Sessions: a.sessions, Limiter: a.limiter, Receivers: receivers, Queue: newQueueView(a.redis), Log: a.log, PublicURL: a.cfg.PublicURL, Version: version(),
-		TrustedProxyHops: a.cfg.TrustedProxyHops, SetupToken: setupToken, SetupCommand: "web serve", Settings: lockedSettings(a.cfg),
+		TrustedProxyHops: a.cfg.TrustedProxyHops, SetupToken: setupToken, SetupCommand: "web serve", Settings: lockedSettings(a.cfg, a.lookupEnv),
 	})
 	redisOptions := sharedRedis{a.redis}
 	look, change := server.NewMonitor(redisOptions, true), server.NewMonitor(redisOptions, false)

@@ -45,7 +45,7 @@ func (c serveCommand) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	a.cfg = cfg.At(listener.Addr().String(), env.lookupEnv)
+	a.cfg, a.lookupEnv = cfg.At(listener.Addr().String(), env.lookupEnv), env.lookupEnv
 	token, err := a.setupToken(env)
 	if err != nil {
 		return err

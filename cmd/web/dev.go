@@ -73,6 +73,7 @@ func (c devCommand) Run(env environment) error {
 		return err
 	}
 	defer a.Close()
+	a.lookupEnv = env.lookupEnv
 	return c.run(env.ctx, a, listener, say)
 }
 

@@ -198,9 +198,10 @@ func (v *queueView) SetPaused(_ context.Context, lane string, paused bool) error
 }
 
 // lockedSettings are the values that the settings page shows and the environment fixes. Secrets are not among them.
-func lockedSettings(cfg config.Config) []dashboard.Setting {
+func lockedSettings(cfg config.Config, lookup func(string) (string, bool)) []dashboard.Setting {
 	setting := func(group, label, variable, value string) dashboard.Setting {
-		return dashboard.Setting{Group: group, Label: label, Variable: variable, Value: value}
+		given, ok := lookup(variable)
+		return dashboard.Setting{Group: group, Label: label, Variable: variable, Value: value, Default: !ok || strings.TrimSpace(given) == ""}
 	}
 	return []dashboard.Setting{
 		setting("Server", "Public address", "PUBLIC_URL", cfg.PublicURL),
@@ -208,8 +209,10 @@ func lockedSettings(cfg config.Config) []dashboard.Setting {
 		setting("Server", "Proxies in front", "TRUSTED_PROXY_HOPS", fmt.Sprint(cfg.TrustedProxyHops)),
 		setting("Privacy", "Metadata is kept for", "RETENTION_DAYS", fmt.Sprintf("%d days", cfg.RetentionDays)),
 		setting("Privacy", "Private endpoint addresses", "ALLOW_PRIVATE_ENDPOINTS", map[bool]string{true: "allowed (development only)", false: "refused"}[cfg.AllowPrivateEndpoints]),
-		setting("Limits", "Requests per API key", "RATE_KEY_PER_SECOND", fmt.Sprintf("%d per second, burst %d", cfg.RateKeyPerSecond, cfg.RateKeyBurst)),
-		setting("Limits", "Sign-ins and public cancels per address", "RATE_IP_PER_MINUTE", fmt.Sprintf("%d per minute, burst %d", cfg.RateIPPerMinute, cfg.RateIPBurst)),
+		setting("Limits", "Requests per API key and second", "RATE_KEY_PER_SECOND", fmt.Sprint(cfg.RateKeyPerSecond)),
+		setting("Limits", "Requests per API key at once", "RATE_KEY_BURST", fmt.Sprint(cfg.RateKeyBurst)),
+		setting("Limits", "Sign-ins and public cancels per address and minute", "RATE_IP_PER_MINUTE", fmt.Sprint(cfg.RateIPPerMinute)),
+		setting("Limits", "Sign-ins and public cancels per address at once", "RATE_IP_BURST", fmt.Sprint(cfg.RateIPBurst)),
 		setting("Delivery", "Requests in flight per lane", "WORKER_CONCURRENCY", fmt.Sprint(cfg.WorkerConcurrency)),
 	}
 }

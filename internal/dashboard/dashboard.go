@@ -60,7 +60,7 @@ type Setting struct {
 	Group    string // heading, such as "Server"
 	Label    string
 	Value    string
-	Variable string // name of the environment variable
+	Variable string // name of the environment variable; "" for what no variable changes
 	Default  bool   // the variable is not set
 }
 

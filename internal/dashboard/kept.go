@@ -32,7 +32,7 @@ var keptForms = map[string]keptForm{
 	"POST /endpoints/{id}":        {"Save endpoint", []string{"name", "labels", "url", "events", "retention", "enabled"}},
 	"POST /members/invitations":   {"Make invitation", []string{"email", "role"}},
 	"POST /api-keys":              {"Create API key", []string{"name", "scopes", "expires"}},
-	"POST /settings/organization": {"Save organization", []string{"name", "environment"}},
+	"POST /settings/organization": {"Save organization", []string{"name", "environment", "color"}},
 }
 
 // keptSeen is the version that a form was made from. It is carried along, so that a change in between is noticed, but

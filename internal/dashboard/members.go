@@ -47,19 +47,24 @@ func (p *page) renderMembers(status int, try inviteTry, link *pages.SecretOnce) 
 		return err
 	}
 	manage := p.Can(access.MembersManage)
-	v := pages.Members{Shell: p.Shell("Members", membersPath), Heading: ui.Heading{Title: "Members"}, Link: link, Matrix: roleMatrix()}
+	v := pages.Members{Shell: p.Shell("Members", membersPath), Heading: ui.Heading{Title: "Members"}, Link: link, Matrix: roleMatrix(), Filters: p.memberFilters()}
 	for _, m := range members.Rows {
 		row := p.memberRow(m, manage, len(owners) == 1 && owners[0] == m.ID)
 		if at, ok := seen[m.ID]; ok {
 			row.LastSeen = p.AtPtr(&at)
 		}
-		v.Rows = append(v.Rows, row)
+		v.List.Rows = append(v.List.Rows, row)
 	}
 	if p.R.Method == http.MethodGet { // the address of a posted form is no list
-		v.Pager = pager(p, members, at.Limit, func(m org.Member) string { return m.ID.String() })
+		v.List.Active = p.withSearch(p.activeFilters([3]string{"role", "Role", p.Query("role")}, [3]string{"state", "State", p.Query("state")}))
+		v.List.Pager = pager(p, members, at.Limit, func(m org.Member) string { return m.ID.String() })
 	}
-	if len(v.Rows) == 0 {
-		v.State.NoMatch = &ui.NoMatch{Title: "Nobody matches", Text: "No member has that name, address, role or state.", ClearHref: membersPath}
+	v.List.Status = counted(len(v.List.Rows), "member", "members")
+	if len(v.List.Rows) == 0 {
+		v.List.State.NoMatch = noMatch("members", v.List.Active)
+	}
+	if p.Fragment() {
+		return p.Render(status, pages.MemberResults(v.List, v.Shell.CSRF))
 	}
 	if len(owners) == 1 {
 		v.Advice = &ui.Alert{Tone: ui.Info, Icon: "info", Title: "There is one owner only", Text: "If that person leaves or loses the password, nobody can manage members or reveal secrets. A second owner is safer."}
@@ -77,6 +82,22 @@ func (p *page) renderMembers(status int, try inviteTry, link *pages.SecretOnce) 
 		v.Invitations = append(v.Invitations, p.invitationRow(i))
 	}
 	return p.Render(status, pages.MembersPage(v))
+}
+
+// memberFilters are the fields by which the list is narrowed.
+func (p *page) memberFilters() ui.Filters {
+	roles := []ui.Option{{Label: "Any"}}
+	for _, r := range access.Roles() {
+		roles = append(roles, ui.Option{Value: string(r), Label: upperFirst(string(r))})
+	}
+	return ui.Filters{
+		Action: membersPath, Search: &ui.SearchBox{Label: "Search members", Placeholder: "Name or address", Value: p.Query("q")},
+		Fields: []ui.FilterField{
+			p.selectField("role", "Role", roles...),
+			p.selectField("state", "State", ui.Option{Label: "Any"}, ui.Option{Value: "active", Label: "Active"}, ui.Option{Value: "suspended", Label: "Suspended"}),
+		},
+		Hidden: p.carried("limit"),
+	}
 }
 
 func (p *page) memberFilter() org.MemberFilter {

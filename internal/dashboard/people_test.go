@@ -150,7 +150,7 @@ func TestMembers_InviteJoinAndManage(t *testing.T) {
 	w := newWorld(t)
 	b := w.as(w.owner)
 	b.get("/members").is(http.StatusOK).shows("There is one owner only", "the last owner", w.member.Name, "What each role may do", "Nobody is invited")
-	w.as(w.member).get("/members").is(http.StatusOK).shows(w.owner.Name).hides("Invite a person", "Suspend")
+	w.as(w.member).get("/members").is(http.StatusOK).shows(w.owner.Name).hides("Invite a person", "/suspend")
 
 	b.post("/members/invitations", "email", "not an address", "role", "member").is(http.StatusUnprocessableEntity).shows("Enter an e-mail address", `value="not an address"`)
 	a := b.post("/members/invitations", "email", "new@example.com", "role", "admin").is(http.StatusOK)
@@ -170,7 +170,8 @@ func TestMembers_InviteJoinAndManage(t *testing.T) {
 	nina := fixture.Scalar[id.User](t, w.db, "SELECT id FROM users WHERE email = 'new@example.com'").String()
 
 	b.get("/members?q=nina").is(http.StatusOK).shows("Nina").hides(fixture.Email(fixture.UserID(t, w.member)))
-	b.get("/members?q=nobody").is(http.StatusOK).shows("Nobody matches")
+	b.get("/members?q=nobody&role=admin").is(http.StatusOK).shows("No members match 2 filters", "Search: nobody", "Role: admin")
+	b.fragment("/members?role=admin").is(http.StatusOK).shows("Nina").hides("<html", w.owner.Name+"</strong>", "Invite a person")
 	n.post("/members/"+w.member.ID+"/role", "role", "owner").is(http.StatusForbidden)
 	b.post("/members/"+nina+"/role", "role", "owner").redirects("/members")
 	b.get("/members").shows("Nina is an owner now.").hides("There is one owner only")
@@ -216,20 +217,39 @@ func TestSettings(t *testing.T) {
 	w := newWorld(t)
 	w.handler.Settings = []Setting{{Group: "Server", Label: "Retention", Value: "30 days", Variable: "RETENTION_DAYS", Default: true}}
 	b := w.as(w.owner)
-	b.get("/settings").is(http.StatusOK).shows("Organization", "My settings", "Password", "this one", "RETENTION_DAYS", "default")
+	b.get("/settings").is(http.StatusOK).shows("Organization", "My settings", "Password", "this one", "RETENTION_DAYS", "default",
+		"Waits before the attempts 2 to 8", "5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h", "built in")
 	b.post("/settings/organization", "name", "", "environment", "staging").is(http.StatusUnprocessableEntity).shows("Fill this in.", `value="staging"`)
 	b.post("/settings/organization", "name", "Acme", "environment", "staging").redirects("/settings")
 	b.get("/settings").shows("The organization is saved.", "staging", "Acme")
 	b.post("/settings/organization", "name", "Acme", "environment", "staging").redirects("/settings")
 	b.get("/settings").shows("nothing was changed")
+	// A chosen colour stands above the name's.
+	b.get("/settings").shows(`class="env tone-info">staging`)
+	b.post("/settings/organization", "name", "Acme", "environment", "staging", "color", "url(x)").is(http.StatusUnprocessableEntity).shows("Choose one of the list.")
+	b.post("/settings/organization", "name", "Acme", "environment", "staging", "color", "red").redirects("/settings")
+	b.get("/settings").shows("The organization is saved.", `class="env tone-bad">staging`)
+	b.post("/settings/organization", "name", "Acme", "environment", "staging", "color", "red").redirects("/settings")
+	b.get("/settings").shows("nothing was changed")
 	// Somebody else's change is not overwritten unseen.
 	seen := b.get("/settings").find(`name="seen" value="([^"]+)"`)
 	w.clock.Advance(time.Second)
-	b.post("/settings/organization", "name", "Acme Two", "environment", "staging", "seen", seen).redirects("/settings")
-	b.post("/settings/organization", "name", "Acme Three", "environment", "staging", "seen", seen).is(http.StatusConflict).
-		shows("Somebody else changed this in the meantime.", "Now it is “Acme Two”, staging.", `value="Acme Three"`)
+	second := fixture.User(t, w.db, w.org, access.Owner)
+	c := w.as(second)
+	c.get("/settings")
+	c.post("/settings/organization", "name", "Acme Two", "environment", "staging", "color", "green", "seen", seen).redirects("/settings")
+	w.clock.Advance(2 * time.Minute)
+	stale := b.post("/settings/organization", "name", "Acme Three", "environment", "staging", "color", "amber", "seen", seen).is(http.StatusConflict).
+		shows(second.Name+" changed this 2 min ago.", "Now it is “Acme Two”, staging in green.", `value="Acme Three"`)
+	if amber := stale.find(`value="amber"( checked)?`); amber == "" {
+		t.Error("the colour that was chosen is lost")
+	}
+	c.post("/settings/organization", "name", "Acme Four", "environment", "staging", "seen", seen).is(http.StatusConflict).shows("You changed this 2 min ago, in another window.")
 
 	b.post("/settings/profile", "zone_name", "local", "theme", "dark", "density", "compact").redirects("/settings")
+	b.get("/settings").shows("Your settings are saved.")
+	b.post("/settings/profile", "zone_name", "local", "theme", "dark", "density", "compact").redirects("/settings")
+	b.get("/settings").shows("nothing was changed").hides("are saved")
 	if body := b.get("/settings").body; !strings.Contains(body, "theme-dark") || !strings.Contains(body, "density-compact") {
 		t.Error("the page does not look as chosen")
 	}
@@ -242,10 +262,10 @@ func TestSettings(t *testing.T) {
 	b.post(device + "/revoke").redirects("/settings")
 	other.get("/settings").redirects("/sign-in?next=%2Fsettings")
 	b.post(device + "/revoke").is(http.StatusNotFound)
-	second := w.as(w.owner)
+	twin := w.as(w.owner)
 	b.get("/settings")
 	b.post("/settings/sessions/others").redirects("/settings")
-	second.get("/settings").redirects("/sign-in?next=%2Fsettings")
+	twin.get("/settings").redirects("/sign-in?next=%2Fsettings")
 
 	third := w.as(w.owner)
 	b.get("/settings")

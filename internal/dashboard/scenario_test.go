@@ -105,7 +105,9 @@ func TestDashboard_FromSetupToDeletedEndpoint(t *testing.T) {
 		shows("This is not the token", "Each start prints a new one", "web setup-token")
 	b.post("/setup", append(fill, "token", s.token, "password", "short")...).is(http.StatusUnprocessableEntity).
 		shows("Use at least 12 characters.", `value="Ana Lindqvist"`).hides(`value="short"`)
-	b.post("/setup", append(fill, "token", s.token, "password", fixture.Password)...).redirects("/")
+	b.post("/setup", append(fill, "token", s.token, "password", fixture.Password, "color", "pink")...).is(http.StatusUnprocessableEntity).shows("Choose one of the list.")
+	b.post("/setup", append(fill, "token", s.token, "password", fixture.Password, "color", "green")...).redirects("/")
+	b.get("/").shows(`class="env tone-ok"`)
 	s.token = ""
 	b.get("/").is(http.StatusOK).shows("No endpoints yet", "staging", "Ana Lindqvist", "0 of 5 done")
 	if zone := fixture.Scalar[string](t, s.db, "SELECT time_zone FROM users WHERE email = 'ana@example.com'"); zone != "local" {

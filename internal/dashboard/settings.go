@@ -3,13 +3,18 @@ package dashboard
 import (
 	"cmp"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/audit"
+	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/org"
+	"kaylehooks/internal/postgres"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
@@ -19,7 +24,7 @@ const settingsPath = "/settings"
 // settingsTry is what was entered into one of the forms, with the complaints about it.
 type settingsTry struct {
 	organization, profile, password problems
-	name, environment               *string
+	name, environment, color        *string
 	preferences                     *org.Preferences
 	conflict                        *ui.Alert
 }
@@ -41,25 +46,30 @@ func (p *page) renderSettings(status int, try settingsTry) error {
 		},
 	}
 	if p.Can(access.QueueRead) { // how the server is run concerns those who run it
-		v.Locked = lockedGroups(p.Settings)
+		v.Locked = lockedGroups(slices.Concat(p.Settings, builtIn()))
 	}
 	return p.Render(status, pages.SettingsPage(v))
 }
 
 func (p *page) organizationForm(try settingsTry) *pages.OrganizationForm {
 	o := p.Session.Organization
-	name, environment := o.Name, o.Environment
+	name, environment, color := o.Name, o.Environment, o.EnvironmentColor
 	if try.name != nil {
 		name = *try.name
 	}
 	if try.environment != nil {
 		environment = *try.environment
 	}
+	if try.color != nil {
+		color = *try.color
+	}
 	f := &pages.OrganizationForm{
 		Name:        ui.Field{Name: "name", ID: "f-org-name", Label: "Name", Value: name, Required: true, MaxLength: 120, Autocomplete: "organization", Error: try.organization["name"]},
 		Environment: ui.Field{Name: "environment", Label: "Environment", Value: environment, Required: true, MaxLength: 20, Autocomplete: "off", Hint: "The badge on every page, so that nobody acts on the wrong system.", Error: try.organization["environment"]},
-		Errors:      formErrors(try.organization, "the organization can be saved", labelled{"name", "f-org-name", "Name"}, labelled{"environment", "f-environment", "Environment"}),
-		Conflict:    try.conflict, Seen: o.UpdatedAt.Format(time.RFC3339Nano),
+		Color:       colorChoice(color, environment, try.organization["environment_color"]),
+		Errors: formErrors(try.organization, "the organization can be saved",
+			labelled{"name", "f-org-name", "Name"}, labelled{"environment", "f-environment", "Environment"}, labelled{"environment_color", "f-color", "Colour"}),
+		Conflict: try.conflict, Seen: o.UpdatedAt.Format(time.RFC3339Nano),
 		Facts: []ui.Fact{
 			{Term: "Organization", ID: idPtr(ui.NewID(o.ID.String(), "organization id", ""))}, {Term: "Created", Time: exactPtr(p, &o.CreatedAt)},
 		},
@@ -68,6 +78,33 @@ func (p *page) organizationForm(try settingsTry) *pages.OrganizationForm {
 		f.ReadOnly = "Only an owner can change this."
 	}
 	return f
+}
+
+// colorChoice offers the colours of the badge, each as it will look.
+func colorChoice(chosen, environment, complaint string) ui.CheckGroup {
+	g := ui.CheckGroup{Name: "color", Legend: "Colour of the badge", Radio: true, Error: complaint}
+	for _, color := range org.EnvironmentColors() {
+		o := ui.Check{Value: color, Label: upperFirst(color), Checked: color == chosen, Sample: &ui.EnvBadge{Text: cmp.Or(environment, org.DefaultEnvironment), Tone: environmentTone(color, environment)}}
+		if color == "" {
+			o.Label, o.Hint = "By its name", "Plain for production, violet for test and development, blue for all else."
+		}
+		g.Options = append(g.Options, o)
+	}
+	return g
+}
+
+// lastChange says who changed the organization last, and when; without a trace of it that somebody did.
+func (p *page) lastChange() (string, error) {
+	list, err := audit.List(p.Ctx, p.DB, p.Actor, audit.Filter{EventPrefix: "organization.", TargetID: p.Session.Organization.ID.String()}, postgres.Page{Limit: 1})
+	if err != nil || len(list.Rows) == 0 {
+		return org.ErrChanged.Message, err
+	}
+	last := list.Rows[0]
+	who := cmp.Or(last.ActorName, actorWord(last.ActorType))
+	if last.ActorID == p.Actor.ID {
+		return "You changed this " + length(p.Now.Sub(last.CreatedAt)) + " ago, in another window.", nil
+	}
+	return who + " changed this " + length(p.Now.Sub(last.CreatedAt)) + " ago.", nil
 }
 
 // zoneSelect offers the zones in which somebody can read times.
@@ -107,6 +144,18 @@ func (p *page) profileForm(try settingsTry) pages.ProfileForm {
 	}
 }
 
+// builtIn is what people look for among the settings, and nothing changes.
+func builtIn() []Setting {
+	delays := make([]string, len(delivery.RetryDelays()))
+	for i, d := range delivery.RetryDelays() {
+		delays[i] = delayWords(d)
+	}
+	return []Setting{
+		{Group: "Delivery", Label: "Waits before the attempts 2 to " + strconv.Itoa(len(delays)+1), Value: strings.Join(delays, ", ")},
+		{Group: "Delivery", Label: "Kept of a receiver's answer", Value: "4 KiB of the body, 100 characters of a header"},
+	}
+}
+
 // lockedGroups are the values fixed by the environment, under the headings that the caller chose.
 func lockedGroups(settings []Setting) []pages.LockedGroup {
 	var groups []pages.LockedGroup
@@ -117,7 +166,10 @@ func lockedGroups(settings []Setting) []pages.LockedGroup {
 			n++
 		}
 		row := pages.LockedValue{Label: s.Label, Value: cmp.Or(s.Value, "none"), Variable: s.Variable, Source: "environment"}
-		if s.Default {
+		switch {
+		case s.Variable == "":
+			row.Source = "built in"
+		case s.Default:
 			row.Source = "default"
 		}
 		groups[n-1].Rows = append(groups[n-1].Rows, row)
@@ -125,28 +177,40 @@ func lockedGroups(settings []Setting) []pages.LockedGroup {
 	return groups
 }
 
+// unchanged is the answer to a form that was sent as it was.
+var unchanged = ui.Flash{Tone: ui.Info, Text: "Nothing was different, so nothing was changed."}
+
 func saveOrganization(p *page) error {
-	name, environment := p.Value("name"), p.Value("environment")
+	name, environment, color := p.Value("name"), p.Value("environment"), p.Value("color")
+	before := p.Session.Organization
 	seen, err := time.Parse(time.RFC3339Nano, p.Value("seen"))
 	if err != nil { // a form of another release
 		seen = p.Session.Organization.UpdatedAt
 	}
-	try := settingsTry{name: &name, environment: &environment}
-	_, err = p.Org.UpdateOrganization(p.Ctx, p.Actor, org.OrganizationUpdate{Name: &name, Environment: &environment, Expected: &seen})
+	try := settingsTry{name: &name, environment: &environment, color: &color}
+	after, err := p.Org.UpdateOrganization(p.Ctx, p.Actor, org.OrganizationUpdate{Name: &name, Environment: &environment, EnvironmentColor: &color, Expected: &seen})
 	if found, ok := problemsOf(err); ok {
 		try.organization = found
 		return p.renderSettings(http.StatusUnprocessableEntity, try)
 	}
 	if f, ok := fault.As(err); ok && f.Kind == fault.Conflict {
-		try.conflict = &ui.Alert{Tone: ui.Warn, Icon: "warn", Title: f.Message, Text: "Now it is “" + p.Session.Organization.Name + "”, " + p.Session.Organization.Environment + ". Your entries are still below; save again to put them in its place.", Urgent: true}
+		title, err := p.lastChange()
+		if err != nil {
+			return err
+		}
+		shade := ""
+		if before.EnvironmentColor != "" {
+			shade = " in " + before.EnvironmentColor
+		}
+		try.conflict = &ui.Alert{Tone: ui.Warn, Icon: "warn", Title: title, Text: "Now it is “" + before.Name + "”, " + before.Environment + shade + ". Your entries are still below; save again to put them in its place.", Urgent: true}
 		return p.renderSettings(http.StatusConflict, try)
 	}
 	if err != nil {
 		return err
 	}
 	flash := ui.Flash{Tone: ui.OK, Text: "The organization is saved."}
-	if name == p.Session.Organization.Name && environment == p.Session.Organization.Environment {
-		flash = ui.Flash{Tone: ui.Info, Text: "Nothing was different, so nothing was changed."}
+	if after.Name == before.Name && after.Environment == before.Environment && after.EnvironmentColor == before.EnvironmentColor {
+		flash = unchanged
 	}
 	return p.Redirect(settingsPath, flash)
 }
@@ -160,6 +224,9 @@ func saveProfile(p *page) error {
 	prefs.Live = p.Value("live") == "1"
 	if prefs.Theme == "auto" {
 		prefs.Theme = "system"
+	}
+	if prefs == p.Session.User.Preferences {
+		return p.Redirect(settingsPath, unchanged)
 	}
 	err := p.Org.UpdatePreferences(p.Ctx, p.Actor, prefs)
 	if found, ok := problemsOf(err); ok {

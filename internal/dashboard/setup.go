@@ -50,15 +50,16 @@ func (p *page) renderSetup(status int, in org.SetupInput, token string, found pr
 	}
 	v.Environment = ui.Field{
 		Name: "environment", Label: "Environment", Value: in.Environment, Required: true, MaxLength: 20,
-		Hint: "A badge on every page: plain for production, violet for test and development, blue for all else.", Error: found["environment"],
+		Hint: "A badge on every page, so that nobody acts on the wrong system.", Error: found["environment"],
 	}
+	v.Color = colorChoice(in.EnvironmentColor, in.Environment, found["environment_color"])
 	v.Password = ui.Field{
 		Name: "password", Label: "Password", Type: "password", Required: true, Autocomplete: "new-password",
 		Hint: "At least 12 characters.", Error: found["password"],
 	}
 	v.Errors = formErrors(found, "the organization can be made",
 		labelled{"token", "f-token", "Set-up token"}, labelled{"organization", "f-organization", "Organization"},
-		labelled{"environment", "f-environment", "Environment"}, labelled{"name", "f-name", "Your name"}, labelled{"time_zone", "f-zone_name", "Times"},
+		labelled{"environment", "f-environment", "Environment"}, labelled{"environment_color", "f-color", "Colour"}, labelled{"name", "f-name", "Your name"}, labelled{"time_zone", "f-zone_name", "Times"},
 		labelled{"email", "f-email", "Email"}, labelled{"password", "f-password", "Password"})
 	return p.Render(status, pages.SetupPage(v))
 }
@@ -93,7 +94,7 @@ func (p *page) addressRule() ui.Rule {
 
 func doSetup(p *page) error {
 	in := org.SetupInput{
-		Organization: p.Value("organization"), Environment: p.Value("environment"),
+		Organization: p.Value("organization"), Environment: p.Value("environment"), EnvironmentColor: p.Value("color"),
 		Name: p.Value("name"), Email: p.Value("email"), Password: p.Raw("password"), TimeZone: p.Value("zone_name"),
 	}
 	token := p.Value("token")

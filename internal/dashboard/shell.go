@@ -47,7 +47,7 @@ func (p *page) Shell(title, active string) ui.Shell {
 		return s
 	}
 	user, organization := p.Session.User, p.Session.Organization
-	s.Organization, s.Environment, s.EnvTone = organization.Name, organization.Environment, environmentTone(organization.Environment)
+	s.Organization, s.Environment, s.EnvTone = organization.Name, organization.Environment, environmentTone(organization.EnvironmentColor, organization.Environment)
 	s.CSRF = p.Session.CSRFToken
 	s.User = ui.User{Name: user.Name, Initials: initials(user.Name), Email: user.Email, Role: string(p.Session.Role)}
 	s.LocalZone, s.Density, s.Shortcuts = user.TimeZone == localZone, user.Density, user.Shortcuts
@@ -132,8 +132,15 @@ func (p *page) failedBadge() (count string, tone ui.Tone, what string) {
 	return ui.Count(known.n), ui.Bad, "failed in 24 h"
 }
 
-// environmentTone keeps the plain badge for production, so that anything else stands out.
-func environmentTone(name string) ui.Tone {
+// environmentTones are the badges of the colours that can be chosen.
+var environmentTones = map[string]ui.Tone{"plain": "", "blue": ui.Info, "green": ui.OK, "amber": ui.Warn, "red": ui.Bad, "violet": ui.Test}
+
+// environmentTone is the colour of the badge. Where none is chosen the plain one is kept for production, so that anything else
+// stands out.
+func environmentTone(color, name string) ui.Tone {
+	if tone, chosen := environmentTones[color]; chosen {
+		return tone
+	}
 	switch name {
 	case "production", "Production":
 		return ""

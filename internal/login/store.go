@@ -16,7 +16,7 @@ func findSession(tx *postgres.Tx, where string, value any) (Session, bool, error
 			s.reauthenticated_at, m.role,
 			u.id AS user_id, u.email AS user_email, u.name AS user_name, u.time_zone AS user_time_zone, u.theme AS user_theme,
 			u.density AS user_density, u.live AS user_live, u.shortcuts AS user_shortcuts, u.created_at AS user_created_at, u.updated_at AS user_updated_at,
-			o.id AS organization_id, o.name AS organization_name, o.environment AS organization_environment,
+			o.id AS organization_id, o.name AS organization_name, o.environment AS organization_environment, o.environment_color AS organization_environment_color,
 			o.created_at AS organization_created_at, o.updated_at AS organization_updated_at
 		FROM login_sessions s
 		JOIN memberships m ON m.organization_id = s.organization_id AND m.user_id = s.user_id

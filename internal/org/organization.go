@@ -1,6 +1,7 @@
 package org
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -16,8 +17,10 @@ type Organization struct {
 	Name string
 	// Environment is the badge in the header of every page, such as "production".
 	Environment string
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
+	// EnvironmentColor is that of the badge, one of EnvironmentColors; "" leaves it to the name.
+	EnvironmentColor string
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
 }
 
 // TableName names the table.
@@ -26,6 +29,18 @@ func (Organization) TableName() string { return "organizations" }
 // DefaultEnvironment is the environment of an organization that names none.
 const DefaultEnvironment = "production"
 
+// EnvironmentColors are the colours that can be chosen: each is one in which the badge can be read, in light and in dark.
+func EnvironmentColors() []string {
+	return []string{"", "plain", "blue", "green", "amber", "red", "violet"}
+}
+
+func checkColor(color string) *fault.Field {
+	if !slices.Contains(EnvironmentColors(), color) {
+		return &fault.Field{Name: "environment_color", Message: "Choose one of the list."}
+	}
+	return nil
+}
+
 const (
 	nameMax        = 120
 	environmentMax = 20
@@ -33,8 +48,9 @@ const (
 
 // OrganizationUpdate names what changes; nil leaves a field alone.
 type OrganizationUpdate struct {
-	Name        *string
-	Environment *string
+	Name             *string
+	Environment      *string
+	EnvironmentColor *string
 	// Expected, when set, is the UpdatedAt that the editor saw; another value is ErrChanged, so that nobody overwrites
 	// an edit they have not seen.
 	Expected *time.Time

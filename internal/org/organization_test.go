@@ -159,17 +159,17 @@ func TestUpdateOrganization(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.Advance(time.Minute)
-	change := org.OrganizationUpdate{Name: ptr(" New name "), Environment: ptr("staging"), Expected: &before.UpdatedAt}
+	change := org.OrganizationUpdate{Name: ptr(" New name "), Environment: ptr("staging"), EnvironmentColor: ptr("green"), Expected: &before.UpdatedAt}
 
 	after, err := s.UpdateOrganization(t.Context(), owner, change)
-	if err != nil || after.Name != "New name" || after.Environment != "staging" || !after.UpdatedAt.Equal(clock.Now()) {
+	if err != nil || after.Name != "New name" || after.Environment != "staging" || after.EnvironmentColor != "green" || !after.UpdatedAt.Equal(clock.Now()) {
 		t.Fatalf("works: %+v, %v", after, err)
 	}
 	if got, _ := s.Organization(t.Context(), owner); cmp.Diff(after, got) != "" {
 		t.Error(cmp.Diff(after, got))
 	}
 	if !fixture.Scalar[bool](t, db, `SELECT metadata -> 'changes' = jsonb_build_object('name', jsonb_build_object('from', $2::text, 'to', 'New name'),
-		'environment', jsonb_build_object('from', $3::text, 'to', 'staging')) FROM audit_logs WHERE organization_id = $1 AND event = 'organization.updated'`,
+		'environment', jsonb_build_object('from', $3::text, 'to', 'staging'), 'environment_color', jsonb_build_object('from', '', 'to', 'green')) FROM audit_logs WHERE organization_id = $1 AND event = 'organization.updated'`,
 		tenant, before.Name, before.Environment) {
 		t.Error("the audit row does not say what was before and after")
 	}
@@ -195,9 +195,10 @@ func TestUpdateOrganization(t *testing.T) {
 	if n := fixture.Audited(t, db, tenant, "organization.updated"); n != 1 {
 		t.Errorf("audited %d times: an update that changes nothing leaves no trace", n)
 	}
-	_, err = s.UpdateOrganization(t.Context(), owner, org.OrganizationUpdate{Name: ptr(""), Environment: ptr(strings.Repeat("x", 21))})
+	_, err = s.UpdateOrganization(t.Context(), owner, org.OrganizationUpdate{Name: ptr(""), Environment: ptr(strings.Repeat("x", 21)), EnvironmentColor: ptr("#fff")})
 	fixture.WantField(t, err, "name")
 	fixture.WantField(t, err, "environment")
+	fixture.WantField(t, err, "environment_color")
 }
 
 func TestUpdatePreferences(t *testing.T) {

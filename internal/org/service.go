@@ -18,15 +18,17 @@ type Service struct {
 	Passwords *Passwords
 }
 
-// SetupInput is what a new organization needs. Environment may be empty (DefaultEnvironment), and so may TimeZone, which
-// is one of TimeZones and becomes the preference of an owner who is new.
+// SetupInput is what a new organization needs. Environment may be empty (DefaultEnvironment), as may EnvironmentColor, and
+// TimeZone, which is one of TimeZones and becomes the preference of an owner who is new.
 type SetupInput struct {
 	Organization string
 	Environment  string
-	Email        string
-	Name         string
-	Password     string
-	TimeZone     string
+	// EnvironmentColor is one of EnvironmentColors.
+	EnvironmentColor string
+	Email            string
+	Name             string
+	Password         string
+	TimeZone         string
 }
 
 // Exists reports whether there is any organization. Without one the system waits for its first-run setup.
@@ -74,6 +76,7 @@ func (s *Service) setup(ctx context.Context, actor access.Actor, in SetupInput, 
 	bad.add(complaint)
 	in.Environment, complaint = cleanText("environment", in.Environment, environmentMax)
 	bad.add(complaint)
+	bad.add(checkColor(in.EnvironmentColor))
 	in.Email, complaint = cleanEmail(in.Email)
 	bad.add(complaint)
 	if err := bad.err(); err != nil {
@@ -97,7 +100,7 @@ func (s *Service) setup(ctx context.Context, actor access.Actor, in SetupInput, 
 			return err
 		}
 		organization = Organization{
-			ID: id.Organization{UUID: tx.NewUUID()}, Name: in.Organization, Environment: in.Environment,
+			ID: id.Organization{UUID: tx.NewUUID()}, Name: in.Organization, Environment: in.Environment, EnvironmentColor: in.EnvironmentColor,
 			CreatedAt: tx.Now, UpdatedAt: tx.Now,
 		}
 		if err := tx.Create(&organization).Error; err != nil {
@@ -126,7 +129,7 @@ func (s *Service) Organization(ctx context.Context, actor access.Actor) (Organiz
 	return getOrganization(s.DB.Reader(ctx), actor.Organization)
 }
 
-// UpdateOrganization renames the organization or its environment and returns it. It needs organization:manage. An update
+// UpdateOrganization renames the organization or its environment, or gives that another colour, and returns it. It needs organization:manage. An update
 // that changes nothing leaves no trace.
 func (s *Service) UpdateOrganization(ctx context.Context, actor access.Actor, change OrganizationUpdate) (Organization, error) {
 	var bad complaints
@@ -140,6 +143,9 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor access.Actor, ch
 			bad.add(complaint)
 			*f.text = &clean
 		}
+	}
+	if change.EnvironmentColor != nil {
+		bad.add(checkColor(*change.EnvironmentColor))
 	}
 	var updated Organization
 	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
@@ -167,12 +173,16 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor access.Actor, ch
 			updated.Environment, fields = *change.Environment, append(fields, "environment")
 			changes["environment"] = audit.Change{From: before.Environment, To: updated.Environment}
 		}
+		if change.EnvironmentColor != nil && *change.EnvironmentColor != before.EnvironmentColor {
+			updated.EnvironmentColor, fields = *change.EnvironmentColor, append(fields, "environment_color")
+			changes["environment_color"] = audit.Change{From: before.EnvironmentColor, To: updated.EnvironmentColor}
+		}
 		if len(fields) == 0 {
 			return nil
 		}
 		updated.UpdatedAt = tx.Now
-		err = tx.Exec("UPDATE organizations SET name = $2, environment = $3, updated_at = $4 WHERE id = $1",
-			updated.ID, updated.Name, updated.Environment, updated.UpdatedAt).Error
+		err = tx.Exec("UPDATE organizations SET name = $2, environment = $3, environment_color = $4, updated_at = $5 WHERE id = $1",
+			updated.ID, updated.Name, updated.Environment, updated.EnvironmentColor, updated.UpdatedAt).Error
 		if err != nil {
 			return err
 		}
@@ -191,7 +201,7 @@ func (s *Service) Places(ctx context.Context, actor access.Actor) ([]Place, erro
 		return nil, err
 	}
 	var places []Place
-	err = s.DB.Reader(ctx).Raw(`SELECT o.id AS organization_id, o.name AS organization_name, o.environment AS organization_environment,
+	err = s.DB.Reader(ctx).Raw(`SELECT o.id AS organization_id, o.name AS organization_name, o.environment AS organization_environment, o.environment_color AS organization_environment_color,
 		o.created_at AS organization_created_at, o.updated_at AS organization_updated_at, m.role
 		FROM memberships m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = $1 AND m.suspended_at IS NULL ORDER BY m.created_at, o.id`, user).Scan(&places).Error

@@ -63,6 +63,11 @@ func operatePeople(t *testing.T, s *suite) {
 	meet(t, s, guest)
 
 	b.visit("/members?q=mia")
+	b.check("members, searched")
+	b.do("narrow", chromedp.SetValue(".filters [name=state]", "suspended"), chromedp.Evaluate[chromedp.Void](`document.querySelector(".filters [name=state]").dispatchEvent(new Event("change", { bubbles: true }))`))
+	b.see("#results", "No members match 2 filters")
+	b.check("members, no match")
+	b.visit("/members?q=mia")
 	row := "tr:has(select)"
 	b.choose(row+" select", "admin")
 	b.press(row+" button", "Save")
@@ -190,6 +195,17 @@ func operateSettings(t *testing.T, s *suite) {
 	stale.press("#organization button", "Save organization")
 	stale.see("main", "Fjordpay AS")
 	stale.check("conflicting edit of the organization")
+	for _, color := range []string{"red", ""} {
+		b.visit("/settings")
+		b.do("choose a colour", chromedp.Click(`#organization [name=color][value="`+color+`"]`))
+		b.press("#organization button", "Save organization")
+		if red := b.has(".topbar .env.tone-bad"); red != (color == "red") {
+			t.Errorf("after %q was chosen the badge is red: %t", color, red)
+		}
+		b.check("settings, badge " + color)
+	}
+	b.press("#organization button", "Save organization")
+	b.see(".toasts", "nothing was changed")
 
 	background := func() string { return ask[string](b, `getComputedStyle(document.body).backgroundColor`) }
 	bright := background()

@@ -15,16 +15,24 @@ import "kaylehooks/web/templates/ui"
 // The answer to an invitation is this page with Link set: the invitation link
 // is shown once, since there may be no mail.
 type Members struct {
-	Pager       ui.Pager
 	Shell       ui.Shell
 	Heading     ui.Heading
 	Advice      *ui.Alert // for example: add a second owner
 	Link        *SecretOnce
-	Rows        []MemberRow
-	State       ui.ListState
+	Filters     ui.Filters
+	List        MemberList
 	Invitations []InvitationRow
 	Invite      *InviteForm // nil for people who may not invite
 	Matrix      RoleMatrix
+}
+
+// MemberList is the region #results of the members.
+type MemberList struct {
+	Rows   []MemberRow
+	Active ui.ActiveFilters
+	State  ui.ListState
+	Status string
+	Pager  ui.Pager
 }
 
 // MemberRow is one member.

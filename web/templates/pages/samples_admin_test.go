@@ -69,12 +69,13 @@ func members() pages.Members {
 	active := ui.Badge{Tone: ui.OK, Icon: "check", Label: "Active"}
 	return pages.Members{
 		Shell: shell("Members", "/members"), Heading: ui.Heading{Title: "Members"},
-		Advice: &ui.Alert{Tone: ui.Info, Icon: "info", Title: "Only one owner", Text: "If this account is lost, nobody can manage members or reveal secrets. Make a second person owner."},
-		Rows: []pages.MemberRow{
+		Advice:  &ui.Alert{Tone: ui.Info, Icon: "info", Title: "Only one owner", Text: "If this account is lost, nobody can manage members or reveal secrets. Make a second person owner."},
+		Filters: ui.Filters{Action: "/members", Search: &ui.SearchBox{Label: "Search members"}, Fields: []ui.FilterField{{Name: "role", Label: "Role", Options: options("", "", "Any", "owner", "Owner")}}},
+		List: pages.MemberList{Status: "3 members", Rows: []pages.MemberRow{
 			{ID: "usr_1", Name: "Ana Lindqvist", Email: "ana@fjordpay.example", You: true, Role: "Owner", Status: active, LastSeen: ptr(ago(2 * time.Second)), Joined: ago(3000 * time.Hour), Locked: "the last owner cannot be changed"},
 			{ID: "usr_2", Name: "Jonas Vik", Email: "jonas@fjordpay.example", Role: "Admin", RoleForm: role("usr_2", "admin"), Status: active, LastSeen: ptr(ago(26 * time.Hour)), Joined: ago(2900 * time.Hour), Actions: acts("usr_2", "Jonas Vik")},
 			{ID: "usr_3", Name: "Mira Holt", Email: "mira@fjordpay.example", Role: "Member", RoleForm: role("usr_3", "member"), Status: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Suspended"}, Joined: ago(500 * time.Hour), Actions: []ui.Action{{Label: "Restore", Name: "Restore Mira Holt", Href: "/members/usr_3/restore", Post: true, Small: true}}},
-		},
+		}},
 		Invitations: []pages.InvitationRow{{Email: "support@fjordpay.example", Role: "Member", By: "Ana Lindqvist", Sent: ago(time.Hour), Expires: in(71 * time.Hour), Actions: []ui.Action{{Label: "Revoke", Name: "Revoke invitation of support@fjordpay.example", Href: "/members/invitations/x/revoke", Post: true, Small: true}}}},
 		Invite:      &pages.InviteForm{Email: ui.Field{Name: "email", Label: "Email", Type: "email", Required: true}, Role: ui.Select{Name: "role", Label: "Role", Options: options("member", "member", "Member: read only", "admin", "Admin: change everything", "owner", "Owner: members and secrets")}},
 		Matrix: pages.RoleMatrix{Roles: []string{"Owner", "Admin", "Member"}, Rows: []pages.RoleRow{
@@ -109,7 +110,7 @@ func settings() pages.Settings {
 	}
 	return pages.Settings{
 		Shell: shell("Settings", "/settings"), Heading: ui.Heading{Title: "Settings"},
-		Organization: &pages.OrganizationForm{Name: ui.Field{ID: "org-name", Name: "name", Label: "Organization", Value: "Fjordpay", Required: true}, Environment: ui.Field{Name: "environment", Label: "Environment", Value: "Production", Locked: "KAYLEHOOKS_ENVIRONMENT"}},
+		Organization: &pages.OrganizationForm{Name: ui.Field{ID: "org-name", Name: "name", Label: "Organization", Value: "Fjordpay", Required: true}, Environment: ui.Field{Name: "environment", Label: "Environment", Value: "Production", Locked: "KAYLEHOOKS_ENVIRONMENT"}, Color: radio("color", "Colour of the badge", ui.Check{Value: "red", Label: "Red", Checked: true, Sample: &ui.EnvBadge{Text: "Production", Tone: ui.Bad}})},
 		Profile: pages.ProfileForm{
 			Name: ui.Field{ID: "my-name", Name: "name", Label: "Name", Value: "Ana Lindqvist", Required: true}, Zone: ui.Select{Name: "zone_name", Label: "Time zone", Hint: "Used when the switch at the top says Local", Options: options("Europe/Oslo", "UTC", "UTC", "Europe/Oslo", "Europe/Oslo")},
 			Theme:     radio("theme", "Theme", ui.Check{Value: "auto", Label: "As the system", Checked: true}, ui.Check{Value: "light", Label: "Light"}, ui.Check{Value: "dark", Label: "Dark"}),

@@ -5,7 +5,7 @@ import "kaylehooks/web/templates/ui"
 // Settings is the settings page: the organization's and the person's own.
 //
 //	GET  /settings
-//	POST /settings/organization   name, environment, seen
+//	POST /settings/organization   name, environment, color, seen
 //	POST /settings/profile        name, zone_name, theme (auto|light|dark), density (compact|normal|relaxed), shortcuts (1), live (1)
 //	POST /settings/password       current, password
 //	POST /settings/zone           zone (utc|local), return: the switch of the top bar
@@ -25,7 +25,8 @@ type Settings struct {
 type OrganizationForm struct {
 	Name        ui.Field
 	Environment ui.Field
-	Seen        string // version of what the person edits, sent back as "seen"
+	Color       ui.CheckGroup // radio, name "color"
+	Seen        string        // version of what the person edits, sent back as "seen"
 	Errors      ui.FormErrors
 	Conflict    *ui.Alert // somebody else saved meanwhile
 	ReadOnly    string    // why it cannot be edited
@@ -71,5 +72,5 @@ type LockedValue struct {
 	Label    string
 	Value    string
 	Variable string
-	Source   string // "environment" or "default"
+	Source   string // "environment", "default" or "built in"
 }

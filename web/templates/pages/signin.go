@@ -22,12 +22,13 @@ type SignIn struct {
 //	POST /setup   token, organization, environment, name, email, password, zone_name
 type Setup struct {
 	Bare        ui.Bare
-	Token       ui.Field // name "token"
-	Org         ui.Field // name "organization"
-	Environment ui.Field // name "environment"
-	Name        ui.Field // name "name"
-	Email       ui.Field // name "email"
-	Password    ui.Field // name "password", type password
+	Token       ui.Field      // name "token"
+	Org         ui.Field      // name "organization"
+	Environment ui.Field      // name "environment"
+	Color       ui.CheckGroup // radio, name "color"
+	Name        ui.Field      // name "name"
+	Email       ui.Field      // name "email"
+	Password    ui.Field      // name "password", type password
 	Zone        ui.Select
 	Errors      ui.FormErrors
 	Expired     bool      // the token is used or too old: shows how to print a new one

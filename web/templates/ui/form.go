@@ -70,6 +70,13 @@ type Check struct {
 	Checked  bool
 	Disabled bool
 	Mono     bool
+	Sample   *EnvBadge // shown behind the label
+}
+
+// EnvBadge is the badge of an environment; an empty tone is the plain dark one.
+type EnvBadge struct {
+	Text string
+	Tone Tone
 }
 
 // CheckGroup is a fieldset of checkboxes (or radio buttons) sharing one name.
