@@ -252,7 +252,8 @@ func updateEndpoint(p *page) error {
 		Labels: &labels, URL: &in.URL, Enabled: &in.Enabled, EventTypes: &types, RetentionHours: &retention,
 		Name: &in.Name, ClearName: in.Name == "",
 	}
-	if seen, err := time.Parse(seenLayout, p.Query("seen")); err == nil {
+	if text := p.Query("seen"); text != "" {
+		seen, _ := time.Parse(seenLayout, text) // what cannot be read is no version that is stored
 		change.ExpectedUpdatedAt = &seen
 	}
 	var updated webhook.Endpoint

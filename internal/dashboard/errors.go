@@ -278,6 +278,9 @@ func (p *page) unavailable() error {
 	if p.Queue != nil { // where both are away, the fault is likelier in the network than in either
 		v.Checks = append(v.Checks, p.redisRule(p.Ctx))
 	}
+	if p.R.Method == http.MethodPost {
+		v.Text = "What you sent may not have been carried out. When the database is back, reload this page to send it again: what was carried out is not done twice. " + v.Text
+	}
 	if p.R.Method == http.MethodGet {
 		v.Refresh = retryAfter
 		p.W.Header().Set("Refresh", fmt.Sprint(retryAfter)) // a form must not be sent again by itself

@@ -196,6 +196,24 @@ func TestMembers_InviteJoinAndManage(t *testing.T) {
 	b.post(late + "/revoke").is(http.StatusNotFound)
 }
 
+// TestMembers_ARoleThatChangedMeanwhileIsNotOverwrittenUnseen has two owners with the page open.
+func TestMembers_ARoleThatChangedMeanwhileIsNotOverwrittenUnseen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.as(w.owner).reader("/members")
+	two := w.as(fixture.User(t, w.db, w.org, access.Owner)).reader("/members")
+	save := "Save role of " + w.member.Name
+	one.send(save, "role", "admin")
+	one.sees(http.StatusOK, w.member.Name+" is an admin now.")
+	two.send(save, "role", "owner")
+	two.sees(http.StatusConflict, "Somebody else changed this role in the meantime.", "Nothing was changed. The role is admin now. Choose again if you still want owner.")
+	if role := fixture.Scalar[string](t, w.db, "SELECT role FROM memberships WHERE user_id = $1", fixture.UserID(t, w.member)); role != "admin" {
+		t.Errorf("the role is %s", role)
+	}
+	two.send(save, "role", "owner") // now they have seen it
+	two.sees(http.StatusOK, w.member.Name+" is an owner now.")
+}
+
 func TestAcceptInvitation_KnownPersonLandsInTheNewOrganization(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -222,6 +222,7 @@ func TestUpdateEndpoint_SomebodyElsesChangeIsNotOverwrittenUnseen(t *testing.T) 
 	conflict := b.post(stale, fields("Mine")...).is(http.StatusConflict).shows("Somebody else changed this endpoint", "Name is now “Theirs”", `value="Mine"`)
 	b.post(conflict.find(`action="(`+path+`\?seen=[^"]+)"`), fields("Mine")...).redirects(path + "/settings")
 	b.get(path+"/settings").shows("Changes to Mine are saved.", `value="Mine"`)
+	b.post(path+"?seen=yesterday", fields("Blind")...).is(http.StatusConflict).shows("Name is now “Mine”", `value="Blind"`)
 	b.post(path, fields("")...).redirects(path + "/settings")
 	b.get(path + "/settings").shows("hooks.example.com")
 }

@@ -389,7 +389,11 @@ func TestErrors_DatabaseAwayAsksToWait(t *testing.T) {
 	if a := b.fragment("/endpoints").is(http.StatusServiceUnavailable); a.body != "" {
 		t.Errorf("a poll gets %q", a.body)
 	}
-	a.hides("Redis")
+	a.hides("Redis", "reload this page to send it again")
+	a = b.post("/endpoints", "name", "Ledger").is(http.StatusServiceUnavailable).shows("reload this page to send it again: what was carried out is not done twice")
+	if a.header.Get("Refresh") != "" || a.header.Get("Retry-After") == "" {
+		t.Errorf("a form is sent again by itself: %v", a.header)
+	}
 	for away, want := range map[bool]string{false: "Redis reachable", true: "Redis no answer"} {
 		c.Queue = &fakeQueue{away: away}
 		s.server = httptest.NewServer(New(c))

@@ -172,7 +172,7 @@ func TestAuthenticate_FollowsTheMembership(t *testing.T) {
 	user := fixture.UserID(t, member)
 	_, token, _ := signIn(t, s, member)
 
-	if err := s.Org.ChangeRole(t.Context(), owner, user, access.Admin); err != nil {
+	if err := s.Org.ChangeRole(t.Context(), owner, user, access.Admin, ""); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.Authenticate(t.Context(), token); err != nil || got.Role != access.Admin {

@@ -67,15 +67,19 @@ func members(tx *postgres.Tx, org id.Organization) *gorm.DB {
 	return tx.Table("(?) AS m", rows)
 }
 
-// ChangeRole gives a member another role. It needs members:manage, is ErrLastOwner when no active owner would remain, and
-// leaves no trace when the member has the role already.
-func (s *Service) ChangeRole(ctx context.Context, actor access.Actor, user id.User, role access.Role) error {
+// ChangeRole gives a member another role. seen, unless it is empty, is the role that the change was made from: when that is not
+// theirs any more, it is ErrRoleChanged. It needs members:manage, is ErrLastOwner when no active owner would remain, and leaves
+// no trace when the member has the role already.
+func (s *Service) ChangeRole(ctx context.Context, actor access.Actor, user id.User, role, seen access.Role) error {
 	if err := checkRole(role); err != nil {
 		return err
 	}
 	return s.manage(ctx, actor, user, func(tx *postgres.Tx, all roster, m membership) error {
 		if m.Role == role {
 			return nil
+		}
+		if seen != "" && m.Role != seen {
+			return ErrRoleChanged.WithHint("The role is " + string(m.Role) + " now. Choose again if you still want " + string(role) + ".")
 		}
 		if role != access.Owner && m.activeOwner() && !all.keepsOwner(user) {
 			return ErrLastOwner

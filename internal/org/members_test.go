@@ -72,7 +72,7 @@ func TestMemberOperations(t *testing.T) {
 	}{
 		"change role": {
 			do: func(s *org.Service, ctx context.Context, actor access.Actor, user id.User) error {
-				return s.ChangeRole(ctx, actor, user, access.Admin)
+				return s.ChangeRole(ctx, actor, user, access.Admin, "")
 			},
 			event: "member.role_changed", check: "SELECT role = 'admin' FROM memberships WHERE user_id = $1",
 		},
@@ -127,7 +127,7 @@ func TestChangeRole_UnknownRoleIsRefused(t *testing.T) {
 	t.Parallel()
 	s, db, _ := newService(t)
 	_, owner := fixture.Organization(t, db)
-	fixture.WantField(t, s.ChangeRole(t.Context(), owner, fixture.UserID(t, owner), "god"), "role")
+	fixture.WantField(t, s.ChangeRole(t.Context(), owner, fixture.UserID(t, owner), "god", ""), "role")
 }
 
 func TestLastOwner_StaysWhateverIsTried(t *testing.T) {
@@ -140,11 +140,11 @@ func TestLastOwner_StaysWhateverIsTried(t *testing.T) {
 	if err := s.Suspend(t.Context(), owner, fixture.UserID(t, idle)); err != nil {
 		t.Fatal(err)
 	}
-	fixture.WantFault(t, s.ChangeRole(t.Context(), owner, user, access.Admin), org.ErrLastOwner)
+	fixture.WantFault(t, s.ChangeRole(t.Context(), owner, user, access.Admin, ""), org.ErrLastOwner)
 	fixture.WantFault(t, s.Suspend(t.Context(), owner, user), org.ErrLastOwner)
 	fixture.WantFault(t, s.Remove(t.Context(), owner, user), org.ErrLastOwner)
 	// The suspended one may go, and be demoted.
-	if err := s.ChangeRole(t.Context(), owner, fixture.UserID(t, idle), access.Member); err != nil {
+	if err := s.ChangeRole(t.Context(), owner, fixture.UserID(t, idle), access.Member, ""); err != nil {
 		t.Error(err)
 	}
 	if err := s.Remove(t.Context(), owner, fixture.UserID(t, idle)); err != nil {
@@ -166,7 +166,7 @@ func TestLastOwner_OneRemainsWhenAllLeaveAtOnce(t *testing.T) {
 		for _, attempt := range []func() error{
 			func() error { return s.Remove(t.Context(), actor, self) },
 			func() error { return s.Suspend(t.Context(), actor, next) },
-			func() error { return s.ChangeRole(t.Context(), actor, next, access.Member) },
+			func() error { return s.ChangeRole(t.Context(), actor, next, access.Member, "") },
 		} {
 			wg.Go(func() {
 				err := attempt()
@@ -188,9 +188,9 @@ func TestManage_AnOwnerWhoWasDemotedMeanwhileMayNot(t *testing.T) {
 	s, db, _ := newService(t)
 	tenant, owner := fixture.Organization(t, db)
 	second := fixture.User(t, db, tenant, access.Owner)
-	if err := s.ChangeRole(t.Context(), owner, fixture.UserID(t, second), access.Member); err != nil {
+	if err := s.ChangeRole(t.Context(), owner, fixture.UserID(t, second), access.Member, ""); err != nil {
 		t.Fatal(err)
 	}
 	// second still carries the role it signed in with.
-	fixture.WantKind(t, s.ChangeRole(t.Context(), second, fixture.UserID(t, owner), access.Member), fault.Forbidden)
+	fixture.WantKind(t, s.ChangeRole(t.Context(), second, fixture.UserID(t, owner), access.Member, ""), fault.Forbidden)
 }
