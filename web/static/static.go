@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -132,6 +133,9 @@ func acceptsGzip(header string) bool {
 	return false
 }
 
+// forPeople is what a style sheet holds for those who read its source: comments and indentation. It is not sent.
+var forPeople = regexp.MustCompile(`(?ms)/\*.*?\*/|^[ \t]+`)
+
 func mustLoad() set {
 	s := set{urls: map[string]string{}, assets: map[string]asset{}}
 	for name, source := range sources {
@@ -140,6 +144,9 @@ func mustLoad() set {
 			panic(fmt.Sprintf("static: read %s: %v", source, err))
 		}
 		ext := path.Ext(name)
+		if ext == ".css" {
+			content = forPeople.ReplaceAll(content, nil)
+		}
 		sum := sha256.Sum256(content)
 		public := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:])[:10] + ext
 		a := asset{contentType: contentTypes[ext], plain: content}

@@ -48,6 +48,7 @@ func TestBrowser(t *testing.T) {
 		{"first run", firstRun},
 		{"pages", visitPages},
 		{"endpoint", operateEndpoint},
+		{"long names", stretchEndpoint},
 		{"deliveries", operateDeliveries},
 		{"many at once", operateMany},
 		{"lists", operateLists},

@@ -343,3 +343,37 @@ func changeSecret(t *testing.T, b *tab, s *suite, far *shop) {
 		t.Errorf("after the password the browser is at %s", b.path())
 	}
 }
+
+// stretchEndpoint makes an endpoint with the longest name, address and labels there can be, none of which can be broken at a
+// space: every page that tells of it keeps its width. A name that turns the direction of reading turns nothing but itself.
+func stretchEndpoint(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.signIn(t, s.base, s.email, s.password)
+	name := strings.Repeat("W", 119)
+	labels := []string{strings.Repeat("label", 8), strings.Repeat("m", 40), "eu"}
+	create := func(name string) string {
+		b.visit("/endpoints/new")
+		b.fill("[name=url]", "http://"+strings.Repeat("a", 60)+".localhost/"+strings.Repeat("p", 800))
+		b.do("enter the name", chromedp.Evaluate[chromedp.Void](`(() => { document.querySelector("[name=name]").value = `+quote(name)+` })()`))
+		b.fill("[name=labels]", strings.Join(labels, ", "))
+		b.press("button", "Create endpoint")
+		return ask[string](b, `document.querySelector("main a[href$='/keys']").getAttribute("href").replace(/\/keys$/, "")`)
+	}
+	path := create(name)
+	b.check("endpoint created, long names")
+	for _, page := range []string{"/endpoints?label=" + labels[1], path, path + "/keys", path + "/settings", path + "/secret", path + "/activity", path + "/recover", path + "/delete", "/endpoints", "/", "/audit"} {
+		b.visit(page)
+		b.check("long names, " + strings.TrimPrefix(strings.ReplaceAll(page, path, "endpoint"), "/"))
+	}
+	turned := create("\u202eturned")
+	b.visit("/")
+	isolated := `getComputedStyle([...document.querySelectorAll("main a")].find((a) => a.textContent.includes("turned"))).unicodeBidi`
+	if got := ask[string](b, isolated); got != "isolate" {
+		t.Errorf("a name among other words is %q: it turns them too", got)
+	}
+	for path, name := range map[string]string{path: name, turned: "\u202eturned"} {
+		b.visit(path + "/delete")
+		b.do("confirm", chromedp.Evaluate[chromedp.Void](`(() => { document.querySelector("[name=confirm]").value = `+quote(name)+` })()`))
+		b.press("button", "Delete endpoint")
+	}
+}
