@@ -188,6 +188,7 @@ printf '{"e":"` + exponent + `","kty":"RSA","n":"%s"}' "$n" | openssl dgst -sha2
 // keySnippets are commands that make a key pair where the private half stays.
 func keySnippets() []pages.Snippet {
 	return []pages.Snippet{
+		{ID: "gen-web", Title: "Kaylehooks", Note: "The program of this server, on your machine. Choose public.jwk.json above.", Code: `web keygen --kid key-1 --out keys`},
 		{ID: "gen-openssl", Title: "OpenSSL", Note: "Paste public.pem above.", Code: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
 openssl pkey -in private.pem -pubout -out public.pem`},
 		{ID: "gen-node", Title: "Node.js", Note: "Prints the public JWK; paste it above.", Code: `const { generateKeyPairSync } = require("node:crypto");

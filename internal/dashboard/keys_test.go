@@ -16,7 +16,7 @@ func TestKeyCheck_JudgesWithoutSaving(t *testing.T) {
 	check := path + "/keys/check"
 	public, _ := keyPair(t)
 	htmx := []string{"HX-Request", "true"}
-	b.get(path + "/keys")
+	b.get(path+"/keys").shows("web keygen --kid key-1 --out keys", "openssl genpkey")
 
 	panel := b.upload(check, htmx, "keytext", public).is(http.StatusOK).shows("rules passed", "PEM public key", "Proposed from the thumbprint").hides("Skip to content")
 	if !strings.HasPrefix(panel.body, `<section id="check"`) {
