@@ -215,7 +215,9 @@ func (p *page) changeMember(done string, f func(m org.Member) error) error {
 
 func changeRole(p *page) error {
 	role := access.Role(p.Value("role"))
-	return p.changeMember("%s is "+article(role)+" now.", func(m org.Member) error { return p.Org.ChangeRole(p.Ctx, p.Actor, m.ID, role, access.Role(p.Value("seen"))) })
+	return p.changeMember("%s is "+article(role)+" now.", func(m org.Member) error {
+		return p.Org.ChangeRole(p.Ctx, p.Actor, m.ID, role, access.Role(p.Value("seen")))
+	})
 }
 
 // article names a role in a sentence; an unknown one is refused by the room before anybody reads this.
