@@ -132,6 +132,11 @@ func (v *queueView) RunTask(_ context.Context, lane, task string) error {
 	return noTask(v.inspector.RunTask(lane, task))
 }
 
+// ArchiveTask implements dashboard.Queue.
+func (v *queueView) ArchiveTask(_ context.Context, lane, task string) error {
+	return noTask(v.inspector.ArchiveTask(lane, task))
+}
+
 // DeleteTask implements dashboard.Queue.
 func (v *queueView) DeleteTask(_ context.Context, lane, task string) error {
 	return noTask(v.inspector.DeleteTask(lane, task))
@@ -143,6 +148,8 @@ func noTask(err error) error {
 		return nil
 	case errors.Is(err, asynq.ErrQueueNotFound), errors.Is(err, asynq.ErrTaskNotFound):
 		return dashboard.ErrNoTask
+	case strings.Contains(err.Error(), "FAILED_PRECONDITION"): // asynq does not export the error of a wrong state
+		return dashboard.ErrTaskMoved
 	}
 	return fmt.Errorf("task: %w", err)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"testing"
@@ -44,10 +45,31 @@ func TestQueueView_TasksOfTheBell(t *testing.T) {
 	if err != nil || one.ID != tasks[0].ID || len(one.Dues) != 1 {
 		t.Errorf("Task: %+v, %v", one, err)
 	}
+	for _, step := range []struct {
+		name  string
+		do    func(context.Context, string, string) error
+		state dashboard.TaskState // afterwards
+		err   error
+	}{
+		{"run what waits", v.RunTask, dashboard.TaskPending, dashboard.ErrTaskMoved},
+		{"archive", v.ArchiveTask, dashboard.TaskArchived, nil},
+		{"archive again", v.ArchiveTask, dashboard.TaskArchived, dashboard.ErrTaskMoved},
+		{"run", v.RunTask, dashboard.TaskPending, nil},
+	} {
+		if err := step.do(t.Context(), queue.LaneFresh, one.ID); !errors.Is(err, step.err) {
+			t.Errorf("%s: %v, want %v", step.name, err, step.err)
+		}
+		if now, err := v.Task(t.Context(), queue.LaneFresh, one.ID); err != nil || now.State != step.state {
+			t.Errorf("%s: the task is %s, %v; want %s", step.name, now.State, err, step.state)
+		}
+	}
 	if err := v.DeleteTask(t.Context(), queue.LaneFresh, one.ID); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{v.DeleteTask(t.Context(), queue.LaneFresh, one.ID), v.RunTask(t.Context(), queue.LaneFresh, one.ID), v.DeleteTask(t.Context(), queue.LaneSlow, "nothing")} {
+	for _, err := range []error{
+		v.DeleteTask(t.Context(), queue.LaneFresh, one.ID), v.RunTask(t.Context(), queue.LaneFresh, one.ID),
+		v.ArchiveTask(t.Context(), queue.LaneFresh, one.ID), v.DeleteTask(t.Context(), queue.LaneSlow, "nothing"),
+	} {
 		if !errors.Is(err, dashboard.ErrNoTask) {
 			t.Errorf("got %v, want ErrNoTask", err)
 		}

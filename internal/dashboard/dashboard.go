@@ -64,8 +64,8 @@ type Setting struct {
 	Default  bool   // the variable is not set
 }
 
-// Queue is what the dashboard asks of the task queue. internal/queue stands on the same floor, so the roof adapts it. What
-// reads may be called from any goroutine and need not heed the context: the pages do not wait for it longer than that.
+// Queue is what the dashboard asks of the task queue. internal/queue stands on the same floor, so the roof adapts it. All of
+// it may be called from any goroutine and need not heed the context: the pages do not wait for it longer than that.
 type Queue interface {
 	// Ping tells whether Redis answers before ctx ends; the error says why not.
 	Ping(ctx context.Context) error
@@ -79,8 +79,10 @@ type Queue interface {
 	Tasks(ctx context.Context, queue string, state TaskState, page, size int) ([]QueueTask, error)
 	// Task finds one task, or ErrNoTask.
 	Task(ctx context.Context, queue, task string) (QueueTask, error)
-	// RunTask makes a task pending, DeleteTask removes it; ErrNoTask. The caller has checked queue:manage.
+	// RunTask makes a task pending, ArchiveTask puts it away for somebody to run, DeleteTask removes it; ErrNoTask, or
+	// ErrTaskMoved where its state does not allow that. The caller has checked queue:manage.
 	RunTask(ctx context.Context, queue, task string) error
+	ArchiveTask(ctx context.Context, queue, task string) error
 	DeleteTask(ctx context.Context, queue, task string) error
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"kaylehooks/internal/access"
@@ -120,8 +121,12 @@ func (p *page) toPassword() error {
 // refuse shows an expected failure.
 func (p *page) refuse(f *fault.Error) error {
 	status := statuses[f.Kind]
-	if f.Code == fault.CodePayloadTooLarge {
+	switch {
+	case f.Code == fault.CodePayloadTooLarge:
 		status = http.StatusRequestEntityTooLarge
+	case f.Is(errQueueAway), f.Is(errUnconfirmed):
+		status = http.StatusServiceUnavailable
+		p.W.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	v := pages.Problem{Status: status, Title: f.Message, Text: f.Hint, Icon: "warn"}
 	if len(f.Fields) > 0 && v.Text == "" {
@@ -260,7 +265,7 @@ func (p *page) redisRule(ctx context.Context) ui.Rule {
 
 // unavailable stands for a database that does not answer. It uses no session: there is none without the database.
 func (p *page) unavailable() error {
-	p.W.Header().Set("Retry-After", fmt.Sprint(retryAfter))
+	p.W.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	if p.Fragment() {
 		p.W.WriteHeader(http.StatusServiceUnavailable) // htmx keeps what it shows and app.js says that it is stale
 		return nil
@@ -283,7 +288,7 @@ func (p *page) unavailable() error {
 	}
 	if p.R.Method == http.MethodGet {
 		v.Refresh = retryAfter
-		p.W.Header().Set("Refresh", fmt.Sprint(retryAfter)) // a form must not be sent again by itself
+		p.W.Header().Set("Refresh", strconv.Itoa(retryAfter)) // a form must not be sent again by itself
 	}
 	return p.Render(http.StatusServiceUnavailable, pages.UnavailablePage(v))
 }

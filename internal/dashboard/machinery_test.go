@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,14 +27,30 @@ type fakeQueue struct {
 	tasks  []QueueTask
 	// hangs, while it is open, keeps what reads from answering, whatever the context says, as asynq does.
 	hangs chan struct{}
+	// stalls does the same to what changes something.
+	stalls chan struct{}
 	// refuses is what every change ends with.
 	refuses error
+	// panics is what every question and change panics with.
+	panics any
 }
 
 func (q *fakeQueue) wait() {
+	if q.panics != nil {
+		panic(q.panics)
+	}
 	if q.hangs != nil {
 		<-q.hangs
 	}
+}
+
+// change begins a change, which ends with the error; the caller unlocks.
+func (q *fakeQueue) change() error {
+	if q.stalls != nil {
+		<-q.stalls
+	}
+	q.mu.Lock()
+	return q.refuses
 }
 
 func (*fakeQueue) Names() []string { return []string{"fresh", "slow"} }
@@ -68,14 +85,22 @@ func (q *fakeQueue) Task(_ context.Context, _, task string) (QueueTask, error) {
 }
 
 func (q *fakeQueue) RunTask(_ context.Context, _, task string) error {
-	q.mu.Lock()
+	return q.move(task, TaskPending)
+}
+
+func (q *fakeQueue) ArchiveTask(_ context.Context, _, task string) error {
+	return q.move(task, TaskArchived)
+}
+
+func (q *fakeQueue) move(task string, to TaskState) error {
+	err := q.change()
 	defer q.mu.Unlock()
-	if q.refuses != nil {
-		return q.refuses
+	if err != nil {
+		return err
 	}
 	for i := range q.tasks {
 		if q.tasks[i].ID == task {
-			q.tasks[i].State = TaskPending
+			q.tasks[i].State = to
 			return nil
 		}
 	}
@@ -83,10 +108,10 @@ func (q *fakeQueue) RunTask(_ context.Context, _, task string) error {
 }
 
 func (q *fakeQueue) DeleteTask(_ context.Context, _, task string) error {
-	q.mu.Lock()
+	err := q.change()
 	defer q.mu.Unlock()
-	if q.refuses != nil {
-		return q.refuses
+	if err != nil {
+		return err
 	}
 	before := len(q.tasks)
 	q.tasks = slices.DeleteFunc(q.tasks, func(t QueueTask) bool { return t.ID == task })
@@ -120,10 +145,10 @@ func (q *fakeQueue) Snapshot(context.Context) (QueueSnapshot, error) {
 }
 
 func (q *fakeQueue) SetPaused(_ context.Context, _ string, paused bool) error {
-	q.mu.Lock()
+	err := q.change()
 	defer q.mu.Unlock()
-	if q.refuses != nil {
-		return q.refuses
+	if err != nil {
+		return err
 	}
 	q.paused = paused
 	return nil
@@ -146,8 +171,10 @@ func TestQueue(t *testing.T) {
 	a := w.as(w.admin)
 	a.get("/queue").is(http.StatusOK).shows("Needs the role owner.")
 	a.post("/queue/fresh/pause").is(http.StatusForbidden)
-	b.post("/queue/fresh/pause").redirects("/queue")
-	b.get("/queue").shows("The queue fresh is paused.", "Paused")
+	a.get("/queue/fresh/pause").is(http.StatusForbidden)
+	r := b.reader("/queue")
+	r.visit("Pause the queue fresh").sees(http.StatusOK, "First attempts, of every organization here", "3 tasks wait in it now").send("Pause queue")
+	r.sees(http.StatusOK, "The queue fresh is paused.", "Paused")
 	b.post("/queue/fresh/pause").redirects("/queue")
 	b.get("/queue").shows("is paused already")
 	b.post("/queue/fresh/resume").redirects("/queue")
@@ -166,22 +193,27 @@ func TestQueue(t *testing.T) {
 	q.away = true
 	q.mu.Unlock()
 	b.get("/queue").is(http.StatusOK).shows("Redis does not answer", "Nothing is lost")
-	b.post("/queue/fresh/pause").is(http.StatusConflict)
+	b.post("/queue/fresh/pause").is(http.StatusServiceUnavailable).shows("Redis does not answer", "Nothing was changed.")
+	b.get("/queue/fresh/pause").is(http.StatusServiceUnavailable)
 }
 
 // TestQueue_AChangeThatFailedIsWrittenDown: Redis may go away, or serve the task, between the question and the change.
 func TestQueue_AChangeThatFailedIsWrittenDown(t *testing.T) {
 	t.Parallel()
+	away := errors.New("redis is away")
 	for name, tc := range map[string]struct {
 		path, event string
 		refuses     error
 		status      int
 		outcome     string
 	}{
-		"pause":              {"/queue/fresh/pause", "queue.paused", errors.New("redis is away"), http.StatusInternalServerError, "not confirmed"},
-		"run":                {"/queue/fresh/tasks/mine/run", "queue.task_run", errors.New("redis is away"), http.StatusInternalServerError, "not confirmed"},
-		"delete":             {"/queue/fresh/tasks/mine/delete", "queue.task_deleted", errors.New("redis is away"), http.StatusInternalServerError, "not confirmed"},
-		"delete what is not": {"/queue/fresh/tasks/mine/delete", "queue.task_deleted", ErrNoTask, http.StatusSeeOther, "gone before"},
+		"pause":               {"/queue/fresh/pause", "queue.paused", away, http.StatusServiceUnavailable, "not confirmed"},
+		"run":                 {"/queue/fresh/tasks/mine/run", "queue.task_run", away, http.StatusServiceUnavailable, "not confirmed"},
+		"archive":             {"/queue/fresh/tasks/mine/archive", "queue.task_archived", away, http.StatusServiceUnavailable, "not confirmed"},
+		"delete":              {"/queue/fresh/tasks/mine/delete", "queue.task_deleted", away, http.StatusServiceUnavailable, "not confirmed"},
+		"delete what is not":  {"/queue/fresh/tasks/mine/delete", "queue.task_deleted", ErrNoTask, http.StatusSeeOther, "gone before"},
+		"archive what is not": {"/queue/fresh/tasks/mine/archive", "queue.task_archived", ErrNoTask, http.StatusSeeOther, "gone before"},
+		"archive what moved":  {"/queue/fresh/tasks/mine/archive", "queue.task_archived", ErrTaskMoved, http.StatusSeeOther, "moved before"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -192,7 +224,10 @@ func TestQueue_AChangeThatFailedIsWrittenDown(t *testing.T) {
 			}}
 			b := w.as(w.owner)
 			b.get("/queue").is(http.StatusOK)
-			b.post(tc.path).is(tc.status)
+			answered := b.post(tc.path).is(tc.status)
+			if tc.refuses == away {
+				answered.shows("Redis did not confirm the change", "may have been made all the same").hides("Nothing was changed")
+			}
 			failed := fixture.Scalar[string](t, w.db, "SELECT concat_ws('|', string_agg(metadata->>'change', ','), string_agg(metadata->>'outcome', ',')) FROM audit_logs WHERE event = 'queue.change_failed'")
 			if n := fixture.Audited(t, w.db, w.org, tc.event); n != 1 || failed != tc.event+"|"+tc.outcome {
 				t.Errorf("the log has %d of %s and tells of the failure %q, want one and %q", n, tc.event, failed, tc.event+"|"+tc.outcome)
@@ -221,6 +256,7 @@ func TestQueue_TasksOfNobodyAreNobodys(t *testing.T) {
 		b.get("/queue/fresh/tasks/" + unread + "/delete").is(http.StatusNotFound)
 		b.post("/queue/fresh/tasks/" + unread + "/delete").is(http.StatusNotFound)
 		b.post("/queue/fresh/tasks/" + unread + "/run").is(http.StatusNotFound)
+		b.post("/queue/fresh/tasks/" + unread + "/archive").is(http.StatusNotFound)
 	}
 	if len(q.tasks) != 2 || q.tasks[0].State != TaskArchived {
 		t.Errorf("a task of nobody was changed: %+v", q.tasks)
@@ -247,8 +283,8 @@ func TestQueue_NobodyWaitsForRedisThatHangs(t *testing.T) {
 		{http.MethodGet, "/queue", http.StatusOK, "Redis does not answer"},
 		{http.MethodGet, "/queue/fresh", http.StatusOK, "Redis does not answer"},
 		{http.MethodGet, "/deliveries/" + deliveries[e.ID].ID.String(), http.StatusOK, "Redis does not answer"},
-		{http.MethodPost, "/queue/fresh/pause", http.StatusConflict, "Redis does not answer"},
-		{http.MethodPost, "/queue/fresh/tasks/x/delete", http.StatusConflict, "Redis does not answer"},
+		{http.MethodPost, "/queue/fresh/pause", http.StatusServiceUnavailable, "Redis does not answer"},
+		{http.MethodPost, "/queue/fresh/tasks/x/delete", http.StatusServiceUnavailable, "Redis does not answer"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), queuePatience+3*time.Second)
 		began := time.Now()
@@ -261,6 +297,51 @@ func TestQueue_NobodyWaitsForRedisThatHangs(t *testing.T) {
 		if took := time.Since(began); took < queuePatience {
 			t.Errorf("%s %s answered after %s: it did not ask", test.method, test.path, took)
 		}
+	}
+}
+
+// TestQueue_NobodyWaitsForAChangeThatHangs: Redis may also stop between the question and the change.
+func TestQueue_NobodyWaitsForAChangeThatHangs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	b := w.as(w.owner)
+	stalls := make(chan struct{})
+	defer close(stalls)
+	w.handler.Queue = &fakeQueue{seen: w.clock.Now(), stalls: stalls, tasks: []QueueTask{
+		{ID: "mine", Queue: "fresh", State: TaskRetry, Dues: []delivery.Due{{EndpointID: e.ID}}},
+	}}
+	for path, event := range map[string]string{
+		"/queue/fresh/pause": "queue.paused", "/queue/fresh/tasks/mine/run": "queue.task_run", "/queue/fresh/tasks/mine/archive": "queue.task_archived", "/queue/fresh/tasks/mine/delete": "queue.task_deleted",
+	} {
+		began := time.Now()
+		b.post(path).is(http.StatusServiceUnavailable).shows("Redis did not confirm the change")
+		if took := time.Since(began); took < queuePatience || took > queuePatience+3*time.Second {
+			t.Errorf("%s answered after %s", path, took)
+		}
+		if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM audit_logs WHERE event = 'queue.change_failed' AND metadata->>'change' = '"+event+"' AND metadata->>'outcome' = 'not confirmed'"); n != 1 {
+			t.Errorf("%s: %d rows say that it was not confirmed, want one", path, n)
+		}
+	}
+}
+
+// TestQueue_APanicIsLoggedWithItsStack: what asks Redis runs on the side, where the page's own safety net is not.
+func TestQueue_APanicIsLoggedWithItsStack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	var lines strings.Builder
+	w.handler.Log = slog.New(slog.NewTextHandler(&lines, nil))
+	w.handler.Queue = &fakeQueue{panics: "the private half"}
+	b.get("/queue").is(http.StatusOK).shows("Redis does not answer").hides("private half")
+	log := lines.String()
+	for _, want := range []string{"queue panicked", "machinery_test.go"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log lacks %q: %s", want, log)
+		}
+	}
+	if strings.Contains(log, "private half") {
+		t.Errorf("the log says what panicked: %s", log)
 	}
 }
 
@@ -301,27 +382,40 @@ func TestQueue_TasksAndDeliveriesLinkBothWays(t *testing.T) {
 	m.get("/queue/fresh").is(http.StatusForbidden)
 	m.get(path).is(http.StatusOK).hides("Queue task")
 	a.get("/queue/slow?state=retry").is(http.StatusOK).shows("database away", "Needs the role owner.")
-	for _, action := range []string{"/queue/slow/tasks/task-late/run", "/queue/slow/tasks/task-late/delete"} {
-		a.post(action).is(http.StatusForbidden)
-		m.post(action).is(http.StatusForbidden)
-	}
 	x := w.as(stranger)
-	x.post("/queue/slow/tasks/task-late/delete").is(http.StatusNotFound)
-	b.post("/queue/fresh/tasks/task-both/delete").is(http.StatusNotFound)
-	if len(q.tasks) != 5 {
-		t.Fatal("somebody else's task was deleted")
+	before := slices.Clone(q.tasks)
+	for _, verb := range []string{"run", "archive", "delete"} {
+		late, both := "/queue/slow/tasks/task-late/"+verb, "/queue/fresh/tasks/task-both/"+verb
+		for _, who := range []*browser{a, m} {
+			who.get(late).is(http.StatusForbidden)
+			who.post(late).is(http.StatusForbidden)
+		}
+		for _, path := range []string{late, both} {
+			x.get(path).is(http.StatusNotFound)
+			x.post(path).is(http.StatusNotFound)
+		}
+		b.get(both).is(http.StatusNotFound)
+		b.post(both).is(http.StatusNotFound)
+	}
+	if !slices.EqualFunc(q.tasks, before, func(a, b QueueTask) bool { return a.ID == b.ID && a.State == b.State }) {
+		t.Fatalf("somebody else's task was changed: %+v", q.tasks)
 	}
 
 	r := b.reader("/queue/slow?state=retry")
-	r.send("Run now: task task-late")
+	r.visit("Run task task-late now").sees(http.StatusOK, "The next worker that is free takes it").send("Run now")
 	r.sees(http.StatusOK, "is waiting for a worker now")
 	b.post("/queue/slow/tasks/task-late/run").redirects("/queue/slow?state=pending")
 	b.get("/queue/slow?state=pending").shows("Nothing was changed: the task is pending.")
 	r.open(b.get("/queue/slow?state=pending"), "/queue/slow?state=pending")
+	r.visit("Archive task task-late").sees(http.StatusOK, "No delivery is lost", "Redis keeps it for 90 days").send("Archive task")
+	r.sees(http.StatusOK, "is archived.", "No task is pending here")
+	b.post("/queue/slow/tasks/task-late/archive").redirects("/queue/slow?state=archived")
+	r.open(b.get("/queue/slow?state=archived"), "/queue/slow?state=archived")
+	r.page.shows("Nothing was changed: the task is archived.")
 	r.visit("Delete task task-late").sees(http.StatusOK, "No delivery is lost").send("Delete task")
-	r.sees(http.StatusOK, "is deleted.", "No task is pending here")
+	r.sees(http.StatusOK, "is deleted.", "No task is archived here")
 	b.post("/queue/slow/tasks/task-late/delete").is(http.StatusNotFound)
-	for _, name := range []string{"queue.task_run", "queue.task_deleted"} {
+	for _, name := range []string{"queue.task_run", "queue.task_archived", "queue.task_deleted"} {
 		if n := fixture.Audited(t, w.db, w.org, name); n != 1 {
 			t.Errorf("%s is audited %d times, want once", name, n)
 		}

@@ -2,17 +2,12 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"kaylehooks/internal/access"
-	"kaylehooks/internal/audit"
 	"kaylehooks/internal/delivery"
-	"kaylehooks/internal/fault"
-	"kaylehooks/internal/postgres"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
@@ -25,11 +20,6 @@ const (
 	workerSilence = 30 * time.Second
 	// dueLate is how long a due delivery may wait before people are told.
 	dueLate = time.Minute
-)
-
-var (
-	errNoQueue   = fault.Missing("queue")
-	errQueueAway = fault.New(fault.Conflict, fault.CodeConflict, "Redis does not answer, so the queue cannot be changed.").WithHint("Try again when it is back.")
 )
 
 func showQueue(p *page) error {
@@ -121,10 +111,10 @@ func (p *page) queueRow(q QueueState) pages.QueueRow {
 	if q.Pending > 0 {
 		row.Oldest = shortWait(q.Oldest)
 	}
-	change := ui.Action{Label: "Pause", Icon: "pause", Href: queuePath + "/" + q.Name + "/pause", Post: true, Small: true, Name: "Pause the queue " + q.Name}
+	change := ui.Action{Label: "Pause…", Icon: "pause", Href: queuePath + "/" + q.Name + "/pause", Small: true, Name: "Pause the queue " + q.Name, Dialog: true}
 	if q.Paused {
 		row.State = ui.Badge{Tone: ui.Warn, Icon: "pause", Label: "Paused"}
-		change.Label, change.Icon, change.Href, change.Name = "Resume", "play", queuePath+"/"+q.Name+"/resume", "Resume the queue "+q.Name
+		change = ui.Action{Label: "Resume", Icon: "play", Href: queuePath + "/" + q.Name + "/resume", Post: true, Small: true, Name: "Resume the queue " + q.Name}
 	}
 	if !p.Can(access.QueueManage) {
 		change.Disabled = needsRole(access.QueueManage)
@@ -195,64 +185,4 @@ func shortWait(d time.Duration) string {
 		return ui.Millis(int(d.Milliseconds()))
 	}
 	return length(d)
-}
-
-func pauseQueue(p *page) error  { return p.switchQueue(true) }
-func resumeQueue(p *page) error { return p.switchQueue(false) }
-
-// switchQueue stops or resumes a queue of the whole system and leaves a trace in the log of the one who did it.
-func (p *page) switchQueue(paused bool) error {
-	if err := p.require(access.QueueManage); err != nil { // the queue itself does not ask
-		return err
-	}
-	name := p.R.PathValue("name")
-	s, ok := p.snapshot()
-	if !ok && p.Queue != nil {
-		return errQueueAway
-	}
-	i := slices.IndexFunc(s.Queues, func(q QueueState) bool { return q.Name == name })
-	if i < 0 {
-		return errNoQueue
-	}
-	verb, event := "resumed", "queue.resumed"
-	if paused {
-		verb, event = "paused", "queue.paused"
-	}
-	if s.Queues[i].Paused == paused {
-		return p.Redirect(queuePath, ui.Flash{Tone: ui.Info, Text: "The queue " + name + " is " + verb + " already."})
-	}
-	err := p.changeQueue(event, audit.Target{Type: "queue", ID: name}, audit.Metadata{}, func() error {
-		return p.Queue.SetPaused(p.Ctx, name, paused)
-	})
-	if err != nil {
-		return err
-	}
-	flash := ui.Flash{Tone: ui.OK, Text: "The queue " + name + " is " + verb + "."}
-	if paused {
-		flash.Sub = "Its tasks wait; retries keep their place in Postgres."
-	}
-	return p.Redirect(queuePath, flash)
-}
-
-// changeQueue does something to the queue and leaves a trace of it. Redis has no part in a transaction, so one of the two can
-// fail alone. The trace comes first: a change that nobody can be asked about is worse than a row too many. What Redis then
-// does not confirm gets a second row, so that the first one does not pass for something that happened.
-func (p *page) changeQueue(event string, target audit.Target, metadata audit.Metadata, change func() error) error {
-	record := func(ctx context.Context, event string) error {
-		return p.DB.InTx(ctx, func(tx *postgres.Tx) error { return audit.Record(tx, p.Actor, event, target, metadata) })
-	}
-	if err := record(p.Ctx, event); err != nil {
-		return err
-	}
-	err := change()
-	if err == nil {
-		return nil
-	}
-	metadata["change"], metadata["outcome"] = event, "not confirmed" // an answer that got lost may follow a change that was made
-	if f, ok := fault.As(err); ok && f == ErrNoTask {
-		metadata["outcome"] = "gone before"
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Ctx), formLimit) // the time may be what ran out
-	defer cancel()
-	return errors.Join(err, record(ctx, "queue.change_failed"))
 }

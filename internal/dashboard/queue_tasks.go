@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,9 +10,7 @@ import (
 	"time"
 
 	"kaylehooks/internal/access"
-	"kaylehooks/internal/audit"
 	"kaylehooks/internal/delivery"
-	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
@@ -47,9 +44,6 @@ type QueueTask struct {
 	NextAt time.Time
 }
 
-// ErrNoTask reports a task that is not in the queue any more.
-var ErrNoTask = fault.Missing("task")
-
 const (
 	// tasksShown is the length of a page of tasks.
 	tasksShown = 50
@@ -77,43 +71,6 @@ func taskBadge(s TaskState) ui.Badge {
 
 func queueTasksPath(queue string, s TaskState) string {
 	return link(queuePath+"/"+queue, "state", string(s))
-}
-
-// asked is what f learns from the task queue within the patience for Redis; ok is false when there is no queue or it does
-// not answer in time. The library behind the queue heeds no context, so f runs on the side and is left alone when it is late:
-// it ends with the time limits of its connection.
-func asked[T any](p *page, f func(ctx context.Context) (T, error)) (answer T, ok bool) {
-	if p.Queue == nil {
-		return answer, false
-	}
-	ctx, cancel := context.WithTimeout(p.Ctx, queuePatience)
-	defer cancel()
-	type result struct {
-		answer T
-		err    error
-	}
-	results := make(chan result, 1)
-	go func() {
-		var r result
-		defer func() {
-			if v := recover(); v != nil { // nothing else would catch it here
-				r.err = fmt.Errorf("panic: %v", v)
-			}
-			results <- r
-		}()
-		r.answer, r.err = f(ctx)
-	}()
-	var r result
-	select {
-	case r = <-results:
-	case <-ctx.Done():
-		r.err = ctx.Err()
-	}
-	if r.err != nil {
-		p.Log.LogAttrs(p.Ctx, slog.LevelWarn, "queue not read", slog.String("error", r.err.Error()))
-		return answer, false
-	}
-	return r.answer, true
 }
 
 // showQueueTasks lists the tasks of one queue. Redis serves all organizations: what belongs to another one is counted and
@@ -218,99 +175,8 @@ func (p *page) taskRow(t QueueTask, endpoints map[id.Endpoint]webhook.Endpoint) 
 		row.Error = "" // it may name them
 		return row
 	}
-	if t.State == TaskActive {
-		return row
-	}
-	path := queuePath + "/" + t.Queue + "/tasks/" + t.ID
-	state := []ui.Hidden{{Name: "state", Value: string(t.State)}}
-	if t.State != TaskPending {
-		row.Actions = append(row.Actions, ui.Action{Label: "Run now", Icon: "play", Href: path + "/run", Post: true, Small: true, Fields: state, Name: "Run now: task " + row.Short})
-	}
-	row.Actions = append(row.Actions, ui.Action{Label: "Delete…", Icon: "trash", Href: link(path+"/delete", "state", string(t.State)), Small: true, Name: "Delete task " + row.Short, Dialog: true})
-	if !p.Can(access.QueueManage) {
-		for i := range row.Actions {
-			row.Actions[i].Disabled = needsRole(access.QueueManage)
-		}
-	}
+	row.Actions = p.taskActions(t)
 	return row
-}
-
-// ownTask finds the task of the route; one that rings for another organization too, or for nothing that can be read, is not
-// to be touched here.
-func (p *page) ownTask() (t QueueTask, err error) {
-	name := p.R.PathValue("name")
-	if p.Queue == nil || !slices.Contains(p.Queue.Names(), name) {
-		return t, errNoQueue
-	}
-	endpoints, err := p.endpointsByID()
-	if err != nil {
-		return t, err
-	}
-	task := p.R.PathValue("task")
-	found, ok := asked(p, func(ctx context.Context) (*QueueTask, error) {
-		t, err := p.Queue.Task(ctx, name, task)
-		if f, known := fault.As(err); known && f == ErrNoTask {
-			return nil, nil
-		}
-		return &t, err
-	})
-	switch {
-	case !ok:
-		return t, errQueueAway
-	case found == nil, len(found.Dues) == 0, slices.ContainsFunc(found.Dues, func(d delivery.Due) bool { _, ours := endpoints[d.EndpointID]; return !ours }):
-		return t, ErrNoTask
-	}
-	return *found, nil
-}
-
-func askDeleteTask(p *page) error {
-	t, err := p.ownTask()
-	if err != nil {
-		return err
-	}
-	back := queueTasksPath(t.Queue, t.State)
-	return p.askPage(pages.ConfirmPage{
-		Shell:   p.Shell("Delete task "+shortTask(t.ID), queuePath),
-		Heading: ui.Heading{Crumbs: []ui.Link{{Label: "Queue", Href: queuePath}, {Label: t.Queue, Href: back}}, Title: "Delete a task"},
-		Confirm: ui.Confirm{
-			ID: "delete", Icon: "trash", Danger: true, Title: "Delete task " + shortTask(t.ID) + "?",
-			Effects: []string{
-				"It rings for " + counted(len(t.Dues), "delivery", "deliveries") + ".",
-				"No delivery is lost: what is due is rung for again within about a minute. To stop a delivery, pause its endpoint.",
-			},
-			Action: queuePath + "/" + t.Queue + "/tasks/" + t.ID + "/delete", Submit: "Delete task", BackHref: back, Back: "Keep task",
-		},
-	})
-}
-
-func deleteTask(p *page) error { return p.changeTask(false) }
-func runTask(p *page) error    { return p.changeTask(true) }
-
-// changeTask does something to a task of the organization.
-func (p *page) changeTask(run bool) error {
-	if err := p.require(access.QueueManage); err != nil { // the queue itself does not ask
-		return err
-	}
-	t, err := p.ownTask()
-	if err != nil {
-		return err
-	}
-	if t.State == TaskActive || run && t.State == TaskPending {
-		return p.Redirect(queueTasksPath(t.Queue, t.State), ui.Flash{Tone: ui.Info, Text: "Nothing was changed: the task is " + string(t.State) + "."})
-	}
-	event, done, f := "queue.task_deleted", "deleted", p.Queue.DeleteTask
-	if run {
-		event, done, f = "queue.task_run", "waiting for a worker now", p.Queue.RunTask
-	}
-	about := audit.Metadata{"queue": t.Queue, "state": t.State, "deliveries": len(t.Dues)}
-	err = p.changeQueue(event, audit.Target{Type: "queue_task", ID: t.ID}, about, func() error { return f(p.Ctx, t.Queue, t.ID) })
-	if known, ok := fault.As(err); ok && known == ErrNoTask {
-		return p.Redirect(queueTasksPath(t.Queue, t.State), ui.Flash{Tone: ui.Info, Text: "The task was served meanwhile."})
-	}
-	if err != nil {
-		return err
-	}
-	return p.Redirect(queueTasksPath(t.Queue, t.State), ui.Flash{Tone: ui.OK, Text: "Task " + shortTask(t.ID) + " is " + done + "."})
 }
 
 // taskOf finds the task that rings for a delivery among those that come first.

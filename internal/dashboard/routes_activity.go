@@ -45,9 +45,13 @@ func activityRoutes(r router) {
 
 	r.route("GET /queue", access.QueueRead, showQueue)
 	r.route("GET /queue/{name}", access.QueueRead, showQueueTasks)
-	r.route("POST /queue/{name}/tasks/{task}/run", access.QueueManage, runTask)
-	r.route("GET /queue/{name}/tasks/{task}/delete", access.QueueManage, askDeleteTask)
-	r.route("POST /queue/{name}/tasks/{task}/delete", access.QueueManage, deleteTask)
+	r.route("GET /queue/{name}/tasks/{task}/run", access.QueueManage, taskRun.ask)
+	r.route("POST /queue/{name}/tasks/{task}/run", access.QueueManage, taskRun.carryOut)
+	r.route("GET /queue/{name}/tasks/{task}/archive", access.QueueManage, taskArchive.ask)
+	r.route("POST /queue/{name}/tasks/{task}/archive", access.QueueManage, taskArchive.carryOut)
+	r.route("GET /queue/{name}/tasks/{task}/delete", access.QueueManage, taskDelete.ask)
+	r.route("POST /queue/{name}/tasks/{task}/delete", access.QueueManage, taskDelete.carryOut)
+	r.route("GET /queue/{name}/pause", access.QueueManage, askPauseQueue)
 	r.route("POST /queue/{name}/pause", access.QueueManage, pauseQueue)
 	r.route("POST /queue/{name}/resume", access.QueueManage, resumeQueue)
 

@@ -7,8 +7,6 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
 
 	"kaylehooks/internal/badreceiver"
 )
@@ -263,7 +261,7 @@ func operateLists(t *testing.T, s *suite) {
 	}
 }
 
-// operateTasks runs a task that was archived, in a paused queue, and deletes it there.
+// operateTasks archives a task of the paused queue, runs it again and deletes it.
 func operateTasks(t *testing.T, b *tab, s *suite) {
 	t.Helper()
 	s.event(t)
@@ -272,18 +270,13 @@ func operateTasks(t *testing.T, b *tab, s *suite) {
 		return b.has("#results tbody tr")
 	})
 	b.check("tasks that wait")
-	options, err := redis.ParseURL(s.stack.RedisURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(options)
-	defer func() { _ = client.Close() }()
-	if n, err := asynq.NewInspectorFromRedisClient(client).ArchiveAllPendingTasks("fresh"); err != nil || n == 0 {
-		t.Fatalf("%d tasks archived: %v", n, err)
-	}
+	b.asks("archive a task", "#results a", "Archive")
+	b.press("main button", "Archive task")
+	b.see(".toasts", "archived")
 	b.visit("/queue/fresh?state=archived")
 	b.check("tasks that were archived")
-	b.press("#results button", "Run now")
+	b.asks("run a task", "#results a", "Run now")
+	b.press("main button", "Run now")
 	b.see(".toasts", "waiting for a worker")
 	b.visit("/queue/fresh")
 	b.asks("delete a task", "#results a", "Delete")
@@ -307,7 +300,8 @@ func operateRest(t *testing.T, s *suite) {
 	b.check("session, cancelled")
 
 	b.visit("/queue")
-	b.press("form[action='/queue/fresh/pause'] button", "Pause")
+	b.asks("pause a queue", "a[href='/queue/fresh/pause']", "Pause")
+	b.press("main button", "Pause queue")
 	b.see("main table", "Paused")
 	b.check("queue, one paused")
 	operateTasks(t, b, s)

@@ -5,6 +5,7 @@ import "kaylehooks/web/templates/ui"
 // Queue is the native queue page.
 //
 //	GET  /queue                         HX-Request: QueueBody, polled every 5 s
+//	GET  /queue/{name}/pause            asks
 //	POST /queue/{name}/pause | /resume
 //	GET  /monitor                       asynqmon, linked from the heading
 type Queue struct {

@@ -5,8 +5,7 @@ import "kaylehooks/web/templates/ui"
 // QueueTasks lists the tasks of one queue in one state.
 //
 //	GET  /queue/{name}?state=pending|active|scheduled|retry|archived&page=   HX-Request: QueueTasksList, polled every 5 s
-//	POST /queue/{name}/tasks/{task}/run
-//	GET  /queue/{name}/tasks/{task}/delete, and POST
+//	GET  /queue/{name}/tasks/{task}/run | /archive | /delete, and POST
 type QueueTasks struct {
 	Shell   ui.Shell
 	Heading ui.Heading
