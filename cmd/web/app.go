@@ -216,7 +216,7 @@ func (a *app) handler(setupToken func() string) http.Handler {
 	})
 	pages := dashboard.New(dashboard.Config{
 		DB: a.db, Keyring: a.keyring, Org: a.orgs, Login: a.logins, APIKeys: a.keys, Webhooks: a.webhooks, Deliveries: a.deliveries,
-		Sessions: a.sessions, Limiter: a.limiter, Receivers: receivers, Queue: newQueueView(a.redis), Log: a.log, PublicURL: a.cfg.PublicURL, Version: version(),
+		Sessions: a.sessions, Limiter: a.limiter, Receivers: receivers, Queue: newQueueView(a.redis), QueueReadOnly: a.cfg.QueueReadOnly, Log: a.log, PublicURL: a.cfg.PublicURL, Version: version(),
 		TrustedProxyHops: a.cfg.TrustedProxyHops, SetupToken: setupToken, SetupCommand: "web serve", Settings: lockedSettings(a.cfg, a.lookupEnv),
 	})
 	redisOptions := sharedRedis{a.redis}
@@ -230,7 +230,7 @@ func (a *app) handler(setupToken func() string) http.Handler {
 		}),
 		Pages: pages,
 		Monitor: pages.RequireSignIn(access.QueueRead, func(actor access.Actor) http.Handler {
-			if actor.Can(access.QueueManage) {
+			if actor.Can(access.QueueManage) && !a.cfg.QueueReadOnly {
 				return change
 			}
 			return look

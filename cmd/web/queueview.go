@@ -221,5 +221,6 @@ func lockedSettings(cfg config.Config, lookup func(string) (string, bool)) []das
 		setting("Limits", "Sign-ins and public cancels per address and minute", "RATE_IP_PER_MINUTE", fmt.Sprint(cfg.RateIPPerMinute)),
 		setting("Limits", "Sign-ins and public cancels per address at once", "RATE_IP_BURST", fmt.Sprint(cfg.RateIPBurst)),
 		setting("Delivery", "Requests in flight per lane", "WORKER_CONCURRENCY", fmt.Sprint(cfg.WorkerConcurrency)),
+		setting("Delivery", "Queue page and monitor", "QUEUE_READ_ONLY", map[bool]string{true: "read-only", false: "owners can pause queues and change tasks"}[cfg.QueueReadOnly]),
 	}
 }

@@ -88,6 +88,8 @@ type Config struct {
 	WorkerConcurrency int `env:"WORKER_CONCURRENCY" envDefault:"256" min:"1" max:"10000"`
 	// WorkerName names this process in attempts and on the queue page; without a value host name and process id.
 	WorkerName string `env:"WORKER_NAME"`
+	// QueueReadOnly takes the switches off the queue page and the monitor, for everybody.
+	QueueReadOnly bool `env:"QUEUE_READ_ONLY" envDefault:"false"`
 	// DBMaxConns bounds the connections to Postgres, per process.
 	DBMaxConns int `env:"DB_MAX_CONNS" envDefault:"10" min:"2" max:"1000"`
 }

@@ -52,7 +52,7 @@ func TestLoad_ReadsEverySetting(t *testing.T) {
 	got, err := config.Load(lookup("LISTEN_ADDR=:9000", "PUBLIC_URL=https://hooks.example.com/", "VERIFICATION_BASE_URL=https://verify.example.com/v/",
 		"DATABASE_URL=postgres://u:p@db/k", "REDIS_URL=rediss://r:6379/1", "MASTER_KEYS=a:xyz", "ALLOW_PRIVATE_ENDPOINTS=true", "RETENTION_DAYS=7",
 		"TRUSTED_PROXY_HOPS=2", "RATE_KEY_PER_SECOND=1", "RATE_KEY_BURST=2", "RATE_IP_PER_MINUTE=3", "RATE_IP_BURST=4", "LOG_LEVEL=debug",
-		"LOG_FORMAT=json", "WORKER_CONCURRENCY=5", "WORKER_NAME= w ", "DB_MAX_CONNS=6"), config.Everything)
+		"LOG_FORMAT=json", "WORKER_CONCURRENCY=5", "WORKER_NAME= w ", "QUEUE_READ_ONLY=true", "DB_MAX_CONNS=6"), config.Everything)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestLoad_ReadsEverySetting(t *testing.T) {
 		ListenAddr: ":9000", PublicURL: "https://hooks.example.com", VerificationBaseURL: "https://verify.example.com/v",
 		DatabaseURL: "postgres://u:p@db/k", RedisURL: "rediss://r:6379/1", MasterKeys: "a:xyz", AllowPrivateEndpoints: true, RetentionDays: 7,
 		TrustedProxyHops: 2, RateKeyPerSecond: 1, RateKeyBurst: 2, RateIPPerMinute: 3, RateIPBurst: 4, LogLevel: "debug", LogFormat: "json",
-		WorkerConcurrency: 5, WorkerName: "w", DBMaxConns: 6,
+		WorkerConcurrency: 5, WorkerName: "w", QueueReadOnly: true, DBMaxConns: 6,
 	}
 	if got != want { // cmp.Diff would print the redacted secrets
 		t.Errorf("got %+v", got)

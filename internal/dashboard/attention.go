@@ -2,8 +2,6 @@ package dashboard
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
@@ -29,18 +27,18 @@ func showAttention(p *page) error {
 	if err != nil {
 		return err
 	}
-	v, err := p.attention(f)
+	v, seen, err := p.attention(f)
 	if err != nil {
 		return err
 	}
-	if p.Query("seen") == digest(v.Items) {
+	if p.Query(seenParam) == seen {
 		return p.NoChange()
 	}
 	return p.Render(http.StatusOK, pages.AttentionBlock(v, p.Session.CSRFToken))
 }
 
-// attention lists what needs a person, worst first.
-func (p *page) attention(f *fleet) (pages.Attention, error) {
+// attention lists what needs a person, worst first. seen stands for the list in a poll.
+func (p *page) attention(f *fleet) (v pages.Attention, seen string, err error) {
 	var items []pages.AttentionItem
 	for _, e := range f.endpoints {
 		items = append(items, p.attentionOf(f, e)...)
@@ -48,15 +46,13 @@ func (p *page) attention(f *fleet) (pages.Attention, error) {
 	if p.Can(access.QueueRead) { // it concerns the whole system, not only this organization
 		late, err := p.lateBacklog()
 		if err != nil {
-			return pages.Attention{}, err
+			return v, "", err
 		}
 		items = append(items, late...)
+		items = append(items, p.queueTrouble()...)
 	}
 	slices.SortStableFunc(items, func(a, b pages.AttentionItem) int { return cmp.Compare(toneRank(a.Tone), toneRank(b.Tone)) })
-	v := pages.Attention{Calm: "Nothing needs you right now."}
-	if p.live() {
-		v.PollHref = link("/attention", "seen", digest(items), "live", p.Query("live"))
-	}
+	v.Calm = "Nothing needs you right now."
 	if len(items) > 0 {
 		v.Count = fmt.Sprintf("%d open", len(items))
 	}
@@ -65,7 +61,13 @@ func (p *page) attention(f *fleet) (pages.Attention, error) {
 		items = items[:attentionMax]
 	}
 	v.Items = items
-	return v, nil
+	if seen, err = seenOf(v); err != nil {
+		return v, "", err
+	}
+	if p.live() {
+		v.PollHref = link("/attention", seenParam, seen, "live", p.Query("live"))
+	}
+	return v, seen, nil
 }
 
 func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
@@ -127,6 +129,38 @@ func (p *page) lateBacklog() ([]pages.AttentionItem, error) {
 	}}, nil
 }
 
+// queueTrouble tells when Redis or the workers are away, and which queues somebody has paused.
+func (p *page) queueTrouble() []pages.AttentionItem {
+	if p.Queue == nil {
+		return nil
+	}
+	now := p.queueLately()
+	item := pages.AttentionItem{Tone: ui.Bad, Icon: "queue", Href: queuePath}
+	switch {
+	case !now.current:
+		item.Subject, item.Text, item.Why = "Redis", "does not answer.", "What is due waits in Postgres and goes on when Redis is back."
+		if !now.at.IsZero() {
+			item.When = "last answer " + p.Moment(now.at)
+		}
+		return []pages.AttentionItem{item}
+	case now.workersGone(p.Now):
+		item.Subject, item.Text, item.Why = "No worker", "is running.", "Nothing is delivered until one is started: "+workerCommand+"."
+		if !now.workerAt.IsZero() {
+			item.When = "last seen " + p.Moment(now.workerAt)
+		}
+		return []pages.AttentionItem{item}
+	}
+	var items []pages.AttentionItem
+	for _, q := range now.Queues {
+		if q.Paused {
+			items = append(items, pages.AttentionItem{
+				Tone: ui.Warn, Icon: "pause", Lead: "The queue", Subject: q.Name, Href: queuePath, Text: "is paused.", Why: q.Purpose + " of every organization wait until it is resumed.",
+			})
+		}
+	}
+	return items
+}
+
 func toneRank(t ui.Tone) int {
 	switch t {
 	case ui.Bad:
@@ -136,13 +170,4 @@ func toneRank(t ui.Tone) int {
 	case ui.OK, ui.Info, ui.Neutral, ui.Test:
 	}
 	return 2
-}
-
-// digest tells one list of items from another.
-func digest(items []pages.AttentionItem) string {
-	h := sha256.New()
-	for _, i := range items {
-		fmt.Fprintf(h, "%s|%s|%s|%s|%s|%s\n", i.Tone, i.Lead, i.Href, i.Text, i.Why, i.When)
-	}
-	return hex.EncodeToString(h.Sum(nil))[:12]
 }

@@ -40,7 +40,9 @@ type Config struct {
 	Receivers *egress.Client
 	// Queue shows and steers the task queue; nil hides what only it knows.
 	Queue Queue
-	Log   *slog.Logger
+	// QueueReadOnly is QUEUE_READ_ONLY: the queue is shown, and nobody can change it.
+	QueueReadOnly bool
+	Log           *slog.Logger
 	// PublicURL is where browsers find the dashboard, such as "https://hooks.example.com"; empty trusts the Host header.
 	PublicURL string
 	// Version is shown in the footer.
@@ -129,6 +131,8 @@ type Handler struct {
 
 	mu     sync.Mutex
 	badges map[id.Organization]badgeCount
+
+	remembered queueMemory
 }
 
 // New returns the handler of every page. Mount it at "/", behind more specific patterns.

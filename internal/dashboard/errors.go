@@ -174,6 +174,9 @@ func (p *page) explainForbidden(v *pages.Problem, f *fault.Error) {
 	case f.Message == errForeignForm.Message:
 		v.Text = "Forms of the dashboard work from its own pages only. If you did not expect this, close the page that sent you here."
 		return
+	case f.Is(errQueueReadOnly):
+		v.Text = "QUEUE_READ_ONLY is set where the server runs, so nobody can change it here, whatever their role."
+		return
 	case !p.signedIn():
 		return
 	}

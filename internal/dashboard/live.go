@@ -32,11 +32,18 @@ func (p *page) liveNote() *ui.Live {
 			{Name: "live", Value: live}, {Name: "return", Value: p.With("live", "")},
 		}}
 	}
+	v := &ui.Live{Text: "Paused at", At: &at, Toggle: toggle("Resume", "play", "1"), Paused: true, RefreshHref: p.With(), ReloadHref: p.With("live", "1"), Reload: "Reload every " + counted(reloadEvery, "second", "seconds")}
 	if p.live() {
-		return &ui.Live{Text: "Live, updated", At: &at, Toggle: toggle("Pause", "pause", "0"), RefreshHref: p.With()}
+		v.Text, v.Toggle, v.Paused = "Live, updated", toggle("Pause", "pause", "0"), false
 	}
-	return &ui.Live{Text: "Paused at", At: &at, Toggle: toggle("Resume", "play", "1"), Paused: true, RefreshHref: p.With()}
+	if p.Query("live") == "1" {
+		v.ReloadHref, v.Reload = p.With("live", ""), "Stop reloading"
+	}
+	return v
 }
+
+// reloadEvery is how often, in seconds, a page with ?live=1 loads again where there is no scripting to poll.
+const reloadEvery = 10
 
 // newestParam and sinceParam tell a poll for newer rows what the page shows already.
 const (

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,10 @@ type fakeQueue struct {
 	tasks  []QueueTask
 	// hangs, while it is open, keeps what reads from answering, whatever the context says, as asynq does.
 	hangs chan struct{}
+	// none hides the worker.
+	none bool
+	// snapshots counts the questions for everything.
+	snapshots atomic.Int32
 	// stalls does the same to what changes something.
 	stalls chan struct{}
 	// refuses is what every change ends with.
@@ -134,14 +139,19 @@ func (q *fakeQueue) Snapshot(context.Context) (QueueSnapshot, error) {
 	q.wait()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.snapshots.Add(1)
 	if q.away {
 		return QueueSnapshot{}, errors.New("redis is away")
 	}
-	return QueueSnapshot{
+	s := QueueSnapshot{
 		Queues:  []QueueState{{Name: "fresh", Purpose: "First attempts", Paused: q.paused, Pending: 3, Oldest: 400 * time.Millisecond, ProcessedToday: 4839, MemoryBytes: 12_700}},
-		Workers: []WorkerState{{Name: "wk-1", Host: "app-1", Queues: []string{"fresh", "retry"}, Busy: 4, Size: 64, SeenAt: q.seen, StartedAt: q.seen.Add(-time.Hour)}},
+		Workers: []WorkerState{{Name: "wk-1", Host: "app-1", Queues: []string{"fresh", "retry"}, Busy: 4, Size: 64, SeenAt: q.seen, StartedAt: q.seen.Truncate(time.Minute).Add(-time.Hour)}},
 		Redis:   []QueueFact{{"Version", "7.4.1"}},
-	}, nil
+	}
+	if q.none {
+		s.Workers = nil
+	}
+	return s, nil
 }
 
 func (q *fakeQueue) SetPaused(_ context.Context, _ string, paused bool) error {
@@ -183,6 +193,8 @@ func TestQueue(t *testing.T) {
 		t.Errorf("%d pauses are audited, want 1", n)
 	}
 
+	w.clock.Advance(workerSilence)
+	b.get("/queue").is(http.StatusOK).shows("within 30 s").hides("Silent")
 	w.clock.Advance(2 * time.Minute)
 	b.get("/queue").is(http.StatusOK).shows("No worker is running", "Silent", "bin/web worker")
 	q.mu.Lock()
@@ -195,6 +207,128 @@ func TestQueue(t *testing.T) {
 	b.get("/queue").is(http.StatusOK).shows("Redis does not answer", "Nothing is lost")
 	b.post("/queue/fresh/pause").is(http.StatusServiceUnavailable).shows("Redis does not answer", "Nothing was changed.")
 	b.get("/queue/fresh/pause").is(http.StatusServiceUnavailable)
+}
+
+// set changes what the queue says.
+func (q *fakeQueue) set(f func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f()
+}
+
+// TestQueue_FiguresOfARedisThatIsAwayAreOld: they stand there with their time, and nothing of them can be changed.
+func TestQueue_FiguresOfARedisThatIsAwayAreOld(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	q := &fakeQueue{seen: w.clock.Now(), away: true}
+	w.handler.Queue = q
+	b.get("/queue").is(http.StatusOK).shows("of the queues nothing is known yet", "Not known: they are in Redis.", "Workers are not known").hides("as of")
+	q.set(func() { q.away = false })
+	b.get("/queue").is(http.StatusOK).shows("4,839", "wk-1", "7.4.1").hides(`class="panel stale"`, "as of")
+	known := w.clock.Now()
+	w.clock.Advance(5 * time.Minute)
+	q.set(func() { q.away = true })
+	old := b.get("/queue").is(http.StatusOK).shows("Redis does not answer", "as of "+known.Format("15:04:05")+" UTC", "4,839", "wk-1", "7.4.1", "5 min ago", "Redis does not answer.").
+		hides("No worker is running", "Silent", "4 of 64 busy", "/queue/fresh/pause")
+	if n := strings.Count(old.body, `class="panel stale"`); n != 3 {
+		t.Errorf("%d parts of the page are grey, want the queues, the workers and Redis", n)
+	}
+	q.set(func() { q.away, q.seen = false, w.clock.Now() })
+	b.get("/queue").is(http.StatusOK).shows("4 of 64", "Pause the queue fresh").hides(`class="panel stale"`, "as of", "Redis does not answer")
+}
+
+// TestQueue_NoWorkerIsAnAlarmAfterHalfAMinute: one that is replaced is away for seconds, and that is none.
+func TestQueue_NoWorkerIsAnAlarmAfterHalfAMinute(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	q := &fakeQueue{seen: w.clock.Now()}
+	w.handler.Queue = q
+	b.get("/queue").is(http.StatusOK).hides("No worker")
+	b.get("/").is(http.StatusOK).hides("No worker")
+	q.set(func() { q.none = true })
+	w.clock.Advance(workerSilence)
+	b.get("/queue").is(http.StatusOK).shows("No worker reports just now", "The last one was seen at").hides("No worker is running")
+	b.get("/").is(http.StatusOK).hides("No worker")
+	w.clock.Advance(queueFresh)
+	b.get("/queue").is(http.StatusOK).shows("No worker is running", "bin/web worker")
+	b.get("/").is(http.StatusOK).shows("No worker", "is running.", "bin/web worker", "last seen")
+	w.as(w.member).get("/").is(http.StatusOK).hides("No worker")
+
+	w.handler.remembered = queueMemory{} // a process that never saw one has nothing to wait for
+	b.get("/queue").is(http.StatusOK).shows("No worker is running")
+}
+
+// TestOverview_TellsOfTheQueue: what is wrong with the queue needs somebody, and the page that is about something else asks
+// for it no more often than it must.
+func TestOverview_TellsOfTheQueue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	q := &fakeQueue{seen: w.clock.Now()}
+	w.handler.Queue = q
+	b.get("/").is(http.StatusOK).shows("Nothing needs you right now.")
+	q.set(func() { q.away = true })
+	poll := b.get("/").is(http.StatusOK).shows("Nothing needs you right now.").find(`hx-get="(/attention[^"]+)"`)
+	b.fragment(poll).is(http.StatusNoContent)
+	w.clock.Advance(queueFresh)
+	b.fragment(poll).is(http.StatusOK).shows("Redis", "does not answer.", "last answer")
+	b.get("/").is(http.StatusOK).shows("does not answer.")
+	w.as(w.member).get("/").is(http.StatusOK).hides("does not answer.")
+	asked := q.snapshots.Load()
+	b.get("/")
+	b.fragment(poll)
+	if n := q.snapshots.Load() - asked; n != 0 {
+		t.Errorf("a Redis that did not answer is asked %d times more at once", n)
+	}
+	q.set(func() { q.away, q.paused, q.seen = false, true, w.clock.Now() })
+	w.clock.Advance(queueFresh)
+	b.get("/").is(http.StatusOK).shows("The queue", "fresh", "is paused.", "First attempts of every organization wait").hides("does not answer.")
+}
+
+// TestQueue_APollWithoutNewsChangesNothing
+func TestQueue_APollWithoutNewsChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	b := w.as(w.owner)
+	q := &fakeQueue{seen: w.clock.Now(), tasks: []QueueTask{{ID: "mine", Queue: "fresh", State: TaskArchived, Dues: []delivery.Due{{EndpointID: e.ID}}}}}
+	w.handler.Queue = q
+	for path, change := range map[string]func(){
+		"/queue":                      func() { q.paused = !q.paused },
+		"/queue/fresh?state=archived": func() { q.tasks = nil },
+	} {
+		poll := b.get(path).is(http.StatusOK).find(`hx-get="(/queue[^"]*seen=[^"]+)"`)
+		q.set(func() { q.seen = q.seen.Add(time.Second) }) // a heartbeat is no news
+		b.fragment(poll).is(http.StatusNoContent)
+		q.set(change)
+		next := b.fragment(poll).is(http.StatusOK).find(`hx-get="(/queue[^"]*seen=[^"]+)"`)
+		b.fragment(next).is(http.StatusNoContent)
+	}
+}
+
+// TestQueue_ReadOnlyIsReadOnlyForOwnersToo
+func TestQueue_ReadOnlyIsReadOnlyForOwnersToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	b := w.as(w.owner)
+	q := &fakeQueue{seen: w.clock.Now(), tasks: []QueueTask{{ID: "mine", Queue: "fresh", State: TaskRetry, Dues: []delivery.Due{{EndpointID: e.ID}}}}}
+	w.handler.Queue, w.handler.QueueReadOnly = q, true
+	b.get("/queue").is(http.StatusOK).shows("wk-1", "QUEUE_READ_ONLY is set.").hides("/queue/fresh/pause")
+	b.get("/queue/fresh?state=retry").is(http.StatusOK).shows("QUEUE_READ_ONLY is set.").hides("/queue/fresh/tasks/mine")
+	for _, path := range []string{"/queue/fresh/pause", "/queue/fresh/tasks/mine/run", "/queue/fresh/tasks/mine/archive", "/queue/fresh/tasks/mine/delete"} {
+		b.get(path).is(http.StatusForbidden).shows("is read-only", "whatever their role")
+		b.post(path).is(http.StatusForbidden)
+	}
+	b.post("/queue/fresh/resume").is(http.StatusForbidden)
+	if q.paused || len(q.tasks) != 1 || q.tasks[0].State != TaskRetry {
+		t.Errorf("the queue was changed: %+v", q.tasks)
+	}
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM audit_logs WHERE event LIKE 'queue.%'"); n != 0 {
+		t.Errorf("%d changes are audited that nobody made", n)
+	}
 }
 
 // TestQueue_AChangeThatFailedIsWrittenDown: Redis may go away, or serve the task, between the question and the change.
@@ -370,7 +504,7 @@ func TestQueue_TasksAndDeliveriesLinkBothWays(t *testing.T) {
 	w.handler.Queue = q
 	b.get("/queue").is(http.StatusOK).shows("/queue/fresh?state=pending")
 	b.get(path).is(http.StatusOK).shows("pending in queue fresh", "/queue/fresh?state=pending#task-task-mine")
-	b.get("/queue/fresh").is(http.StatusOK).shows(`id="task-task-mine"`, path, "whatever is due at risk", "2 tasks", "Delete task").hides("Run now")
+	b.get("/queue/fresh").is(http.StatusOK).shows(`id="task-task-mine"`, path, "whatever is due at risk", "2 tasks", "Delete: task").hides("Run now")
 	b.fragment("/queue/fresh").is(http.StatusOK).shows("task-mine").hides("<html")
 	b.get("/queue/fresh?state=archived").is(http.StatusOK).shows("No task is archived here")
 	b.get("/queue/fresh?state=nonsense&page=-3").is(http.StatusOK).shows("task-mine")
@@ -402,17 +536,17 @@ func TestQueue_TasksAndDeliveriesLinkBothWays(t *testing.T) {
 	}
 
 	r := b.reader("/queue/slow?state=retry")
-	r.visit("Run task task-late now").sees(http.StatusOK, "The next worker that is free takes it").send("Run now")
+	r.visit("Run now: task task-late").sees(http.StatusOK, "The next worker that is free takes it").send("Run now")
 	r.sees(http.StatusOK, "is waiting for a worker now")
 	b.post("/queue/slow/tasks/task-late/run").redirects("/queue/slow?state=pending")
 	b.get("/queue/slow?state=pending").shows("Nothing was changed: the task is pending.")
 	r.open(b.get("/queue/slow?state=pending"), "/queue/slow?state=pending")
-	r.visit("Archive task task-late").sees(http.StatusOK, "No delivery is lost", "Redis keeps it for 90 days").send("Archive task")
+	r.visit("Archive: task task-late").sees(http.StatusOK, "No delivery is lost", "Redis keeps it for 90 days").send("Archive task")
 	r.sees(http.StatusOK, "is archived.", "No task is pending here")
 	b.post("/queue/slow/tasks/task-late/archive").redirects("/queue/slow?state=archived")
 	r.open(b.get("/queue/slow?state=archived"), "/queue/slow?state=archived")
 	r.page.shows("Nothing was changed: the task is archived.")
-	r.visit("Delete task task-late").sees(http.StatusOK, "No delivery is lost").send("Delete task")
+	r.visit("Delete: task task-late").sees(http.StatusOK, "No delivery is lost").send("Delete task")
 	r.sees(http.StatusOK, "is deleted.", "No task is archived here")
 	b.post("/queue/slow/tasks/task-late/delete").is(http.StatusNotFound)
 	for _, name := range []string{"queue.task_run", "queue.task_archived", "queue.task_deleted"} {

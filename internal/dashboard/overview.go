@@ -37,7 +37,7 @@ func showOverview(p *page) error {
 	}
 	label := p.Query("label")
 	v.Labels = p.overviewLabels(f.endpoints)
-	if v.Attention, err = p.attention(f); err != nil {
+	if v.Attention, _, err = p.attention(f); err != nil {
 		return err
 	}
 	if v.Checklist, err = p.checklist(f); err != nil {

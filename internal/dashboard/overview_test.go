@@ -73,6 +73,8 @@ func TestPreferences_PauseIsRememberedForThePerson(t *testing.T) {
 		b.get(path).is(http.StatusOK).shows("Resume live updates").hides(path + "/new")
 	}
 	b.get("/").is(http.StatusOK).shows("Resume live updates").hides("/attention?")
+	b.get("/?range=7d").is(http.StatusOK).shows("Reload every 10 seconds", "/?live=1&range=7d").hides("http-equiv")
+	b.get("/?live=1&range=7d").is(http.StatusOK).shows(`<noscript><meta http-equiv="refresh" content="10"></noscript>`, "Stop reloading")
 	b.get("/?live=1&range=7d").is(http.StatusOK).shows("/attention?live=1", "Pause live updates", `name="return" value="/?range=7d"`)
 	b.get("/queue").is(http.StatusOK).shows("Resume live updates")
 	// One page can differ, and the choice of another page or person is not touched by that.

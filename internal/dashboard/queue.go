@@ -1,12 +1,10 @@
 package dashboard
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"time"
 
-	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -18,6 +16,8 @@ const (
 	queuePatience = 2 * time.Second
 	// workerSilence is how long a worker may be quiet before it counts as gone.
 	workerSilence = 30 * time.Second
+	// workerCommand starts a worker.
+	workerCommand = "bin/web worker"
 	// dueLate is how long a due delivery may wait before people are told.
 	dueLate = time.Minute
 )
@@ -27,7 +27,17 @@ func showQueue(p *page) error {
 	if err != nil {
 		return err
 	}
+	seen, err := seenOf(body)
+	if err != nil {
+		return err
+	}
+	if p.live() {
+		body.PollHref = link(queuePath, "live", p.Query("live"), seenParam, seen)
+	}
 	if p.Fragment() {
+		if p.Query(seenParam) == seen {
+			return p.NoChange()
+		}
 		return p.Render(http.StatusOK, pages.QueueRegion(body))
 	}
 	heading := ui.Heading{Title: "Queue", Live: p.liveNote()}
@@ -37,16 +47,8 @@ func showQueue(p *page) error {
 	return p.Render(http.StatusOK, pages.QueuePage(pages.Queue{Shell: p.Shell("Queue", queuePath), Heading: heading, Body: body}))
 }
 
-// snapshot asks the task queue; ok is false when there is none or it does not answer.
-func (p *page) snapshot() (s QueueSnapshot, ok bool) {
-	return asked(p, func(ctx context.Context) (QueueSnapshot, error) { return p.Queue.Snapshot(ctx) })
-}
-
 func (p *page) queueBody() (pages.QueueBody, error) {
 	body := pages.QueueBody{CSRF: p.Session.CSRFToken}
-	if p.live() {
-		body.PollHref = link(queuePath, "live", p.Query("live"))
-	}
 	backlog, err := p.Deliveries.CountBacklog(p.Ctx)
 	if err != nil {
 		return body, err
@@ -56,23 +58,22 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 		return body, err
 	}
 	body.Forecast = forecastChart(due, "Attempts of this organization that become due", link(deliveriesPath, "status", anyWaiting))
-	s, ok := p.snapshot()
-	for _, q := range s.Queues {
-		body.Queues = append(body.Queues, p.queueRow(q))
+	now := p.queueNow()
+	for _, q := range now.Queues {
+		body.Queues = append(body.Queues, p.queueRow(q, now.current))
 	}
-	for _, f := range s.Redis {
+	for _, f := range now.Redis {
 		body.Redis = append(body.Redis, ui.Fact{Term: f.Name, Text: f.Value})
 	}
-	alive, busy, size := 0, 0, 0
-	for _, w := range s.Workers {
-		row := p.workerRow(w)
-		if row.State.Tone == ui.OK {
-			alive, busy, size = alive+1, busy+w.Busy, size+w.Size
+	busy, size := 0, 0
+	for _, w := range now.Workers {
+		if w.running(now.at) {
+			busy, size = busy+w.Busy, size+w.Size
 		}
-		body.Workers = append(body.Workers, row)
+		body.Workers = append(body.Workers, p.workerRow(w, now))
 	}
 	body.Truth, body.Tiles = p.backlogView(backlog), queueTiles(backlog, due, p.Now)
-	if ok && size > 0 {
+	if now.current && size > 0 {
 		body.Tiles[1].Note = counted(busy, "place", "places") + " of " + ui.Count(size) + " busy"
 		body.Tiles[1].Meter = &ui.Meter{Total: size, Parts: []ui.MeterPart{{Value: busy, Fill: ui.FillStrong}}}
 	}
@@ -82,19 +83,32 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 			Tone: ui.Warn, Icon: "info", Title: "Redis is not configured", Text: "This process knows no task queue: set REDIS_URL. What is due is read from Postgres and is right all the same.",
 		}
 		body.NoWorker = &ui.Empty{Icon: "queue", Title: "Workers are not known", Text: "They report over Redis."}
-	case !ok:
-		body.Stale = &ui.Alert{Tone: ui.Bad, Icon: "warn", Title: "Redis does not answer", Text: "Nothing is lost: what is due stays in Postgres, and workers go on when Redis is back. The figures from Postgres below are current.", Urgent: true}
+	case !now.current:
+		body.Stale = &ui.Alert{
+			Tone: ui.Bad, Icon: "warn", Title: "Redis does not answer", Urgent: true,
+			Text: "Nothing is lost: what is due stays in Postgres, and workers go on when Redis is back. The figures from Postgres are current; of the queues nothing is known yet.",
+		}
 		body.NoWorker = &ui.Empty{Icon: "queue", Title: "Workers are not known", Text: "They report over Redis."}
-	case alive == 0:
-		body.Alarm = &ui.Alert{Tone: ui.Bad, Icon: "warn", Title: "No worker is running", Text: "Nothing is delivered until one is started: bin/web worker. Nothing is lost meanwhile.", Urgent: true}
-		body.NoWorker = &ui.Empty{Icon: "queue", Title: "No worker has reported", Text: "Start one on this or another machine with the same environment.", Sample: "bin/web worker"}
+		if !now.at.IsZero() {
+			at := p.Clock(now.at)
+			body.AsOf = at.Text + " " + p.ZoneLabel()
+			body.Stale.Text = "Nothing is lost: what is due stays in Postgres, and workers go on when Redis is back. The figures from Postgres are current; those of the queues and workers are as of " + body.AsOf + "."
+		}
+	case now.workersGone(p.Now):
+		body.Alarm = &ui.Alert{Tone: ui.Bad, Icon: "warn", Title: "No worker is running", Text: "Nothing is delivered until one is started: " + workerCommand + ". Nothing is lost meanwhile.", Urgent: true}
+		body.NoWorker = &ui.Empty{Icon: "queue", Title: "No worker has reported", Text: "Start one on this or another machine with the same environment.", Sample: workerCommand}
+	case !now.working():
+		body.NoWorker = &ui.Empty{
+			Icon: "queue", Title: "No worker reports just now", Text: "The last one was seen at " + p.Clock(now.workerAt).Text + " " + p.ZoneLabel() + ". One that is being replaced is back within seconds.", Sample: workerCommand,
+		}
 	case backlog.OldestDue != nil && p.Now.Sub(*backlog.OldestDue) > dueLate:
 		body.Alarm = &ui.Alert{Tone: ui.Warn, Icon: "clock", Title: "Deliveries wait longer than they should", Text: "The oldest has been due for " + length(p.Now.Sub(*backlog.OldestDue)) + ". Start more workers, or look for an endpoint that holds them up."}
 	}
 	return body, nil
 }
 
-func (p *page) queueRow(q QueueState) pages.QueueRow {
+// queueRow is a queue as the table shows it; one that was read a while ago cannot be changed.
+func (p *page) queueRow(q QueueState, current bool) pages.QueueRow {
 	row := pages.QueueRow{
 		Name: q.Name, Href: queueTasksPath(q.Name, TaskPending), Sub: q.Purpose, State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"},
 		Pending: ui.Count(q.Pending), Active: ui.Count(q.Active), Scheduled: ui.Count(q.Scheduled), Retry: ui.Count(q.Retry), Archived: ui.Count(q.Archive),
@@ -104,6 +118,9 @@ func (p *page) queueRow(q QueueState) pages.QueueRow {
 		if n > 0 {
 			row.Hrefs[i] = queueTasksPath(q.Name, taskStates[i])
 		}
+	}
+	if q.Pending+q.Active+q.Scheduled+q.Retry+q.Archive == 0 {
+		row.Sub += "; empty"
 	}
 	if q.FailedToday > 0 {
 		row.Failed += ", " + percent(q.FailedToday, q.ProcessedToday)
@@ -116,24 +133,28 @@ func (p *page) queueRow(q QueueState) pages.QueueRow {
 		row.State = ui.Badge{Tone: ui.Warn, Icon: "pause", Label: "Paused"}
 		change = ui.Action{Label: "Resume", Icon: "play", Href: queuePath + "/" + q.Name + "/resume", Post: true, Small: true, Name: "Resume the queue " + q.Name}
 	}
-	if !p.Can(access.QueueManage) {
-		change.Disabled = needsRole(access.QueueManage)
+	if change.Disabled = p.queueLocked(); !current {
+		change.Disabled = "Redis does not answer."
 	}
 	row.Actions = []ui.Action{change}
 	return row
 }
 
-func (p *page) workerRow(w WorkerState) pages.WorkerRow {
+func (p *page) workerRow(w WorkerState, now queueNow) pages.WorkerRow {
 	row := pages.WorkerRow{
 		Name: w.Name, Host: w.Host, Queues: strings.Join(w.Queues, ", "), State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"},
 		Busy:   ui.Meter{Total: w.Size, Parts: []ui.MeterPart{{Value: w.Busy, Fill: ui.FillStrong}}},
-		BusyOf: ui.Count(w.Busy) + " of " + ui.Count(w.Size), Heartbeat: p.At(earlier(w.SeenAt, p.Now)), Started: p.At(w.StartedAt),
+		BusyOf: ui.Count(w.Busy) + " of " + ui.Count(w.Size), Started: p.At(w.StartedAt),
 	}
 	switch {
 	case w.Stopped:
 		row.State = ui.Badge{Tone: ui.Neutral, Icon: "square", Label: "Stopped"}
-	case p.Now.Sub(w.SeenAt) > workerSilence:
-		row.State = ui.Badge{Tone: ui.Bad, Icon: "warn", Label: "Silent", Title: "No heartbeat for " + length(p.Now.Sub(w.SeenAt))}
+	case !w.running(now.at):
+		row.State = ui.Badge{Tone: ui.Bad, Icon: "warn", Label: "Silent", Title: "No heartbeat for " + length(now.at.Sub(w.SeenAt))}
+	}
+	if !now.current || !w.running(now.at) {
+		at := p.At(earlier(w.SeenAt, p.Now))
+		row.Heartbeat = &at // of one that runs it would be new in every poll
 	}
 	return row
 }

@@ -26,7 +26,8 @@ var (
 )
 
 var (
-	errNoQueue = fault.Missing("queue")
+	errNoQueue       = fault.Missing("queue")
+	errQueueReadOnly = fault.New(fault.Forbidden, fault.CodeForbidden, "The queue of this installation is read-only.")
 	// errQueueAway and errUnconfirmed are answered with 503.
 	errQueueAway   = fault.New(fault.Conflict, fault.CodeConflict, "Redis does not answer, so the queue cannot be changed.").WithHint("Nothing was changed. Try again when it is back.")
 	errUnconfirmed = fault.New(fault.Conflict, fault.CodeConflict, "Redis did not confirm the change.").WithHint("It may have been made all the same: look at the queue before you try again.")
@@ -107,24 +108,38 @@ func (p *page) changeQueue(event string, target audit.Target, metadata audit.Met
 	return err
 }
 
-// queueOf finds the queue of the route.
+// queueLocked says why the person cannot change the queue; empty when they can.
+func (p *page) queueLocked() string {
+	switch {
+	case p.QueueReadOnly:
+		return "QUEUE_READ_ONLY is set."
+	case !p.Can(access.QueueManage):
+		return needsRole(access.QueueManage)
+	}
+	return ""
+}
+
+// queueOf finds the queue of the route, to change it.
 func (p *page) queueOf() (QueueState, error) {
 	if err := p.require(access.QueueManage); err != nil { // the queue itself does not ask
 		return QueueState{}, err
+	}
+	if p.QueueReadOnly {
+		return QueueState{}, errQueueReadOnly
 	}
 	name := p.R.PathValue("name")
 	if p.Queue == nil || !slices.Contains(p.Queue.Names(), name) {
 		return QueueState{}, errNoQueue
 	}
-	s, ok := p.snapshot()
-	if !ok {
+	now := p.queueNow()
+	if !now.current {
 		return QueueState{}, errQueueAway
 	}
-	i := slices.IndexFunc(s.Queues, func(q QueueState) bool { return q.Name == name })
+	i := slices.IndexFunc(now.Queues, func(q QueueState) bool { return q.Name == name })
 	if i < 0 {
 		return QueueState{}, errNoQueue
 	}
-	return s.Queues[i], nil
+	return now.Queues[i], nil
 }
 
 // askPauseQueue says what a pause does: it is wide, since the queues serve every organization.
@@ -139,13 +154,21 @@ func askPauseQueue(p *page) error {
 		Confirm: ui.Confirm{
 			ID: "pause", Icon: "pause", Title: "Pause the queue " + q.Name + "?",
 			Effects: []string{
-				"It carries: " + q.Purpose + ", of every organization here. None of it is sent until the queue is resumed.",
-				counted(q.Pending, "task waits", "tasks wait") + " in it now; " + counted(q.Active, "task that is", "tasks that are") + " under way will be finished.",
+				q.Purpose + ", of every organization here: none is sent until the queue is resumed.",
+				inQueue(q),
 				"Nothing is lost: what is due stays in Postgres. Payloads go on ageing, and one that expires meanwhile is erased undelivered.",
 			},
 			Action: queuePath + "/" + q.Name + "/pause", Submit: "Pause queue", BackHref: queuePath, Back: "Keep it running",
 		},
 	})
+}
+
+// inQueue says what a queue holds.
+func inQueue(q QueueState) string {
+	if q.Pending+q.Active == 0 {
+		return "Nothing is in it now."
+	}
+	return counted(q.Pending, "task waits", "tasks wait") + " in it now; " + counted(q.Active, "that is under way is", "that are under way are") + " finished."
 }
 
 func pauseQueue(p *page) error  { return p.switchQueue(true) }
@@ -224,11 +247,9 @@ func (p *page) taskActions(t QueueTask) []ui.Action {
 		if !slices.Contains(c.of, t.State) {
 			continue
 		}
-		a := ui.Action{Label: c.offer, Icon: c.icon, Href: c.path(t), Small: true, Name: strings.TrimSuffix(c.asked(t), "?"), Dialog: true}
-		if !p.Can(access.QueueManage) {
-			a.Disabled = needsRole(access.QueueManage)
-		}
-		out = append(out, a)
+		out = append(out, ui.Action{
+			Label: c.offer, Icon: c.icon, Href: c.path(t), Small: true, Name: strings.TrimSuffix(c.offer, "…") + ": task " + shortTask(t.ID), Dialog: true, Disabled: p.queueLocked(),
+		})
 	}
 	return out
 }
@@ -239,11 +260,14 @@ func (c taskChange) path(t QueueTask) string {
 
 func (c taskChange) asked(t QueueTask) string { return fmt.Sprintf(c.title, shortTask(t.ID)) }
 
-// ownTask finds the task of the route; one that rings for another organization too, or for nothing that can be read, is not
-// to be touched here.
+// ownTask finds the task of the route, to change it; one that rings for another organization too, or for nothing that can
+// be read, is not to be touched here.
 func (p *page) ownTask() (t QueueTask, err error) {
 	if err := p.require(access.QueueManage); err != nil { // the queue itself does not ask
 		return t, err
+	}
+	if p.QueueReadOnly {
+		return t, errQueueReadOnly
 	}
 	name := p.R.PathValue("name")
 	if p.Queue == nil || !slices.Contains(p.Queue.Names(), name) {

@@ -104,9 +104,6 @@ func showQueueTasks(p *page) error {
 		v.Heading.Range = append(v.Heading.Range, ui.Link{Label: taskBadge(s).Label, Href: queueTasksPath(name, s), Current: s == state})
 	}
 	v.Results.CSRF = p.Session.CSRFToken
-	if p.live() {
-		v.Results.PollHref = p.With()
-	}
 	for i, t := range tasks {
 		row := p.taskRow(t, endpoints)
 		if row.Others != "" { // its id may name an endpoint of theirs
@@ -117,7 +114,7 @@ func showQueueTasks(p *page) error {
 	switch {
 	case !ok:
 		v.Results.State.Error = &ui.ErrorPanel{
-			Title: "Redis does not answer", Text: "Its tasks cannot be listed. Nothing is lost: what is due stays in Postgres.", RequestID: p.RequestID, RetryHref: p.With(),
+			Title: "Redis does not answer", Text: "Its tasks cannot be listed. Nothing is lost: what is due stays in Postgres.", RequestID: p.RequestID, RetryHref: p.With(seenParam, ""),
 			Actions: []ui.Action{{Label: "What is due", Href: link(deliveriesPath, "status", anyWaiting)}},
 		}
 	case len(tasks) == 0:
@@ -128,13 +125,23 @@ func showQueueTasks(p *page) error {
 	default:
 		v.Results.Pager = ui.Pager{Shown: counted(len(tasks), "task", "tasks") + ", the next one first"}
 		if number > 1 {
-			v.Results.Pager.Newer = p.With("page", strconv.Itoa(number-1))
+			v.Results.Pager.Newer = p.With("page", strconv.Itoa(number-1), seenParam, "")
 		}
 		if len(tasks) == tasksShown && number < tasksPages {
-			v.Results.Pager.Older = p.With("page", strconv.Itoa(number+1))
+			v.Results.Pager.Older = p.With("page", strconv.Itoa(number+1), seenParam, "")
 		}
 	}
+	seen, err := seenOf(v.Results)
+	if err != nil {
+		return err
+	}
+	if p.live() {
+		v.Results.PollHref = p.With(seenParam, seen)
+	}
 	if p.Fragment() {
+		if p.Query(seenParam) == seen {
+			return p.NoChange()
+		}
 		return p.Render(http.StatusOK, pages.QueueTasksList(v.Results))
 	}
 	return p.Render(http.StatusOK, pages.QueueTasksPage(v))

@@ -4,7 +4,6 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"kaylehooks/internal/access"
@@ -76,8 +75,8 @@ func (p *page) setupChecks() []ui.Rule {
 	if redis.State != "pass" {
 		return append(checks, ui.Rule{State: "skip", Text: "Worker", Got: "not known", Sub: "Workers report over Redis."})
 	}
-	worker := ui.Rule{State: "warn", Text: "Worker", Got: "none has reported", Sub: "Nothing is delivered until one is started: bin/web worker"}
-	if s, ok := p.snapshot(); ok && slices.ContainsFunc(s.Workers, func(w WorkerState) bool { return p.workerRow(w).State.Tone == ui.OK }) {
+	worker := ui.Rule{State: "warn", Text: "Worker", Got: "none has reported", Sub: "Nothing is delivered until one is started: " + workerCommand}
+	if now := p.queueNow(); now.current && now.working() {
 		worker = ui.Rule{State: "pass", Text: "Worker", Got: "running"}
 	}
 	return append(checks, worker)

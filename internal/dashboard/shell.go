@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"log/slog"
+	"net/http"
 	"time"
 
 	"kaylehooks/internal/access"
@@ -59,6 +60,9 @@ func (p *page) Shell(title, active string) ui.Shell {
 		s.ZoneName = zone.String()
 	}
 	s.Nav = p.navigation(active)
+	if p.Query("live") == "1" && p.R.Method == http.MethodGet {
+		s.Reload = reloadEvery
+	}
 	s.Foot = []ui.FootFact{{Term: "Version", Value: p.Version}}
 	if p.Session.HasFlash && !p.Fragment() { // a poll shows no messages, so it must not use one up
 		if text, err := p.Login.TakeFlash(p.Ctx, p.Session.ID); err != nil {

@@ -18,8 +18,9 @@ type Queue struct {
 type QueueBody struct {
 	CSRF     string
 	PollHref string
-	Alarm    *ui.Alert // no worker seen, Redis away
-	Stale    *ui.Alert
+	Alarm    *ui.Alert // no worker seen, deliveries late
+	Stale    *ui.Alert // Redis away
+	AsOf     string    // when queues, workers and Redis were like that, if that is not now
 	Tiles    []ui.Tile // four fit best
 	Queues   []QueueRow
 	Workers  []WorkerRow
@@ -56,6 +57,6 @@ type WorkerRow struct {
 	Queues    string
 	Busy      ui.Meter
 	BusyOf    string // for example "12 of 64"
-	Heartbeat ui.Time
+	Heartbeat *ui.Time // nil: within 30 s
 	Started   ui.Time
 }

@@ -21,6 +21,7 @@ type Shell struct {
 	Foot         []FootFact // short system facts under the navigation
 	Flashes      []Flash
 	NoSearch     bool // hides the search box, for pages shown without a database
+	Reload       int  // seconds after which the page loads again by itself where there is no scripting; 0 is never
 }
 
 // User is the signed-in person as shown in the top bar. A zero User hides the
@@ -105,8 +106,9 @@ type Live struct {
 	Stale  bool
 	Toggle *Action // pauses or resumes; nil hides it
 	Paused bool
-	// RefreshHref is the page again, for those without scripting.
-	RefreshHref string
+	// RefreshHref is the page again, for those without scripting; ReloadHref is the page that does or does not load again by
+	// itself, named by Reload.
+	RefreshHref, ReloadHref, Reload string
 }
 
 // Link is a plain link. Current marks the chosen one among several.
