@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,11 +63,11 @@ func (v *queueView) Snapshot(ctx context.Context) (dashboard.QueueSnapshot, erro
 	seen := time.Now().Add(-time.Second)
 	byProcess := map[string]*dashboard.WorkerState{}
 	for _, server := range servers {
-		name := fmt.Sprintf("%s, process %d", server.Host, server.PID)
-		w := byProcess[name]
+		process := fmt.Sprintf("%s %d", server.Host, server.PID)
+		w := byProcess[process]
 		if w == nil {
-			w = &dashboard.WorkerState{Name: name, Host: server.Host, StartedAt: server.Started, SeenAt: seen, Stopped: server.Status != "active"}
-			byProcess[name] = w
+			w = &dashboard.WorkerState{Name: fmt.Sprintf("process %d", server.PID), Host: server.Host, StartedAt: server.Started, SeenAt: seen, Stopped: server.Status != "active"}
+			byProcess[process] = w
 		}
 		for lane := range server.Queues {
 			w.Queues = append(w.Queues, lane)
@@ -78,7 +79,9 @@ func (v *queueView) Snapshot(ctx context.Context) (dashboard.QueueSnapshot, erro
 		slices.Sort(w.Queues)
 		s.Workers = append(s.Workers, *w)
 	}
-	slices.SortFunc(s.Workers, func(a, b dashboard.WorkerState) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Workers, func(a, b dashboard.WorkerState) int {
+		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Name, b.Name))
+	})
 	s.Redis, err = v.facts(ctx)
 	return s, err
 }
@@ -175,6 +178,9 @@ func (v *queueView) facts(ctx context.Context) ([]dashboard.QueueFact, error) {
 		{"Append-only file", "aof_enabled"},
 	} {
 		if value := values[f[1]]; value != "" {
+			if f[1] == "aof_enabled" {
+				value = map[string]string{"0": "off", "1": "on"}[value]
+			}
 			facts = append(facts, dashboard.QueueFact{Name: f[0], Value: value})
 		}
 	}

@@ -86,7 +86,7 @@ type Config struct {
 	LogFormat string `env:"LOG_FORMAT" envDefault:"text" oneof:"text json"`
 	// WorkerConcurrency is how many requests a worker has in flight at most in each of its lanes.
 	WorkerConcurrency int `env:"WORKER_CONCURRENCY" envDefault:"256" min:"1" max:"10000"`
-	// WorkerName names this process in attempts and on the queue page; without a value host name and process id.
+	// WorkerName names this process in attempts; without a value host name and process id.
 	WorkerName string `env:"WORKER_NAME"`
 	// QueueReadOnly takes the switches off the queue page and the monitor, for everybody.
 	QueueReadOnly bool `env:"QUEUE_READ_ONLY" envDefault:"false"`

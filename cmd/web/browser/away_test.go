@@ -9,6 +9,56 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// loseRedis stops Redis under open pages, so that it takes connections and never answers, and lets it go on.
+func loseRedis(t *testing.T, s *suite) {
+	t.Helper()
+	b := s.signIn(t, s.base, s.email, s.password)
+	b.visit("/queue")
+	b.see("main", "Pause…")
+	signal := func(sig syscall.Signal) {
+		if err := syscall.Kill(s.stack.RedisPID(), sig); err != nil {
+			t.Error(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	t.Cleanup(func() { signal(syscall.SIGCONT) })
+	b.see("main", "Redis does not answer") // by itself
+	b.see(".stale", "as of ")
+	b.check("queue, Redis away")
+	b.visit("/queue/fresh")
+	b.see("main", "Redis does not answer")
+	b.check("tasks, Redis away")
+	b.expect(http.StatusServiceUnavailable)
+	b.visit("/queue/fresh/pause")
+	b.see("h1", "Redis does not answer")
+	b.check("queue cannot be changed")
+	b.visit("/")
+	b.see("main", "What is due waits in Postgres")
+	b.check("overview, Redis away")
+
+	signal(syscall.SIGCONT)
+	b.visit("/queue")
+	b.see("main", "Pause…")
+	b.do("nothing is grey", chromedp.WaitNotPresent(".stale"))
+}
+
+// loseWorker ends the only worker of an installation; its web server, which has seen none, says so at once.
+func loseWorker(t *testing.T, s *suite) {
+	t.Helper()
+	if err := s.emptyWorker.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_, base := s.serveEmpty()
+	b := s.signIn(t, base, firstEmail, firstPassword)
+	b.visit("/queue")
+	b.see("main", "No worker is running")
+	b.see("main", "bin/web worker")
+	b.check("queue, no worker")
+	b.visit("/")
+	b.see("main", "bin/web worker")
+	b.check("overview, no worker")
+}
+
 // loseDatabase takes PostgreSQL away under open pages, and brings it back.
 func loseDatabase(t *testing.T, s *suite) {
 	t.Helper()

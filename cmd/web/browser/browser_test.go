@@ -57,6 +57,8 @@ func TestBrowser(t *testing.T) {
 		{"API keys", operateAPIKeys},
 		{"settings", operateSettings},
 		{"keyboard", operateKeyboard},
+		{"Redis away", loseRedis},
+		{"worker away", loseWorker},
 		{"database away", loseDatabase},
 		{"routes", func(t *testing.T, s *suite) { t.Helper(); s.routes.complete(t); s.summary(t) }},
 	} {

@@ -7,7 +7,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const firstPassword = "a password for the first owner"
+const (
+	firstEmail    = "ana@nordlicht.example"
+	firstPassword = "a password for the first owner"
+)
 
 // firstRun sets up the empty installation, and looks at every list while there is nothing in it.
 func firstRun(t *testing.T, s *suite) {
@@ -21,7 +24,7 @@ func firstRun(t *testing.T, s *suite) {
 	b.check("set up, sent there from the overview")
 	b.expect(http.StatusUnprocessableEntity)
 	b.fill("[name=token]", "not the token")
-	for field, value := range map[string]string{"organization": "Nordlicht", "environment": "staging", "name": "Ana Lindqvist", "email": "ana@nordlicht.example", "password": firstPassword} {
+	for field, value := range map[string]string{"organization": "Nordlicht", "environment": "staging", "name": "Ana Lindqvist", "email": firstEmail, "password": firstPassword} {
 		b.fill("[name="+field+"]", value)
 	}
 	b.leave("set up with a wrong token", chromedp.Submit("[name=token]"))

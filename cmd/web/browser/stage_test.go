@@ -33,6 +33,8 @@ type stage struct {
 	base, email, password, apiKey string
 	// The empty one.
 	emptyBase, setupToken string
+	emptyEnv              []string
+	emptyWorker           *fixture.Process
 }
 
 func newStage(t *testing.T) *stage {
@@ -83,11 +85,20 @@ func (s *stage) startEmpty() {
 		"DATABASE_URL=" + strings.Replace(s.stack.DatabaseURL, "@/postgres?", "@/empty?", 1), "REDIS_URL=" + strings.TrimSuffix(s.stack.RedisURL, "?db=0") + "?db=1",
 		"MASTER_KEYS=m1:" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)), "ALLOW_PRIVATE_ENDPOINTS=true", "LOG_FORMAT=json",
 	}
+	s.emptyEnv = env
 	s.command(env, "migrate", "up").Succeed()
-	web := s.command(env, "serve").Background()
-	s.emptyBase = "http://" + said(web, `"msg":"serving".*"address":"([^"]+)"`)
+	var web *fixture.Process
+	web, s.emptyBase = s.serveEmpty()
 	s.setupToken = said(web, `^    (\w{20,})$`)
-	s.command(env, "worker").Background().WaitFor(`"msg":"working"`)
+	s.emptyWorker = s.command(env, "worker").Background()
+	s.emptyWorker.WaitFor(`"msg":"working"`)
+}
+
+// serveEmpty starts a web server for the empty installation.
+func (s *stage) serveEmpty() (web *fixture.Process, base string) {
+	s.t.Helper()
+	web = s.command(s.emptyEnv, "serve").Background()
+	return web, "http://" + said(web, `"msg":"serving".*"address":"([^"]+)"`)
 }
 
 func (s *stage) command(env []string, args ...string) *fixture.Process {

@@ -56,7 +56,7 @@ type WorkerRow struct {
 	State     ui.Badge
 	Queues    string
 	Busy      ui.Meter
-	BusyOf    string // for example "12 of 64"
+	BusyOf    string   // for example "12 of 64"
 	Heartbeat *ui.Time // nil: within 30 s
 	Started   ui.Time
 }

@@ -17,7 +17,7 @@ func queue() pages.Queue {
 		return pages.QueueRow{Name: name, Href: "/queue/" + name, Sub: sub, State: badge, Pending: pending, Active: "4", Scheduled: "0", Retry: "0", Archived: "0", Oldest: oldest, Processed: "4,839", Failed: "0", Memory: "12.4 KiB", Actions: []ui.Action{{Label: verb, Name: verb + " " + name, Href: "/queue/" + name + "/pause", Post: true, Small: true}}}
 	}
 	worker := func(name string, busy int, of string) pages.WorkerRow {
-		return pages.WorkerRow{Name: name, Host: "app-1:41822", State: running, Queues: "fresh, retry, slow, system", Busy: *meter(64, part(busy, ui.FillStrong)), BusyOf: of, Heartbeat: ago(2 * time.Second), Started: ago(52 * time.Hour)}
+		return pages.WorkerRow{Name: name, Host: "app-1:41822", State: running, Queues: "fresh, retry, slow, system", Busy: *meter(64, part(busy, ui.FillStrong)), BusyOf: of, Heartbeat: ptr(ago(2 * time.Second)), Started: ago(52 * time.Hour)}
 	}
 	return pages.Queue{
 		Shell: shell("Queue", "/queue"), Heading: ui.Heading{Title: "Queue", Live: &ui.Live{Text: "Live, updated", At: ptr(ui.Clock(now, time.UTC))}, Actions: []ui.Action{{Label: "Open monitor", Icon: "link", Href: "/monitor", External: true}}},
