@@ -35,46 +35,50 @@ func signedInRoutes() routeBook {
 // neither routes.go nor access.go vouches for itself. What changes something and is not here is for admins and owners, what only
 // reads is for every member.
 var leastRoles = map[string]access.Role{
-	"POST /sign-out":                         access.Member, // everybody's own affairs
-	"POST /reauthenticate":                   access.Member,
-	"POST /settings/zone":                    access.Member,
-	"POST /settings/live":                    access.Member,
-	"POST /settings/profile":                 access.Member,
-	"POST /settings/password":                access.Member,
-	"POST /settings/sessions/{id}/revoke":    access.Member,
-	"POST /settings/sessions/others":         access.Member,
-	"POST /help/receivers/check":             access.Member, // computes, and keeps nothing
-	"GET /endpoints/pause":                   access.Admin,  // questions before a change
-	"GET /endpoints/resume":                  access.Admin,
-	"GET /endpoints/new":                     access.Admin,
-	"GET /endpoints/{id}/recover":            access.Admin,
-	"GET /endpoints/{id}/delete":             access.Admin,
-	"GET /keys/{id}/deactivate":              access.Admin,
-	"GET /keys/{id}/reactivate":              access.Admin,
-	"GET /deliveries/{id}/retry":             access.Admin,
-	"GET /jobs/new":                          access.Admin,
-	"GET /sessions/{id}/cancel":              access.Admin,
-	"GET /api-keys":                          access.Admin, // what members need not see
-	"GET /api-keys/{id}/delete":              access.Admin,
-	"GET /audit":                             access.Admin,
-	"GET /audit/export":                      access.Admin,
-	"GET /queue":                             access.Admin,
-	"GET /queue/{name}":                      access.Admin,
-	"GET /queue/{name}/tasks/{task}/delete":  access.Owner, // the installation's
-	"POST /queue/{name}/tasks/{task}/run":    access.Owner,
-	"POST /queue/{name}/tasks/{task}/delete": access.Owner,
-	"POST /queue/{name}/pause":               access.Owner,
-	"POST /queue/{name}/resume":              access.Owner,
-	"POST /endpoints/{id}/secret/reveal":     access.Owner, // secrets, people, the organization
-	"GET /members/{id}/remove":               access.Owner,
-	"POST /members/{id}/role":                access.Owner,
-	"POST /members/{id}/suspend":             access.Owner,
-	"POST /members/{id}/restore":             access.Owner,
-	"POST /members/{id}/remove":              access.Owner,
-	"POST /members/invitations":              access.Owner,
-	"POST /members/invitations/{id}/resend":  access.Owner,
-	"POST /members/invitations/{id}/revoke":  access.Owner,
-	"POST /settings/organization":            access.Owner,
+	"POST /sign-out":                          access.Member, // everybody's own affairs
+	"POST /reauthenticate":                    access.Member,
+	"POST /settings/zone":                     access.Member,
+	"POST /settings/live":                     access.Member,
+	"POST /settings/profile":                  access.Member,
+	"POST /settings/password":                 access.Member,
+	"POST /settings/sessions/{id}/revoke":     access.Member,
+	"POST /settings/sessions/others":          access.Member,
+	"POST /help/receivers/check":              access.Member, // computes, and keeps nothing
+	"GET /endpoints/pause":                    access.Admin,  // questions before a change
+	"GET /endpoints/resume":                   access.Admin,
+	"GET /endpoints/new":                      access.Admin,
+	"GET /endpoints/{id}/recover":             access.Admin,
+	"GET /endpoints/{id}/delete":              access.Admin,
+	"GET /keys/{id}/deactivate":               access.Admin,
+	"GET /keys/{id}/reactivate":               access.Admin,
+	"GET /deliveries/{id}/retry":              access.Admin,
+	"GET /jobs/new":                           access.Admin,
+	"GET /sessions/{id}/cancel":               access.Admin,
+	"GET /api-keys":                           access.Admin, // what members need not see
+	"GET /api-keys/{id}/delete":               access.Admin,
+	"GET /audit":                              access.Admin,
+	"GET /audit/export":                       access.Admin,
+	"GET /queue":                              access.Admin,
+	"GET /queue/{name}":                       access.Admin,
+	"GET /queue/{name}/pause":                 access.Owner, // the installation's
+	"GET /queue/{name}/tasks/{task}/run":      access.Owner,
+	"GET /queue/{name}/tasks/{task}/archive":  access.Owner,
+	"GET /queue/{name}/tasks/{task}/delete":   access.Owner,
+	"POST /queue/{name}/tasks/{task}/archive": access.Owner,
+	"POST /queue/{name}/tasks/{task}/run":     access.Owner,
+	"POST /queue/{name}/tasks/{task}/delete":  access.Owner,
+	"POST /queue/{name}/pause":                access.Owner,
+	"POST /queue/{name}/resume":               access.Owner,
+	"POST /endpoints/{id}/secret/reveal":      access.Owner, // secrets, people, the organization
+	"GET /members/{id}/remove":                access.Owner,
+	"POST /members/{id}/role":                 access.Owner,
+	"POST /members/{id}/suspend":              access.Owner,
+	"POST /members/{id}/restore":              access.Owner,
+	"POST /members/{id}/remove":               access.Owner,
+	"POST /members/invitations":               access.Owner,
+	"POST /members/invitations/{id}/resend":   access.Owner,
+	"POST /members/invitations/{id}/revoke":   access.Owner,
+	"POST /settings/organization":             access.Owner,
 }
 
 func leastRole(pattern string) access.Role {
@@ -104,7 +108,7 @@ func (f *furnished) filledFor(pattern string) []string {
 		return []string{"id", f.ids["/deliveries/{id}"][0], "rate", "1"}
 	case "POST /events/replay", "POST /events/preview":
 		return []string{"id", f.ids["/events/{id}"][0]}
-	case "POST /queue/{name}/tasks/{task}/run", "POST /queue/{name}/tasks/{task}/delete":
+	case "POST /queue/{name}/tasks/{task}/run", "POST /queue/{name}/tasks/{task}/archive", "POST /queue/{name}/tasks/{task}/delete":
 		return []string{"state", string(TaskRetry)}
 	}
 	return nil
@@ -286,6 +290,7 @@ func TestRoutes_TheRoomAsksForTheRoleAgain(t *testing.T) {
 // common are routes whose parts name nothing of an organization.
 var common = map[string]string{
 	"GET /queue/{name}":         "one queue serves all organizations, and names of others only their number",
+	"GET /queue/{name}/pause":   "as above",
 	"POST /queue/{name}/pause":  "as above",
 	"POST /queue/{name}/resume": "as above",
 }
