@@ -359,7 +359,7 @@ func TestQueue_AChangeThatFailedIsWrittenDown(t *testing.T) {
 			b := w.as(w.owner)
 			b.get("/queue").is(http.StatusOK)
 			answered := b.post(tc.path).is(tc.status)
-			if tc.refuses == away {
+			if errors.Is(tc.refuses, away) {
 				answered.shows("Redis did not confirm the change", "may have been made all the same").hides("Nothing was changed")
 			}
 			failed := fixture.Scalar[string](t, w.db, "SELECT concat_ws('|', string_agg(metadata->>'change', ','), string_agg(metadata->>'outcome', ',')) FROM audit_logs WHERE event = 'queue.change_failed'")
