@@ -46,6 +46,12 @@ const isFailed = "d.status = 'failed'"
 // hasErred is, likewise, what the indexes of those are of that got no 2xx at their last attempt.
 const hasErred = "d.last_error_kind IS NOT NULL"
 
+// wasRetried and isRetrying are what the indexes are of that have those names.
+const (
+	wasRetried = "d.attempt_count > 1"
+	isRetrying = "d.status = 'pending' AND d.attempt_count > 0"
+)
+
 // successClass is the first digit of the statuses that are no error.
 const successClass = 2
 
@@ -60,7 +66,7 @@ const failedAs = isFailed + ` AND CASE
 var stateConditions = map[State]string{
 	StateScheduled:       "d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count = 0",
 	StateInFlight:        "d.status = 'delivering'",
-	StateRetrying:        "d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count > 0",
+	StateRetrying:        isRetrying + " AND d.next_attempt_at IS NOT NULL",
 	StateParked:          "d.status = 'pending' AND d.next_attempt_at IS NULL",
 	StateSucceeded:       "d.status = 'succeeded'",
 	StateBlocked:         failedAs + " = 'blocked'",
@@ -117,8 +123,14 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	if f.MinAttempts > 0 {
 		q = q.Where("d.attempt_count >= ?", f.MinAttempts)
 	}
+	if f.MinAttempts > 1 {
+		q = q.Where(wasRetried)
+	}
 	if f.NextAttempt > 0 {
 		q = q.Where("d.status = 'pending' AND d.attempt_count = ?", f.NextAttempt-1)
+	}
+	if f.NextAttempt > 1 {
+		q = q.Where(isRetrying)
 	}
 	if !f.From.IsZero() {
 		q = q.Where("d.created_at >= ?", f.From)
@@ -198,9 +210,10 @@ func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page p
 // none: there is at most one per endpoint.
 func (f Filter) hasIndexes() bool {
 	indexed := Filter{Status: f.Status, EndpointID: f.EndpointID, EventType: f.EventType, From: f.From, To: f.To}
-	if strings.HasPrefix(stateConditions[f.State], failedAs) {
+	if condition := stateConditions[f.State]; strings.HasPrefix(condition, failedAs) || strings.HasPrefix(condition, isRetrying) {
 		indexed.State = f.State
 	}
+	indexed.MinAttempts, indexed.NextAttempt = f.MinAttempts, f.NextAttempt
 	if indexed.ErrorKind = f.ErrorKind; f.erred() {
 		indexed.StatusCode, indexed.StatusClass, indexed.Unanswered = f.StatusCode, f.StatusClass, f.Unanswered
 	}

@@ -41,7 +41,7 @@ SELECT md5('d' || n)::uuid, CASE WHEN n %% 11 = 10 THEN '%[2]s'::uuid ELSE '%[1]
 		WHEN n %% 10007 = 99 THEN 'webhook.test' ELSE 'verification.session.cancelled' END,
 	s, CASE WHEN s IN ('pending', 'delivering') THEN 'x' END, CASE WHEN s IN ('pending', 'delivering') THEN at + interval '1 day' END,
 	CASE WHEN s IN ('succeeded', 'failed') THEN at END, CASE s WHEN 'succeeded' THEN 'delivered' WHEN 'failed' THEN 'expired' ELSE 'pending_delivery' END,
-	CASE s WHEN 'pending' THEN 0 WHEN 'failed' THEN 8 ELSE 1 END, CASE WHEN s = 'pending' THEN at END,
+	CASE s WHEN 'pending' THEN CASE WHEN n %% 10090 = 7 THEN 2 ELSE 0 END WHEN 'failed' THEN 8 ELSE 1 END, CASE WHEN s = 'pending' THEN at END,
 	CASE WHEN s = 'delivering' THEN md5('l' || n)::uuid END, CASE WHEN s = 'delivering' THEN at END,
 	CASE WHEN s = 'failed' THEN CASE WHEN n %% 970 = 7 THEN 'timeout_response' ELSE 'http_status' END END,
 	CASE s WHEN 'failed' THEN CASE WHEN n %% 970 = 7 THEN NULL WHEN n %% 9700 = 104 THEN 302 ELSE 503 END WHEN 'succeeded' THEN 200 END, at, at
@@ -119,6 +119,11 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 		{StatusClass: 4},
 		{StatusClass: 5},
 		{Unanswered: true},
+		{MinAttempts: 2},
+		{MinAttempts: 8},
+		{NextAttempt: 3},
+		{NextAttempt: 5},
+		{State: delivery.StateRetrying},
 	} {
 		for _, endpoint := range []id.Endpoint{{}, busy, quiet, gone} {
 			for _, cursor := range cursors {
@@ -196,6 +201,9 @@ const wasted = 20_000
 
 // mostWasted is that bound for a filter: an index is of just what is asked for when it is failed deliveries.
 func mostWasted(f delivery.Filter) float64 {
+	if f.MinAttempts > 1 || f.NextAttempt > 1 || f.State == delivery.StateRetrying {
+		return 200 // of what an index has of these, some are not of the endpoint, or not of the attempt
+	}
 	erred := f.ErrorKind != "" || f.StatusCode != 0 || f.StatusClass != 0 || f.Unanswered
 	if f.EventType == "" && f.EventID.IsZero() && (f.Status == delivery.Failed || f.State != "" || erred && f.EndpointID.IsZero()) {
 		return 0
