@@ -1,12 +1,9 @@
 package apikey
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -85,7 +82,8 @@ func (s *Service) KeepCalls(ctx context.Context, every time.Duration, log *slog.
 	}
 }
 
-// FlushCalls writes down what Authenticate counted, in one statement. After an error it is counted still. Calls of keys that are gone
+// FlushCalls writes down what Authenticate counted, in one statement. After an error it is counted still, also if the answer to a commit was
+// all that was lost: those calls are counted twice. Calls of keys that are gone
 // are dropped.
 func (s *Service) FlushCalls(ctx context.Context) error {
 	counted := s.counted.take()
@@ -113,14 +111,11 @@ func addCalls(tx *postgres.Tx, counted map[callDay]int64) error {
 	for d, n := range counted {
 		rows = append(rows, row{d.organization.UUID, d.key.UUID, d.day.Format(time.DateOnly), n})
 	}
-	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(bytes.Compare(a.APIKeyID[:], b.APIKeyID[:]), cmp.Compare(a.Day, b.Day))
-	})
 	return tx.ExecRows(`INSERT INTO api_key_calls AS c (organization_id, api_key_id, day, calls)
 		SELECT k.organization_id, k.id, v.day, v.calls
 			FROM json_to_recordset($1::json) AS v(organization_id uuid, api_key_id uuid, day date, calls bigint)
 			JOIN api_keys k ON k.organization_id = v.organization_id AND k.id = v.api_key_id
-			FOR KEY SHARE OF k
+			ORDER BY k.id, v.day FOR KEY SHARE OF k
 		ON CONFLICT (organization_id, day, api_key_id) DO UPDATE SET calls = c.calls + excluded.calls`, rows)
 }
 

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -215,6 +216,8 @@ type served struct {
 	err     error
 }
 
+var errSealing = errors.New("encryption panicked")
+
 func (s *Service) newFanOut(tx *postgres.Tx, e event.Event, data event.Data) *fanOut {
 	return &fanOut{s: s, tx: tx, event: e, data: data, routing: event.Routing{}}
 }
@@ -234,6 +237,9 @@ func sealAll(outs ...*fanOut) {
 	var sealing errgroup.Group
 	sealing.SetLimit(runtime.GOMAXPROCS(0))
 	for _, b := range outs {
+		if len(b.served) == 0 {
+			continue
+		}
 		plain, err := b.event.Payload(b.data)
 		for i := range b.served {
 			d := &b.served[i]
@@ -242,7 +248,12 @@ func sealAll(outs ...*fanOut) {
 			case err != nil:
 				d.err = err
 			default:
-				sealing.Go(func() error { d.jwe, d.err = webhook.SealTo(*d.Key, plain); return nil })
+				sealing.Go(func() error {
+					d.err = errSealing // unless it returns: a panic here would end the process
+					defer func() { _ = recover() }()
+					d.jwe, d.err = webhook.SealTo(*d.Key, plain)
+					return nil
+				})
 			}
 		}
 	}

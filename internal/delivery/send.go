@@ -14,7 +14,8 @@ import (
 
 // Sent is what a worker learns of an exchange with a receiver.
 type Sent struct {
-	// Claimed is false when there was nothing to do: someone else has the row, or it is not due.
+	// Claimed is false when nothing was sent, so that nothing is known of the receiver: someone else has the row, or it is not due, or the
+	// lease ran out.
 	Claimed   bool
 	Duration  time.Duration
 	ErrorKind ErrorKind
@@ -30,7 +31,7 @@ func (s *Service) Send(ctx context.Context, c *Claim, answered func(Sent)) error
 	r, send, err := s.prepare(ctx, c)
 	s.sending.Add(-1)
 	if err != nil || !send {
-		answered(Sent{Claimed: true})
+		answered(Sent{})
 		return err
 	}
 	answered(Sent{Claimed: true, Duration: r.outcome.endedAt.Sub(r.outcome.startedAt), ErrorKind: r.outcome.kind})

@@ -26,7 +26,8 @@ const (
 
 // gate bounds how many requests to one endpoint are in flight in this worker, and knows which endpoints are slow. Who finds an
 // endpoint full goes away: whoever leaves next sees to it that the endpoint is drained. Deliveries to a brisk endpoint are claimed ahead of
-// their turn, since a claim of many costs little more than a claim of one and the endpoint need not wait for it.
+// their turn, since a claim of many costs little more than a claim of one and the endpoint need not wait for it. If it stops answering, those
+// are sent beyond the bound (lineAtMost).
 type gate struct {
 	limit int
 

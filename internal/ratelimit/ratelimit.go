@@ -71,16 +71,8 @@ func (l *Limiter) Allow(ctx context.Context, rule Rule, subject string) Result {
 	if l.redis != nil && l.mayAsk(now) {
 		asked, cancel := context.WithTimeout(ctx, redisPatience)
 		defer cancel()
-		got, err := l.asks.Do(asked, ask{rule, subject})
-		if err == nil {
-			err = got.err
-		}
-		if err == nil {
-			l.recovered(ctx)
+		if got, err := l.asks.Do(asked, ask{rule, subject}); err == nil && got.err == nil {
 			return got.Result
-		}
-		if ctx.Err() == nil { // otherwise the caller left, which says nothing about Redis
-			l.failed(ctx, now, err)
 		}
 	}
 	return l.local.take(now, rule, subject)
@@ -102,7 +94,7 @@ type (
 const asksTogether = 64
 
 // askAll takes a token for each of the requests, which usually want them from one bucket: a round trip to Redis costs as much as the
-// rest of a limit. Errors are in the answers.
+// rest of a limit. Errors are in the answers, and noted.
 func (l *Limiter) askAll(ctx context.Context, asks []ask) ([]answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
@@ -114,19 +106,24 @@ func (l *Limiter) askAll(ctx context.Context, asks []ask) ([]answer, error) {
 	var buckets errgroup.Group
 	for a, requests := range wanted {
 		buckets.Go(func() error {
-			if len(requests) > 1 && l.take(ctx, a, len(requests)).Allowed {
-				for _, i := range requests {
-					answers[i].Allowed = true
+			got := l.take(ctx, a, len(requests))
+			oneByOne := got.err == nil && !got.Allowed && len(requests) > 1 // there are not enough for all
+			for _, i := range requests {
+				if oneByOne {
+					got = l.take(ctx, a, 1)
+					oneByOne = got.Allowed // when there is none left, there is none for the rest
 				}
-				return nil
+				answers[i] = got
 			}
-			for _, i := range requests { // there are not enough for all
-				answers[i] = l.take(ctx, a, 1)
-			}
-			return nil
+			return got.err
 		})
 	}
-	return answers, buckets.Wait()
+	if err := buckets.Wait(); err != nil {
+		l.failed(ctx, l.now(), err)
+	} else {
+		l.recovered(ctx)
+	}
+	return answers, nil
 }
 
 // take takes n tokens, or none.

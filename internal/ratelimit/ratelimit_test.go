@@ -247,6 +247,19 @@ func TestAllow_RequestsThatComeTogetherAskTogether(t *testing.T) {
 	if n := allowed.Load(); n != 20 {
 		t.Errorf("%d were allowed, want the 20 there are", n)
 	}
+
+	// Who has no tokens left costs Redis two commands, however many requests there are.
+	h = &hold{arrived: make(chan struct{}), release: make(chan struct{})}
+	client.(*redis.Client).AddHook(h) //nolint:forcetypeassert // as above
+	ask(1)
+	<-h.arrived
+	ask(40)
+	time.Sleep(50 * time.Millisecond)
+	close(h.release)
+	wg.Wait()
+	if n := h.commands.Load(); allowed.Load() != 20 || n >= 40 {
+		t.Errorf("%d were allowed; %d commands to refuse 41", allowed.Load(), n)
+	}
 }
 
 func TestAddress_GroupsIPv6ByNetwork(t *testing.T) {
