@@ -1,13 +1,11 @@
 package dashboard
 
 import (
-	"fmt"
 	"net/http"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
-	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
@@ -36,31 +34,6 @@ func (p *page) eventsBulk() *pages.Bulk {
 		v.AllHref = link(jobsPath+"/new", "status", string(status), "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to"))
 	}
 	return v
-}
-
-// chosenEvents loads the events of the form, each once; ids of anything else are left out.
-func (p *page) chosenEvents(ids []string) ([]event.Event, error) {
-	if len(ids) > chosenMax {
-		return nil, fault.New(fault.Invalid, fault.CodeBadRequest, fmt.Sprintf("At most %d rows can be chosen at once.", chosenMax)).WithHint("Use a filter and a bulk retry for more.")
-	}
-	seen := map[id.Event]bool{}
-	var out []event.Event
-	for _, text := range ids {
-		evt, err := id.Parse[id.EventKind](text)
-		if err != nil || seen[evt] {
-			continue
-		}
-		seen[evt] = true
-		e, err := event.Get(p.Ctx, p.DB, p.Actor, evt)
-		if f, ok := fault.As(err); ok && f.Kind == fault.NotFound {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	return out, nil
 }
 
 // fates counts what a retry of each delivery would do now.
@@ -156,17 +129,12 @@ func replayChosen(p *page) error {
 	if err != nil {
 		return err
 	}
-	replayed, left := 0, 0
-	for _, e := range events {
+	replayed, left, err := eachAlone(events, func(e event.Event) error {
 		_, err := p.Deliveries.Replay(p.Ctx, p.Actor, e.ID)
-		switch f, ok := fault.As(err); {
-		case err == nil:
-			replayed++
-		case ok && (f.Kind == fault.Conflict || f.Kind == fault.Gone || f.Kind == fault.NotFound):
-			left++
-		default:
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	flash := ui.Flash{Tone: ui.OK, Text: counted(replayed, "event is", "events are") + " replayed: what can be sent is due now."}
 	if left > 0 {

@@ -11,19 +11,13 @@ import (
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
-	"kaylehooks/internal/fault"
-	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
 
-const (
-	// confirmAbove is how many deliveries are retried without typing their number.
-	confirmAbove = 1000
-	// chosenMax is how many rows can be chosen by hand: a full page of a list.
-	chosenMax = 100
-)
+// confirmAbove is how many deliveries are retried without typing their number.
+const confirmAbove = 1000
 
 // jobDraft is a bulk retry that is not started yet.
 type jobDraft struct {
@@ -199,34 +193,9 @@ func createJob(p *page) error {
 	return p.Redirect(jobPath(j.ID), ui.Flash{Tone: ui.OK, Text: "The bulk retry has started.", Sub: "You can leave this page; it goes on by itself."})
 }
 
-// chosen loads the deliveries of the form, each once; ids of anything else are left out.
-func (p *page) chosen(ids []string) ([]delivery.Delivery, error) {
-	if len(ids) > chosenMax {
-		return nil, fault.New(fault.Invalid, fault.CodeBadRequest, fmt.Sprintf("At most %d rows can be chosen at once.", chosenMax)).WithHint("Use a filter and a bulk retry for more.")
-	}
-	seen := map[id.Delivery]bool{}
-	var out []delivery.Delivery
-	for _, text := range ids {
-		whd, err := id.Parse[id.DeliveryKind](text)
-		if err != nil || seen[whd] {
-			continue
-		}
-		seen[whd] = true
-		d, err := p.Deliveries.Get(p.Ctx, p.Actor, whd)
-		if f, ok := fault.As(err); ok && f.Kind == fault.NotFound {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, d)
-	}
-	return out, nil
-}
-
 // previewChosen counts what a retry of the rows chosen by hand would do.
 func previewChosen(p *page) error {
-	list, err := p.chosen(p.Values("id"))
+	list, err := p.chosenDeliveries(p.Values("id"))
 	if err != nil {
 		return err
 	}
@@ -252,21 +221,16 @@ func previewChosen(p *page) error {
 
 // retryChosen makes the rows due now, each by itself: one that cannot be sent any more stops no other.
 func (p *page) retryChosen(ids []string) error {
-	list, err := p.chosen(ids)
+	list, err := p.chosenDeliveries(ids)
 	if err != nil {
 		return err
 	}
-	retried, left := 0, 0
-	for _, d := range list {
+	retried, left, err := eachAlone(list, func(d delivery.Delivery) error {
 		_, err := p.Deliveries.Retry(p.Ctx, p.Actor, d.ID)
-		switch f, ok := fault.As(err); {
-		case err == nil:
-			retried++
-		case ok && (f.Kind == fault.Conflict || f.Kind == fault.Gone || f.Kind == fault.NotFound):
-			left++
-		default:
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	flash := ui.Flash{Tone: ui.OK, Text: counted(retried, "delivery is", "deliveries are") + " due now."}
 	if left > 0 {
