@@ -6,9 +6,6 @@
 DROP INDEX CONCURRENTLY IF EXISTS webhook_deliveries_erred_as;
 CREATE INDEX CONCURRENTLY webhook_deliveries_erred_as ON webhook_deliveries (organization_id, last_error_kind, created_at DESC, id DESC)
     WHERE last_error_kind IS NOT NULL;
-DROP INDEX CONCURRENTLY IF EXISTS webhook_deliveries_erred_with;
-CREATE INDEX CONCURRENTLY webhook_deliveries_erred_with ON webhook_deliveries (organization_id, last_status_code, created_at DESC, id DESC)
-    WHERE last_error_kind IS NOT NULL;
 DROP INDEX CONCURRENTLY IF EXISTS webhook_deliveries_erred_with_class;
 CREATE INDEX CONCURRENTLY webhook_deliveries_erred_with_class ON webhook_deliveries (organization_id, (COALESCE(last_status_code / 100, 0)), created_at DESC, id DESC)
     WHERE last_error_kind IS NOT NULL;
@@ -19,5 +16,4 @@ CREATE INDEX CONCURRENTLY webhook_deliveries_erred_of_endpoint ON webhook_delive
 -- +goose Down
 DROP INDEX CONCURRENTLY webhook_deliveries_erred_of_endpoint;
 DROP INDEX CONCURRENTLY webhook_deliveries_erred_with_class;
-DROP INDEX CONCURRENTLY webhook_deliveries_erred_with;
 DROP INDEX CONCURRENTLY webhook_deliveries_erred_as;

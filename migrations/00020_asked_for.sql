@@ -1,15 +1,11 @@
 -- +goose NO TRANSACTION
 -- +goose Up
 -- For the list of deliveries that people asked to be sent: among millions that nobody asked for, each had to be looked at. What is sent by
--- itself never enters these.
+-- itself never enters it.
 -- An index that was left half built by an interrupted run is built anew.
 DROP INDEX CONCURRENTLY IF EXISTS webhook_delivery_attempts_asked_for;
 CREATE INDEX CONCURRENTLY webhook_delivery_attempts_asked_for ON webhook_delivery_attempts (organization_id, trigger, webhook_delivery_id)
     WHERE trigger <> 'automatic';
-DROP INDEX CONCURRENTLY IF EXISTS webhook_deliveries_asked_for;
-CREATE INDEX CONCURRENTLY webhook_deliveries_asked_for ON webhook_deliveries (organization_id, next_trigger)
-    WHERE next_trigger <> 'automatic' AND next_attempt_at IS NOT NULL;
 
 -- +goose Down
-DROP INDEX CONCURRENTLY webhook_deliveries_asked_for;
 DROP INDEX CONCURRENTLY webhook_delivery_attempts_asked_for;

@@ -46,11 +46,8 @@ const isFailed = "d.status = 'failed'"
 // hasErred is, likewise, what the indexes of those are of that got no 2xx at their last attempt.
 const hasErred = "d.last_error_kind IS NOT NULL"
 
-// wasRetried and isRetrying are what the indexes are of that have those names.
-const (
-	wasRetried = "d.attempt_count > 1"
-	isRetrying = "d.status = 'pending' AND d.attempt_count > 0"
-)
+// wasRetried is what the index webhook_deliveries_retried is of.
+const wasRetried = "d.attempt_count > 1"
 
 // successClass is the first digit of the statuses that are no error.
 const successClass = 2
@@ -66,7 +63,7 @@ const failedAs = isFailed + ` AND CASE
 var stateConditions = map[State]string{
 	StateScheduled:       "d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count = 0",
 	StateInFlight:        "d.status = 'delivering'",
-	StateRetrying:        isRetrying + " AND d.next_attempt_at IS NOT NULL",
+	StateRetrying:        "d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count > 0",
 	StateParked:          "d.status = 'pending' AND d.next_attempt_at IS NULL",
 	StateSucceeded:       "d.status = 'succeeded'",
 	StateBlocked:         failedAs + " = 'blocked'",
@@ -114,8 +111,8 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	if f.StatusCode != 0 {
 		q = q.Where("d.last_status_code = ?", f.StatusCode)
 	}
-	if f.StatusClass != 0 || f.Unanswered {
-		q = q.Where("COALESCE(d.last_status_code / 100, 0) = ?", f.StatusClass)
+	if f.StatusClass != 0 || f.Unanswered || f.StatusCode != 0 {
+		q = q.Where("COALESCE(d.last_status_code / 100, 0) = ?", max(f.StatusClass, f.StatusCode/100))
 	}
 	if f.erred() {
 		q = q.Where(hasErred)
@@ -128,9 +125,6 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	}
 	if f.NextAttempt > 0 {
 		q = q.Where("d.status = 'pending' AND d.attempt_count = ?", f.NextAttempt-1)
-	}
-	if f.NextAttempt > 1 {
-		q = q.Where(isRetrying)
 	}
 	if !f.From.IsZero() {
 		q = q.Where("d.created_at >= ?", f.From)
@@ -157,10 +151,10 @@ func (f Filter) in(tx *postgres.Tx, org id.Organization, columns string) *gorm.D
 	case Automatic:
 		q = q.Where("(d.next_trigger = 'automatic' AND d.next_attempt_at IS NOT NULL OR EXISTS (SELECT FROM webhook_delivery_attempts a WHERE a.webhook_delivery_id = d.id AND a.trigger = 'automatic'))")
 	default:
-		// What people asked for is little among all there is, and has indexes of its own. Their conditions are written out for the same
-		// reason as isFailed.
+		// What people asked for is little among all there is, and has an index of its own. Its condition is written out for the same reason
+		// as isFailed.
 		q = q.Where(`d.id IN (SELECT a.webhook_delivery_id FROM webhook_delivery_attempts a WHERE a.organization_id = ? AND a.trigger = ? AND a.trigger <> 'automatic'
-			UNION ALL SELECT w.id FROM webhook_deliveries w WHERE w.organization_id = ? AND w.next_trigger = ? AND w.next_trigger <> 'automatic' AND w.next_attempt_at IS NOT NULL)`,
+			UNION ALL SELECT w.id FROM webhook_deliveries w WHERE w.organization_id = ? AND w.status = 'pending' AND w.next_trigger = ? AND w.next_attempt_at IS NOT NULL)`,
 			org, f.Trigger, org, f.Trigger)
 	}
 	return q
@@ -210,10 +204,10 @@ func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page p
 // none: there is at most one per endpoint.
 func (f Filter) hasIndexes() bool {
 	indexed := Filter{Status: f.Status, EndpointID: f.EndpointID, EventType: f.EventType, From: f.From, To: f.To}
-	if condition := stateConditions[f.State]; strings.HasPrefix(condition, failedAs) || strings.HasPrefix(condition, isRetrying) {
+	if strings.HasPrefix(stateConditions[f.State], failedAs) {
 		indexed.State = f.State
 	}
-	indexed.MinAttempts, indexed.NextAttempt = f.MinAttempts, f.NextAttempt
+	indexed.MinAttempts = f.MinAttempts
 	if indexed.ErrorKind = f.ErrorKind; f.erred() {
 		indexed.StatusCode, indexed.StatusClass, indexed.Unanswered = f.StatusCode, f.StatusClass, f.Unanswered
 	}

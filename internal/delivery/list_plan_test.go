@@ -121,9 +121,6 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 		{Unanswered: true},
 		{MinAttempts: 2},
 		{MinAttempts: 8},
-		{NextAttempt: 3},
-		{NextAttempt: 5},
-		{State: delivery.StateRetrying},
 	} {
 		for _, endpoint := range []id.Endpoint{{}, busy, quiet, gone} {
 			for _, cursor := range cursors {
@@ -201,9 +198,6 @@ const wasted = 20_000
 
 // mostWasted is that bound for a filter: an index is of just what is asked for when it is failed deliveries.
 func mostWasted(f delivery.Filter) float64 {
-	if f.MinAttempts > 1 || f.NextAttempt > 1 || f.State == delivery.StateRetrying {
-		return 200 // of what an index has of these, some are not of the endpoint, or not of the attempt
-	}
 	erred := f.ErrorKind != "" || f.StatusCode != 0 || f.StatusClass != 0 || f.Unanswered
 	if f.EventType == "" && f.EventID.IsZero() && (f.Status == delivery.Failed || f.State != "" || erred && f.EndpointID.IsZero()) {
 		return 0
