@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -103,11 +102,11 @@ func (s *Service) claimBatch(ctx context.Context, ids []id.Delivery) ([]*Claim, 
 
 // claimDueBatch serves the wishes of many endpoints in one statement. Rows that somebody else has locked are left out.
 func (s *Service) claimDueBatch(ctx context.Context, wishes []wanted) ([][]*Claim, error) {
-	endpoints, limits := make([]uuid.UUID, len(wishes)), make([]int32, len(wishes))
+	endpoints, limits := make([]uuid.UUID, len(wishes)), make([]int64, len(wishes))
 	for i, w := range wishes {
-		endpoints[i], limits[i] = w.endpoint.UUID, int32(min(w.n, math.MaxInt32)) //nolint:gosec // see min
+		endpoints[i], limits[i] = w.endpoint.UUID, int64(w.n)
 	}
-	rows, err := s.claim(ctx, `SELECT picked.id FROM UNNEST($5::uuid[], $6::int[]) AS w(endpoint, n)
+	rows, err := s.claim(ctx, `SELECT picked.id FROM UNNEST($5::uuid[], $6::bigint[]) AS w(endpoint, n)
 		JOIN webhook_endpoints e ON e.id = w.endpoint AND e.enabled AND e.deleted_at IS NULL
 		CROSS JOIN LATERAL (
 			SELECT d.id FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND `+claimable+`

@@ -135,8 +135,8 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	return q
 }
 
-// in selects from the organization's deliveries what matches.
-func (f Filter) in(tx *postgres.Tx, org id.Organization, columns string) *gorm.DB {
+// matching selects the columns of the organization's deliveries that match.
+func (f Filter) matching(tx *postgres.Tx, org id.Organization, columns string) *gorm.DB {
 	q := f.apply(tx.Table("webhook_deliveries AS d").Select(columns).Where("d.organization_id = ?", org))
 	if f.Label != "" {
 		// Asked first: whether few deliveries are theirs, so that their index is better than that of all, is known by the ids only.
@@ -175,7 +175,7 @@ func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page p
 		return list, err
 	}
 	find := func(tx *postgres.Tx) *gorm.DB {
-		return f.in(tx, actor.Organization, columns)
+		return f.matching(tx, actor.Organization, columns)
 	}
 	switch {
 	case !f.EventID.IsZero():
@@ -224,7 +224,7 @@ func (s *Service) Count(ctx context.Context, actor access.Actor, f Filter, atMos
 	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
 		return 0, err
 	}
-	matching := f.in(tx, actor.Organization, "1").Limit(atMost)
+	matching := f.matching(tx, actor.Organization, "1").Limit(atMost)
 	var n int
 	if err := tx.Raw("SELECT count(*) FROM (?) AS matching", matching).Scan(&n).Error; err != nil {
 		return 0, fmt.Errorf("count deliveries: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/id"
+	"kaylehooks/internal/logging"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/webhook"
 )
@@ -249,8 +251,12 @@ func sealAll(outs ...*fanOut) {
 				d.err = err
 			default:
 				sealing.Go(func() error {
-					d.err = errSealing // unless it returns: a panic here would end the process
-					defer func() { _ = recover() }()
+					defer func() {
+						if v := recover(); v != nil { // nothing else would catch it here
+							b.s.Log.LogAttrs(b.tx.Statement.Context, slog.LevelError, "encryption panicked", logging.Panic(v)...)
+							d.err = errSealing
+						}
+					}()
 					d.jwe, d.err = webhook.SealTo(*d.Key, plain)
 					return nil
 				})

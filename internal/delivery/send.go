@@ -14,11 +14,9 @@ import (
 
 // Sent is what a worker learns of an exchange with a receiver.
 type Sent struct {
-	// Claimed is false when nothing was sent, so that nothing is known of the receiver: someone else has the row, or it is not due, or the
-	// lease ran out.
-	Claimed   bool
-	Duration  time.Duration
-	ErrorKind ErrorKind
+	// Asked tells that a request was made; without one nothing is known of the receiver.
+	Asked    bool
+	Duration time.Duration
 }
 
 // Send sends what was claimed and records the result: one attempt at most. It calls answered once, as soon as nothing is in flight at
@@ -34,7 +32,7 @@ func (s *Service) Send(ctx context.Context, c *Claim, answered func(Sent)) error
 		answered(Sent{})
 		return err
 	}
-	answered(Sent{Claimed: true, Duration: r.outcome.endedAt.Sub(r.outcome.startedAt), ErrorKind: r.outcome.kind})
+	answered(Sent{Asked: r.asked, Duration: r.outcome.endedAt.Sub(r.outcome.startedAt)})
 	return s.record(ctx, r)
 }
 
@@ -44,6 +42,8 @@ type report struct {
 	outcome outcome
 	// attempt is the row to write; its counting and numbering are decided with the row locked.
 	attempt Attempt
+	// asked is set when a request was made.
+	asked bool
 }
 
 // prepare checks the claim, sends and returns the report to record; false means there is nothing to record.
@@ -87,7 +87,9 @@ func (s *Service) prepare(ctx context.Context, c *Claim) (report, bool, error) {
 		// The receiver of a succeeded event may echo what it decrypted (contract section 7.8).
 		Confidential: c.EventType == event.SessionSucceeded,
 	})
-	return s.newReport(c, result), true, nil
+	r := s.newReport(c, result)
+	r.asked = true
+	return r, true, nil
 }
 
 func (s *Service) newReport(c *Claim, res egress.Result) report {

@@ -132,7 +132,7 @@ func TestBell_SlowEndpointsHaveALaneOfTheirOwn(t *testing.T) {
 	w := NewWorker(Config{Redis: client, Bell: bell, Concurrency: 8})
 	slow := newEndpoint()
 	w.gate.enter(slow)
-	w.gate.leave(slow, delivery.Sent{Claimed: true, Duration: time.Minute})
+	w.gate.leave(slow, delivery.Sent{Asked: true, Duration: time.Minute})
 	fresh, again := newDue(newEndpoint()), newDue(newEndpoint())
 	fresh.Fresh = true
 	bell.Ring([]delivery.Due{newDue(slow), fresh, again})

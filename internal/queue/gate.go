@@ -38,7 +38,7 @@ type gate struct {
 
 type door struct {
 	inside   int  // in flight or in line
-	brisk    bool // the last answer came at once
+	brisk    bool // the last request was over at once
 	slow     bool // answers slowly or not at all
 	missed   bool // a ring found the endpoint full
 	asked    bool // a drain was rung for and has not begun
@@ -116,7 +116,7 @@ func (g *gate) leave(e id.Endpoint, sent delivery.Sent) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	d := g.door(e)
-	if sent.Claimed {
+	if sent.Asked {
 		d.brisk = sent.Duration < briskBelow
 		switch {
 		case sent.Duration >= slowAfter:

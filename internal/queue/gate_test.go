@@ -19,8 +19,8 @@ func newDue(e id.Endpoint) delivery.Due {
 func newEndpoint() id.Endpoint { return id.Endpoint{UUID: id.NewUUID(time.Now())} }
 
 var (
-	sentQuickly   = delivery.Sent{Claimed: true, Duration: briskBelow - 1}
-	sentAtLeisure = delivery.Sent{Claimed: true, Duration: briskBelow}
+	sentQuickly   = delivery.Sent{Asked: true, Duration: briskBelow - 1}
+	sentAtLeisure = delivery.Sent{Asked: true, Duration: briskBelow}
 )
 
 func TestGate_AnEndpointGetsItsLimit(t *testing.T) {
@@ -246,11 +246,11 @@ func TestGate_RemembersSlowEndpointsUntilTheyAreQuickAgain(t *testing.T) {
 		sent delivery.Sent
 		want bool
 	}{
-		{delivery.Sent{Claimed: true, Duration: slowAfter - 1}, false},
-		{delivery.Sent{Claimed: true, Duration: slowAfter}, true},
-		{delivery.Sent{Claimed: true, Duration: quickBelow}, true}, // between the two it stays what it is
-		{delivery.Sent{Claimed: false}, true},                      // nothing was sent, so nothing is known
-		{delivery.Sent{Claimed: true, Duration: quickBelow - 1}, false},
+		{delivery.Sent{Asked: true, Duration: slowAfter - 1}, false},
+		{delivery.Sent{Asked: true, Duration: slowAfter}, true},
+		{delivery.Sent{Asked: true, Duration: quickBelow}, true}, // between the two it stays what it is
+		{delivery.Sent{Asked: false}, true},                      // nothing was sent, so nothing is known
+		{delivery.Sent{Asked: true, Duration: quickBelow - 1}, false},
 	} {
 		if !g.enter(e) {
 			t.Fatal("the door is closed")

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"sync"
@@ -69,9 +70,7 @@ func New(client redis.UniversalClient, now func() time.Time, log *slog.Logger) *
 func (l *Limiter) Allow(ctx context.Context, rule Rule, subject string) Result {
 	now := l.now()
 	if l.redis != nil && l.mayAsk(now) {
-		asked, cancel := context.WithTimeout(ctx, redisPatience)
-		defer cancel()
-		if got, err := l.asks.Do(asked, ask{rule, subject}); err == nil && got.err == nil {
+		if got, err := l.asks.Do(ctx, ask{rule, subject}); err == nil && got.err == nil {
 			return got.Result
 		}
 	}
@@ -90,19 +89,27 @@ type (
 	}
 )
 
+var errAway = errors.New("redis is left alone for a while")
+
 // asksTogether is the most requests that ask Redis at once.
 const asksTogether = 64
 
 // askAll takes a token for each of the requests, which usually want them from one bucket: a round trip to Redis costs as much as the
 // rest of a limit. Errors are in the answers, and noted.
 func (l *Limiter) askAll(ctx context.Context, asks []ask) ([]answer, error) {
+	answers := make([]answer, len(asks))
+	if !l.mayAsk(l.now()) { // it failed while these waited
+		for i := range answers {
+			answers[i].err = errAway
+		}
+		return answers, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
 	wanted := map[ask][]int{}
 	for i, a := range asks {
 		wanted[a] = append(wanted[a], i)
 	}
-	answers := make([]answer, len(asks))
 	var buckets errgroup.Group
 	for a, requests := range wanted {
 		buckets.Go(func() error {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -193,22 +194,18 @@ func TestAllow_IsSafeForConcurrentUse(t *testing.T) {
 	}
 }
 
-// hold lets the first command through when it is told to, and counts all of them.
-type hold struct {
-	arrived, release chan struct{}
-	commands         atomic.Int32
-}
+// counter counts how often Redis is asked for tokens.
+type counter struct{ commands atomic.Int32 }
 
-func (h *hold) DialHook(next redis.DialHook) redis.DialHook { return next }
-func (h *hold) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (c *counter) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
-func (h *hold) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (c *counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if h.commands.Add(1) == 1 {
-			close(h.arrived)
-			<-h.release
+		if cmd.Name() == "evalsha" { // a new connection says more
+			c.commands.Add(1)
 		}
 		return next(ctx, cmd)
 	}
@@ -220,45 +217,30 @@ func TestAllow_RequestsThatComeTogetherAskTogether(t *testing.T) {
 	wide := ratelimit.Rule{Name: "wide", Rate: 1, Per: time.Minute, Burst: 20}
 	l := ratelimit.New(client, time.Now, slog.New(slog.DiscardHandler))
 	l.Allow(t.Context(), wide, "script loaded")
-	h := &hold{arrived: make(chan struct{}), release: make(chan struct{})}
-	client.(*redis.Client).AddHook(h) //nolint:forcetypeassert // newRedis makes one
-	var wg sync.WaitGroup
-	var allowed atomic.Int32
-	ask := func(n int) {
-		for range n {
-			wg.Go(func() {
-				if l.Allow(t.Context(), wide, "a").Allowed {
-					allowed.Add(1)
-				}
-			})
+	c := &counter{}
+	client.(*redis.Client).AddHook(c) //nolint:forcetypeassert // newRedis makes one
+	for _, step := range []struct {
+		name              string
+		subjects          []string
+		allowed, commands int
+	}{
+		{"enough for all", slices.Repeat([]string{"a"}, 17), 17, 1},
+		{"two buckets", []string{"a", "b", "a", "b"}, 4, 2},
+		{"not enough for all", slices.Repeat([]string{"a"}, 40), 1, 3},
+		{"none left", slices.Repeat([]string{"a"}, 64), 0, 2},
+	} {
+		c.commands.Store(0)
+		allowed := 0
+		for _, got := range l.AllowTogether(t.Context(), wide, step.subjects...) {
+			if got.Allowed {
+				allowed++
+			} else if got.RetryAfter <= 0 || got.RetryAfter > time.Minute {
+				t.Errorf("%s: refused for %s", step.name, got.RetryAfter)
+			}
 		}
-	}
-	ask(1)
-	<-h.arrived
-	ask(10)
-	time.Sleep(50 * time.Millisecond) // one that is later asks by itself, which the count below leaves room for
-	close(h.release)
-	wg.Wait()
-	if n := h.commands.Load(); allowed.Load() != 11 || n >= 11 {
-		t.Errorf("%d of 11 were allowed, with %d commands", allowed.Load(), n)
-	}
-	ask(12)
-	wg.Wait()
-	if n := allowed.Load(); n != 20 {
-		t.Errorf("%d were allowed, want the 20 there are", n)
-	}
-
-	// Who has no tokens left costs Redis two commands, however many requests there are.
-	h = &hold{arrived: make(chan struct{}), release: make(chan struct{})}
-	client.(*redis.Client).AddHook(h) //nolint:forcetypeassert // as above
-	ask(1)
-	<-h.arrived
-	ask(40)
-	time.Sleep(50 * time.Millisecond)
-	close(h.release)
-	wg.Wait()
-	if n := h.commands.Load(); allowed.Load() != 20 || n >= 40 {
-		t.Errorf("%d were allowed; %d commands to refuse 41", allowed.Load(), n)
+		if n := int(c.commands.Load()); allowed != step.allowed || n != step.commands {
+			t.Errorf("%s: %d allowed with %d commands, want %d with %d", step.name, allowed, n, step.allowed, step.commands)
+		}
 	}
 }
 

@@ -43,9 +43,9 @@ type worker struct {
 
 // stop is where a worker waits for the model.
 type stop struct {
-	at      stage
-	claimed bool
-	err     error
+	at    stage
+	asked bool // the receiver
+	err   error
 }
 
 type stage string
@@ -113,7 +113,7 @@ func (w *worker) claim(ctx context.Context, d uuid.UUID) stop {
 	go func() {
 		var sent delivery.Sent
 		err := deliverOne(ctx, w.service, id.Delivery{UUID: d}, func(s delivery.Sent) { sent = s })
-		w.stops <- stop{at: landed, claimed: sent.Claimed, err: err}
+		w.stops <- stop{at: landed, asked: sent.Asked, err: err}
 	}()
 	return w.wait()
 }

@@ -67,8 +67,12 @@ func TestSend_LooksAgainBeforeSending(t *testing.T) {
 				t.Fatalf("claimed %d deliveries, want 1", len(claims))
 			}
 			c.meanwhile(h, s, token, r)
-			err = h.deliveries.Send(t.Context(), claims[0], func(delivery.Sent) {})
+			var sent delivery.Sent
+			err = h.deliveries.Send(t.Context(), claims[0], func(s delivery.Sent) { sent = s })
 			h.check(err)
+			if sent.Asked != (c.want.Requests > 0) {
+				t.Errorf("the worker is told of a request: %t", sent.Asked)
+			}
 			got := after{State: h.of(s, r)["session.succeeded"].State(), Requests: len(r.seen())}
 			attempts, _, err := h.deliveries.Attempts(t.Context(), h.owner, claims[0].ID, delivery.AttemptsPage{Limit: 10})
 			h.check(err)
