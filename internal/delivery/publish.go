@@ -251,13 +251,7 @@ func sealAll(outs ...*fanOut) {
 				d.err = err
 			default:
 				sealing.Go(func() error {
-					defer func() {
-						if v := recover(); v != nil { // nothing else would catch it here
-							b.s.Log.LogAttrs(b.tx.Statement.Context, slog.LevelError, "encryption panicked", logging.Panic(v)...)
-							d.err = errSealing
-						}
-					}()
-					d.jwe, d.err = webhook.SealTo(*d.Key, plain)
+					d.jwe, d.err = b.s.guarded(b.tx.Statement.Context, func() (string, error) { return webhook.SealTo(*d.Key, plain) })
 					return nil
 				})
 			}
@@ -269,6 +263,17 @@ func sealAll(outs ...*fanOut) {
 			b.deliver(d)
 		}
 	}
+}
+
+// guarded makes an error of a panic in seal, which would end the process where it runs.
+func (s *Service) guarded(ctx context.Context, seal func() (string, error)) (jwe string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.Log.LogAttrs(ctx, slog.LevelError, "encryption panicked", logging.Panic(v)...)
+			err = errSealing
+		}
+	}()
+	return seal()
 }
 
 // deliver adds a delivery. Where the payload could not be encrypted it is a failed one without payload: the endpoint fails closed and

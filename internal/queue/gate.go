@@ -29,7 +29,9 @@ const (
 // their turn, since a claim of many costs little more than a claim of one and the endpoint need not wait for it. If it stops answering, those
 // are sent beyond the bound (lineAtMost).
 type gate struct {
-	limit int
+	limit    int
+	brisk    time.Duration // briskBelow
+	patience time.Duration // lineAtMost
 
 	mu        sync.Mutex
 	endpoints map[id.Endpoint]*door
@@ -48,7 +50,7 @@ type door struct {
 }
 
 func newGate(limit int) *gate {
-	return &gate{limit: limit, endpoints: map[id.Endpoint]*door{}}
+	return &gate{limit: limit, brisk: briskBelow, patience: lineAtMost, endpoints: map[id.Endpoint]*door{}}
 }
 
 func (g *gate) door(e id.Endpoint) *door {
@@ -88,12 +90,12 @@ func (g *gate) waitInLine(e id.Endpoint) (sent func()) {
 		return sent
 	default:
 	}
-	patience := time.NewTimer(lineAtMost)
-	defer patience.Stop()
+	late := time.NewTimer(g.patience)
+	defer late.Stop()
 	select {
 	case line <- struct{}{}:
 		return sent
-	case <-patience.C:
+	case <-late.C:
 		return func() {}
 	}
 }
@@ -117,7 +119,7 @@ func (g *gate) leave(e id.Endpoint, sent delivery.Sent) bool {
 	defer g.mu.Unlock()
 	d := g.door(e)
 	if sent.Asked {
-		d.brisk = sent.Duration < briskBelow
+		d.brisk = sent.Duration < g.brisk
 		switch {
 		case sent.Duration >= slowAfter:
 			d.slow = true

@@ -152,7 +152,8 @@ func until(t *testing.T, what string, ok func() bool) {
 // hanging is a receiver that holds every request open until it is let go.
 type hanging struct {
 	*httptest.Server
-	letGo func()
+	letGo    func()
+	letOneGo func()
 
 	mu   sync.Mutex
 	held int
@@ -164,6 +165,7 @@ func newHanging(t *testing.T) *hanging {
 	h := &hanging{}
 	released := make(chan struct{})
 	h.letGo = sync.OnceFunc(func() { close(released) })
+	h.letOneGo = func() { released <- struct{}{} }
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _ = io.Copy(io.Discard, req.Body)
 		h.add(1)

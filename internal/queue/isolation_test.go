@@ -2,6 +2,7 @@ package queue
 
 import (
 	"testing"
+	"time"
 
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
@@ -78,5 +79,36 @@ func TestWorker_AHangingEndpointHoldsUpNobody(t *testing.T) {
 	})
 	if n := r.count("webhook_endpoint_id <> $1 AND (attempt_count <> 1 OR status <> 'succeeded')", hanging); n != 0 {
 		t.Errorf("%d deliveries of the neighbours took more than one attempt", n)
+	}
+}
+
+// What is claimed ahead for a receiver that answers at once is not sent to it before its turn.
+func TestWorker_WhatIsClaimedAheadWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	const (
+		concurrency = 16
+		limit       = concurrency / 8
+		n           = 40
+	)
+	r := newRig(t)
+	receiver := newHanging(t)
+	e := r.endpoint(receiver.URL)
+	w := r.worker("one", concurrency)
+	w.gate.brisk, w.gate.patience = time.Hour, time.Hour // whatever the pace of this machine
+	r.start(w)
+	r.publish(w.Deliveries, e, n)
+	until(t, "the receiver holds its cap", func() bool { return receiver.holds() == limit })
+	receiver.letOneGo() // so that it passes for brisk
+	until(t, "more is claimed than is in flight", func() bool { return r.count("status = 'delivering'") == limit*(1+aheadFactor) })
+	for range n / 2 {
+		receiver.letOneGo()
+	}
+	if got := receiver.peak(); got != limit {
+		t.Errorf("%d requests to one endpoint at once, want at most %d", got, limit)
+	}
+	receiver.letGo()
+	until(t, "every delivery is recorded", func() bool { return r.count("status = 'succeeded' AND attempt_count = 1") == n })
+	if got := receiver.peak(); got != limit {
+		t.Errorf("%d requests to one endpoint at once, want at most %d", got, limit)
 	}
 }
