@@ -58,9 +58,10 @@ func (p *page) renderAPIKeys(status int, form *pages.APIKeyForm, created *pages.
 	if err != nil {
 		return err
 	}
+	start := ui.Action{Label: "Create key", Icon: "plus", Href: link(apiKeysPath, "new", "1"), Kind: "primary"}
 	v := pages.APIKeys{
 		Shell: p.Shell("API keys", apiKeysPath), Created: created, Form: form,
-		Heading: ui.Heading{Title: "API keys", Actions: []ui.Action{{Label: "Create key", Icon: "plus", Href: apiKeysPath + "?new=1", Kind: "primary"}}},
+		Heading: ui.Heading{Title: "API keys", Actions: []ui.Action{start}},
 	}
 	if p.R.Method == http.MethodGet { // the address of a posted form is no list
 		v.Pager = pager(p, list, at.Limit, func(k apikey.Key) string { return k.ID.String() })
@@ -76,7 +77,7 @@ func (p *page) renderAPIKeys(status int, form *pages.APIKeyForm, created *pages.
 		v.State.Empty = &ui.Empty{
 			Icon: "key", Title: "No API key yet", Text: "A key lets a server of yours call the JSON API. It is shown once, when it is made.",
 			Sample:  "curl " + p.absolute("/v1/webhooks/endpoints") + " -H 'Authorization: Bearer kk_…'",
-			Actions: []ui.Action{{Label: "Create key", Icon: "plus", Href: apiKeysPath + "?new=1", Kind: "primary"}},
+			Actions: []ui.Action{start},
 		}
 	}
 	return p.Render(status, pages.APIKeysPage(v))

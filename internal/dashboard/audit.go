@@ -47,8 +47,7 @@ func (p *page) auditFilter() (f audit.Filter, impossible bool) {
 	f.ActorType = access.ActorType(p.Query("actor"))
 	f.EventPrefix = p.Query("event")
 	f.TargetID = p.Query("target")
-	f.From, _ = p.ParseFormTime(p.Query("from"), false)
-	f.To, _ = p.ParseFormTime(p.Query("to"), true)
+	f.From, f.To, impossible = p.querySpan()
 	if text := p.Query("q"); text != "" {
 		kind, found := firstID(text)
 		switch kind {
@@ -60,7 +59,7 @@ func (p *page) auditFilter() (f audit.Filter, impossible bool) {
 			f.TargetID = found
 		}
 	}
-	return f, len(f.EventPrefix) > 100 || len(f.TargetID) > 128 || len(f.Text) > findMax
+	return f, impossible || len(f.EventPrefix) > 100 || len(f.TargetID) > 128 || len(f.Text) > findMax
 }
 
 func (p *page) auditPosition(ctx context.Context, actor access.Actor, row id.Audit) (*postgres.Position, error) {

@@ -78,7 +78,7 @@ func (p *page) auditTargets(entries []audit.Entry) (map[string]auditTarget, erro
 		return nil, err
 	}
 	for key, k := range keys {
-		t := auditTarget{name: k.KeyID, href: link("/find", "q", key.String())}
+		t := auditTarget{name: k.KeyID, href: link(findPath, "q", key.String())}
 		if e, ok := endpoints[k.WebhookEndpointID]; !ok || e.DeletedAt != nil {
 			t.href, t.gone = "", "endpoint deleted"
 		}
@@ -89,7 +89,7 @@ func (p *page) auditTargets(entries []audit.Entry) (map[string]auditTarget, erro
 		return nil, err
 	}
 	for usr, person := range people {
-		t := auditTarget{name: person.Name, href: link("/find", "q", usr.String())}
+		t := auditTarget{name: person.Name, href: link(findPath, "q", usr.String())}
 		if !person.Member {
 			t.href, t.gone = "", "no member any more"
 		}
@@ -140,7 +140,7 @@ func targetPath(kind, text string) string {
 	case "session", "verification_session":
 		return sessionsPath + "/" + text
 	case "api_key", "user", "webhook_key":
-		return link("/find", "q", text)
+		return link(findPath, "q", text)
 	case "invitation":
 		return membersPath
 	case "organization":

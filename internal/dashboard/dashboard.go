@@ -3,8 +3,10 @@ package dashboard
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	"kaylehooks/internal/seal"
 	"kaylehooks/internal/verification"
 	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/ui"
 )
 
 // Config is what the dashboard needs. Everything is required unless said otherwise.
@@ -127,6 +130,8 @@ type Handler struct {
 
 	mux     *http.ServeMux
 	cookies *sessions.CookieStore
+	// formsOnly are the paths of forms without a page of their own, as patterns of leadBack.
+	formsOnly map[string]bool
 	origin  *http.CrossOriginProtection
 
 	mu     sync.Mutex
@@ -139,22 +144,23 @@ type Handler struct {
 func New(c Config) *Handler {
 	h := &Handler{
 		Config: c, mux: http.NewServeMux(), cookies: newCookieStore(c.Keyring),
-		origin: http.NewCrossOriginProtection(), badges: map[id.Organization]badgeCount{},
+		origin: http.NewCrossOriginProtection(), badges: map[id.Organization]badgeCount{}, formsOnly: map[string]bool{},
 	}
 	if u, err := url.Parse(c.PublicURL); err == nil && u.Host != "" {
 		// A proxy may rewrite Host; the public origin is ours all the same. A malformed one was refused by config.
 		_ = h.origin.AddTrustedOrigin(u.Scheme + "://" + u.Host)
 	}
-	r := doors{h}
+	r := doors{h, map[string]bool{}}
 	coreRoutes(r)
 	activityRoutes(r)
+	r.leadBack()
 	return h
 }
 
 // serves reports whether there is a page at the path, so that nothing links to a feature that is not built in.
 func (h *Handler) serves(path string) bool {
 	_, pattern := h.mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}})
-	return pattern != "" && pattern != "/"
+	return pattern != "" && pattern != "/" && !h.formsOnly[pattern]
 }
 
 // router takes the pages that routes.go lists.
@@ -167,9 +173,13 @@ type router interface {
 }
 
 // doors puts pages behind the checks that each needs.
-type doors struct{ h *Handler }
+type doors struct {
+	h     *Handler
+	known map[string]bool // the patterns so far
+}
 
 func (r doors) route(pattern string, scope access.Scope, f func(*page) error) {
+	r.known[pattern] = true
 	r.h.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
 		r.h.serve(w, req, pattern, func(p *page) error { //nolint:contextcheck // a form that has begun outlives the request
 			if err := p.signIn(); err != nil {
@@ -186,7 +196,34 @@ func (r doors) route(pattern string, scope access.Scope, f func(*page) error) {
 	})
 }
 
+// leadBack gives the address of every form that has no page of its own a way to one: people come there by a reload of what the
+// form was answered with, by the switches of the top bar, and after a sign-in in between.
+func (r doors) leadBack() {
+	for pattern := range maps.Clone(r.known) {
+		path, form := strings.CutPrefix(pattern, "POST ")
+		if own := "GET " + path; form && !r.known[own] {
+			r.h.formsOnly[own] = true
+			r.route(own, "", pageAbove)
+		}
+	}
+}
+
+// pageAbove leads to the nearest page above the path; without one, to what the path names, or home.
+func pageAbove(p *page) error {
+	for path := p.R.URL.Path; path != ""; path = path[:strings.LastIndexByte(path, '/')] {
+		if p.serves(path) {
+			return p.Redirect(path, ui.Flash{})
+		}
+	}
+	_, named := firstID(p.R.URL.Path)
+	if named == "" {
+		return p.Redirect("/", ui.Flash{})
+	}
+	return p.Redirect(link(findPath, "q", named), ui.Flash{})
+}
+
 func (r doors) public(pattern string, f func(*page) error) {
+	r.known[pattern] = true
 	r.h.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
 		r.h.serve(w, req, pattern, func(p *page) error {
 			if err := p.parse(p.formToken()); err != nil {

@@ -38,7 +38,7 @@ func (p *page) searchedDeliveries() (f delivery.Filter, jump string, impossible 
 	case "":
 		return f, "", true
 	default:
-		return f, link("/find", "q", text), impossible
+		return f, link(findPath, "q", text), impossible
 	}
 	return f, "", impossible || err != nil
 }
@@ -86,7 +86,7 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 	v.Active = p.withSearch(v.Active)
 	v.Bulk = p.bulk(p.Query("endpoint"))
 	for _, d := range list.Rows {
-		row := p.calm(p.deliveryRow(d, endpoints))
+		row := p.deliveryRow(d, endpoints)
 		if v.Bulk != nil {
 			row = choosable(row)
 		}
@@ -150,14 +150,6 @@ func (p *page) withSearch(active ui.ActiveFilters) ui.ActiveFilters {
 	return active
 }
 
-// calm stops a row from asking for itself while the person has paused their pages.
-func (p *page) calm(row pages.DeliveryRow) pages.DeliveryRow {
-	if !p.live() {
-		row.PollHref = ""
-	}
-	return row
-}
-
 // newDeliveries answers the poll of the list: how many rows came above the newest one shown.
 func newDeliveries(p *page) error {
 	f, jump, impossible := p.searchedDeliveries()
@@ -188,7 +180,7 @@ func showDeliveryRow(p *page) error {
 	row := p.deliveryRow(d, endpoints)
 	choose, noEndpoint := p.Query("choose") == "1", p.Query("endpoint") == "0"
 	if row.PollHref != "" {
-		row.PollHref = address(row.PollHref, p.R.URL.Query())
+		row.PollHref = address(row.Href+"/row", p.R.URL.Query())
 	}
 	return p.Render(http.StatusOK, pages.DeliveryTableRow(row, choose, noEndpoint))
 }

@@ -62,9 +62,8 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 		f.Trigger, impossible = t, impossible || !slices.Contains(delivery.Triggers(), t)
 	}
 	f.Label = cutText(p.Query("label"), 200)
-	f.From, _ = p.ParseFormTime(p.Query("from"), false)
-	f.To, _ = p.ParseFormTime(p.Query("to"), true)
-	return f, impossible
+	f.From, f.To, bad = p.querySpan()
+	return f, impossible || bad
 }
 
 // queryID reads an id from the address; bad is true for text that is no such id.

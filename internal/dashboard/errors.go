@@ -100,10 +100,11 @@ func (p *page) toSignIn() error {
 	if kept := p.keep(); kept != nil {
 		return p.renderSignIn(http.StatusUnauthorized, pages.SignIn{Next: p.here(), Kept: kept, Note: "Your session has ended. Sign in to go on; what you entered is kept until then."})
 	}
-	to := "/sign-in"
-	if next := p.here(); next != "/" {
-		to += "?next=" + url.QueryEscape(next)
+	next := p.here()
+	if next == "/" {
+		next = ""
 	}
+	to := link("/sign-in", "next", next)
 	if p.Fragment() {
 		p.W.Header().Set("HX-Redirect", to)
 		p.W.WriteHeader(http.StatusUnauthorized)
@@ -115,7 +116,7 @@ func (p *page) toSignIn() error {
 
 // toPassword asks for the password again and comes back.
 func (p *page) toPassword() error {
-	return p.Redirect("/reauthenticate?next="+url.QueryEscape(p.here()), ui.Flash{})
+	return p.Redirect(link("/reauthenticate", "next", p.here()), ui.Flash{})
 }
 
 // refuse shows an expected failure.

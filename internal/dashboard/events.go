@@ -45,8 +45,9 @@ func (p *page) eventFilter() (q eventQuery, err error) {
 	if outcome := event.Outcome(p.Query("outcome")); outcome != "" {
 		q.Outcome, q.impossible = outcome, q.impossible || !slices.Contains(event.Outcomes(), outcome)
 	}
-	q.From, _ = p.ParseFormTime(p.Query("from"), false)
-	q.To, _ = p.ParseFormTime(p.Query("to"), true)
+	var bad bool
+	q.From, q.To, bad = p.querySpan()
+	q.impossible = q.impossible || bad
 	if text := p.Query("missed"); text != "" {
 		endpoints, err := p.endpointsByID()
 		if err != nil {
@@ -71,7 +72,7 @@ func (p *page) eventFilter() (q eventQuery, err error) {
 		session, err := id.Parse[id.SessionKind](text)
 		q.SessionID, q.impossible = session, q.impossible || err != nil
 	default:
-		q.jump = link("/find", "q", text)
+		q.jump = link(findPath, "q", text)
 	}
 	return q, nil
 }

@@ -18,7 +18,7 @@ func (p *page) eventsBulk() *pages.Bulk {
 	if !p.Can(access.WebhooksWrite) {
 		return nil
 	}
-	v := &pages.Bulk{Action: eventsPath + "/preview"}
+	v := &pages.Bulk{Action: eventsPath + "/preview", Return: p.With()}
 	status := delivery.Failed
 	v.All = "Replay all that failed…"
 	switch event.Outcome(p.Query("outcome")) {
@@ -91,11 +91,14 @@ func previewReplay(p *page) error {
 		return err
 	}
 	var all []delivery.Delivery
-	var hidden []ui.Hidden
+	back := p.Back(eventsPath)
+	hidden := []ui.Hidden{{Name: "return", Value: back}}
+	replayed := 0
 	for _, e := range events {
 		all = append(all, byEvent[e.ID]...)
 		if fatesOf(p, byEvent[e.ID], endpoints).Eligible > 0 {
 			hidden = append(hidden, ui.Hidden{Name: "id", Value: e.ID.String()})
+			replayed++
 		}
 	}
 	counts := fatesOf(p, all, endpoints)
@@ -107,18 +110,18 @@ func previewReplay(p *page) error {
 	if counts.Eligible == 0 {
 		v.Blocked = &ui.Alert{
 			Tone: ui.Neutral, Icon: "info", Text: "Choose at least one event with a delivery that can be sent again.",
-			Actions: []ui.Action{{Label: "Back to events", Href: eventsPath, Small: true}},
+			Actions: []ui.Action{{Label: "Back to events", Href: back, Small: true}},
 		}
 		return p.Render(http.StatusUnprocessableEntity, pages.AskPage(v))
 	}
-	submit := "Replay " + counted(len(hidden), "event", "events")
+	submit := "Replay " + counted(replayed, "event", "events")
 	v.Confirm = &ui.Confirm{
 		ID: "replay", Icon: "loop", Title: submit + "?", Action: eventsPath + "/replay", Hidden: hidden, Submit: submit,
 		Effects: []string{
 			counted(counts.Eligible, "delivery is", "deliveries are") + " due at once, each encrypted as it was; receivers drop repeats by the event id.",
 			"Endpoints that were skipped when an event happened are not added.",
 		},
-		BackHref: eventsPath, Back: "Replay nothing",
+		BackHref: back, Back: "Replay nothing",
 	}
 	return p.Render(http.StatusOK, pages.AskPage(v))
 }
@@ -140,5 +143,5 @@ func replayChosen(p *page) error {
 	if left > 0 {
 		flash.Tone, flash.Sub = ui.Warn, counted(left, "was", "were")+" left alone: nothing of it can be sent again now."
 	}
-	return p.Redirect(eventsPath, flash)
+	return p.Redirect(p.Back(eventsPath), flash)
 }

@@ -21,6 +21,8 @@ import (
 	"kaylehooks/web/templates/ui"
 )
 
+const findPath = "/find"
+
 // anyID finds an id inside other text: a header line, a log line, an address of this dashboard.
 var anyID = regexp.MustCompile(`\b(vs|evt|whd|wha|whe|whk|aud|org|usr|key|job|inv)_[0-7][0-9a-hjkmnp-tv-z]{25}\b`)
 

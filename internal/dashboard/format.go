@@ -114,7 +114,7 @@ const formTime = "2006-01-02T15:04"
 // FormTime writes a time for a filter.
 func (p *page) FormTime(t time.Time) string { return t.In(p.Zone()).Format(formTime) }
 
-// ParseFormTime reads a time of a filter: as FormTime writes it, with seconds, as a date, or in RFC 3339. end makes it the
+// ParseFormTime reads a time of a filter: as FormTime writes it or a person does, with seconds, as a date, or in RFC 3339. end makes it the
 // last moment of the minute or day that was named.
 func (p *page) ParseFormTime(text string, end bool) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
@@ -123,7 +123,7 @@ func (p *page) ParseFormTime(text string, end bool) (time.Time, bool) {
 	for _, form := range []struct {
 		layout string
 		span   time.Duration
-	}{{formTime, time.Minute}, {"2006-01-02T15:04:05", time.Second}, {time.DateOnly, 24 * time.Hour}} {
+	}{{formTime, time.Minute}, {"2006-01-02 15:04", time.Minute}, {"2006-01-02T15:04:05", time.Second}, {time.DateOnly, 24 * time.Hour}} {
 		if t, err := time.ParseInLocation(form.layout, text, p.Zone()); err == nil {
 			if end {
 				t = t.Add(form.span - time.Microsecond)

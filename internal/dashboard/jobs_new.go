@@ -25,23 +25,36 @@ type jobDraft struct {
 	rate    string
 	// shown is the number of deliveries that the person was told, typed what they wrote to confirm it.
 	shown, typed string
+	// unreadable is the label of a time of the scope that is none.
+	unreadable string
 	found        problems
 }
 
-// readJob reads the scope of a bulk retry; value is the source: the address, or the posted form.
-func (p *page) readJob(value func(string) string) delivery.JobFilters {
-	f := delivery.JobFilters{Status: delivery.Status(value("status")), EndpointID: cutText(value("endpoint"), 200), EventType: event.Type(cutText(value("type"), 100))}
+// readJob reads the scope of a bulk retry; value is the source: the address, or the posted form. A time that cannot be read is no
+// scope: without it the retry would be of more than was asked for.
+func (p *page) readJob(value func(string) string) (d jobDraft) {
+	f := &d.filters
+	*f = delivery.JobFilters{Status: delivery.Status(value("status")), EndpointID: cutText(value("endpoint"), 200), EventType: event.Type(cutText(value("type"), 100))}
 	if f.Status == "" {
 		f.Status = delivery.Failed
 	}
-	f.From, _ = p.ParseFormTime(value("from"), false)
-	f.To, _ = p.ParseFormTime(value("to"), true)
-	f.FailedFrom, _ = p.ParseFormTime(value("failed_from"), false)
-	return f
+	for _, field := range []struct {
+		name, label string
+		end         bool
+		to          *time.Time
+	}{{"from", "From", false, &f.From}, {"to", "To", true, &f.To}, {"failed_from", "Failed since", false, &f.FailedFrom}} {
+		text, ok := value(field.name), false
+		if *field.to, ok = p.ParseFormTime(text, field.end); !ok && text != "" {
+			d.unreadable = field.label
+		}
+	}
+	return d
 }
 
 func newJob(p *page) error {
-	return p.renderJobPreview(http.StatusOK, jobDraft{filters: p.readJob(p.Query), rate: strconv.Itoa(delivery.DefaultJobRate)})
+	draft := p.readJob(p.Query)
+	draft.rate = strconv.Itoa(delivery.DefaultJobRate)
+	return p.renderJobPreview(http.StatusOK, draft)
 }
 
 // renderJobPreview shows what a bulk retry would do before it does it.
@@ -64,6 +77,11 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 	}
 	v = pages.JobPreview{Filter: p.jobScope(draft.filters, endpoints), Scope: p.jobScopeForm(draft.filters, byName(endpoints))}
 	v.Shell, v.Heading = p.jobPreviewHead()
+	if draft.unreadable != "" {
+		v.Filter = "Nothing: the time in “" + draft.unreadable + "” cannot be read."
+		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: "“" + draft.unreadable + "” is no time. Write it as 2026-01-31T14:00."}
+		return v, true, nil
+	}
 	counts, err := p.Deliveries.PreviewJob(p.Ctx, p.Actor, draft.filters)
 	if found, ok := problemsOf(err); ok { // an address that somebody changed by hand
 		v.Filter = "Nothing: this scope names something unknown."
@@ -168,7 +186,8 @@ func previewCounts(c delivery.JobPreview) []pages.CountRow {
 // createJob starts a bulk retry, or retries the rows that were chosen. A second submission of the form leads to the
 // outcome of the first.
 func createJob(p *page) error {
-	draft := jobDraft{filters: p.readJob(p.Value), rate: p.Value("rate"), shown: p.Value("count"), typed: p.Value("confirm"), found: problems{}}
+	draft := p.readJob(p.Value)
+	draft.rate, draft.shown, draft.typed, draft.found = p.Value("rate"), p.Value("count"), p.Value("confirm"), problems{}
 	if chosen := p.Values("id"); len(chosen) > 0 {
 		return p.retryChosen(chosen)
 	}
@@ -183,7 +202,7 @@ func createJob(p *page) error {
 	if counts.Eligible > confirmAbove && (draft.shown == "" || strings.ReplaceAll(draft.typed, ",", "") != draft.shown) {
 		draft.found["confirm"] = "This is not the number of deliveries."
 	}
-	if len(draft.found) > 0 || err != nil || counts.Eligible == 0 {
+	if draft.unreadable != "" || len(draft.found) > 0 || err != nil || counts.Eligible == 0 {
 		return p.renderJobPreview(http.StatusUnprocessableEntity, draft)
 	}
 	j, err := p.Deliveries.CreateJob(p.Ctx, p.Actor, delivery.JobInput{Filters: draft.filters, RatePerSecond: &rate})
@@ -207,12 +226,17 @@ func previewChosen(p *page) error {
 	v.Shell, v.Heading = p.jobPreviewHead()
 	counts := fatesOf(p, list, endpoints)
 	v.Counts = counts.rows("Chosen")
-	var hidden []ui.Hidden
+	back := p.Back(deliveriesPath)
+	v.Back = ui.Link{Label: "Back to deliveries", Href: back}
+	hidden := []ui.Hidden{{Name: "return", Value: back}}
 	for _, d := range counts.eligible {
 		hidden = append(hidden, ui.Hidden{Name: "id", Value: d.ID.String()})
 	}
 	if counts.Eligible == 0 {
-		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "Choose at least one delivery that can be sent again."}
+		v.Blocked = &ui.Alert{
+			Tone: ui.Neutral, Icon: "info", Text: "Choose at least one delivery that can be sent again.",
+			Actions: []ui.Action{{Label: v.Back.Label, Href: back, Small: true}},
+		}
 		return p.Render(http.StatusUnprocessableEntity, pages.JobPreviewPage(v))
 	}
 	v.Form = &pages.JobForm{Hidden: hidden, Submit: "Retry " + counted(counts.Eligible, "delivery", "deliveries"), Takes: "They are due at once."}
@@ -236,7 +260,7 @@ func (p *page) retryChosen(ids []string) error {
 	if left > 0 {
 		flash.Tone, flash.Sub = ui.Warn, counted(left, "was", "were")+" left alone: they cannot be sent again now."
 	}
-	return p.Redirect(deliveriesPath, flash)
+	return p.Redirect(p.Back(deliveriesPath), flash)
 }
 
 // filteredOnlyBy reports whether a list has no filter but these. Where it starts, how long it is and how fresh are none.
@@ -256,7 +280,7 @@ func (p *page) bulk(endpoint string) *pages.Bulk {
 	if !p.Can(access.WebhooksWrite) {
 		return nil
 	}
-	v := &pages.Bulk{Action: jobsPath + "/preview"}
+	v := &pages.Bulk{Action: jobsPath + "/preview", Return: p.With()}
 	if !p.filteredOnlyBy("status", "endpoint", "type", "from", "to") {
 		return v
 	}
@@ -278,13 +302,8 @@ func (p *page) bulk(endpoint string) *pages.Bulk {
 
 // choosable is a row of a list with boxes, also when it is polled for.
 func choosable(row pages.DeliveryRow) pages.DeliveryRow {
-	if row.PollHref == "" {
-		return row
+	if row.PollHref != "" {
+		row.PollHref = link(row.PollHref, "choose", "1")
 	}
-	sep := "?"
-	if strings.Contains(row.PollHref, "?") {
-		sep = "&"
-	}
-	row.PollHref += sep + "choose=1"
 	return row
 }

@@ -3,9 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"kaylehooks/internal/access"
@@ -82,7 +80,7 @@ func showOverview(p *page) error {
 	v.Tiles = overviewTiles(sumOf(buckets), f.total(), due[0], s, from)
 	if label != "" {
 		for i := range v.Tiles { // the lists behind the figures are those of the label
-			v.Tiles[i].Href += map[bool]string{true: "&", false: "?"}[strings.Contains(v.Tiles[i].Href, "?")] + url.Values{"label": {label}}.Encode()
+			v.Tiles[i].Href = link(v.Tiles[i].Href, "label", label)
 		}
 		v.Failing.AllHref = link("/endpoints", "label", label)
 	}

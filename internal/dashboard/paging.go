@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/fault"
@@ -39,9 +40,11 @@ func (p *page) With(changes ...string) string {
 	return address(p.R.URL.Path, q)
 }
 
-// link builds an address from a path and parameters: name, value, … Empty values are left out.
+// link builds an address from a path and parameters: name, value, … Empty values are left out. The path may be an address of
+// ours that has parameters already.
 func link(path string, params ...string) string {
-	q := url.Values{}
+	path, query, _ := strings.Cut(path, "?")
+	q, _ := url.ParseQuery(query) // what cannot be read was not written here
 	for i := 0; i+1 < len(params); i += 2 {
 		if params[i+1] != "" {
 			q.Set(params[i], params[i+1])
@@ -60,6 +63,24 @@ func address(path string, q url.Values) string {
 		return path
 	}
 	return path + "?" + q.Encode()
+}
+
+// queryTime reads a time from the address, see ParseFormTime; bad is true for text that is none. A filter that cannot be read must
+// not be left out: the list, and what is done with all of it, would be wider than was asked for.
+func (p *page) queryTime(name string, end bool) (t time.Time, bad bool) {
+	text := p.Query(name)
+	if text == "" {
+		return t, false
+	}
+	t, ok := p.ParseFormTime(text, end)
+	return t, !ok
+}
+
+// querySpan is the time span of a list, from ?from= and ?to=; bad as for queryTime.
+func (p *page) querySpan() (from, to time.Time, bad bool) {
+	from, badFrom := p.queryTime("from", false)
+	to, badTo := p.queryTime("to", true)
+	return from, to, badFrom || badTo
 }
 
 // pageOf reads ?after=, ?before= and ?limit=. position looks a cursor row up; a cursor that names no row of the list is

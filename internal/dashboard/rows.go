@@ -45,7 +45,7 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 	}
 	switch d.State() {
 	case delivery.StateInFlight:
-		row.PollHref, row.ResultText = row.Href+"/row", "sending"
+		row.PollHref, row.ResultText = link(row.Href+"/row", "live", p.Query("live")), "sending"
 	case delivery.StateScheduled, delivery.StateRetrying:
 		if d.NextAttemptAt.After(p.Now) {
 			row.NextTime = p.AtPtr(d.NextAttemptAt)
@@ -53,13 +53,16 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 			row.Next = "due now"
 		}
 		if d.NextAttemptAt.Sub(p.Now) < watchSoon {
-			row.PollHref = row.Href + "/row"
+			row.PollHref = link(row.Href+"/row", "live", p.Query("live"))
 		}
 	case delivery.StateParked:
 		row.Next = "when resumed"
 	case delivery.StateBlocked:
 		row.Next, row.NextHref = "Add a key", endpointPath(d.WebhookEndpointID)+"/keys"
 	case delivery.StateSucceeded, delivery.StateFailed, delivery.StateExpired, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
+	}
+	if !p.live() {
+		row.PollHref = ""
 	}
 	if d.PayloadHeld(p.Now) {
 		row.Selectable = d.Status == delivery.Failed || d.Status == delivery.Pending
@@ -73,7 +76,7 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 // withoutEndpoint is a row for a list that has no endpoint column, also when it is polled for.
 func withoutEndpoint(row pages.DeliveryRow) pages.DeliveryRow {
 	if row.PollHref != "" {
-		row.PollHref += "?endpoint=0"
+		row.PollHref = link(row.PollHref, "endpoint", "0")
 	}
 	return row
 }
@@ -86,7 +89,7 @@ func (p *page) auditRow(e audit.Entry, on auditTarget) pages.AuditRow {
 		Address: e.ClientIP, RequestID: e.RequestID,
 	}
 	if p.Can(access.AuditRead) {
-		row.Href = link("/find", "q", row.ID)
+		row.Href = link(findPath, "q", row.ID)
 	}
 	switch e.ActorType {
 	case access.User:

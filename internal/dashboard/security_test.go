@@ -407,7 +407,7 @@ func TestErrors_DatabaseAwayAsksToWait(t *testing.T) {
 func TestErrors_PanicBecomesAPageWithTheRequestID(t *testing.T) {
 	t.Parallel()
 	s := newOrg(t)
-	doors{s.handler}.route("GET /test/panic", "", func(*page) error { panic("secret detail") })
+	doors{s.handler, map[string]bool{}}.route("GET /test/panic", "", func(*page) error { panic("secret detail") })
 	b := s.as(s.owner)
 	b.get("/test/panic").is(http.StatusInternalServerError).shows("This page could not be made", "req_").hides("secret detail")
 	b.get("/test/nowhere").is(http.StatusNotFound).shows("This page does not exist.")

@@ -104,7 +104,7 @@ func (p *page) sessionBody(v sessionParts) pages.SessionBody {
 	}
 	for _, e := range v.events {
 		for _, d := range v.deliveries[e.ID] {
-			body.Deliveries = append(body.Deliveries, p.calm(p.deliveryRow(d, v.endpoints)))
+			body.Deliveries = append(body.Deliveries, p.deliveryRow(d, v.endpoints))
 		}
 	}
 	switch {

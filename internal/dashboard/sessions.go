@@ -131,14 +131,15 @@ func (p *page) sessionFilter() (f verification.Filter, jump string, impossible b
 	if d := p.Query("delivery"); d != "" {
 		f.Undelivered, impossible = true, impossible || d != undelivered
 	}
-	f.From, _ = p.ParseFormTime(p.Query("from"), false)
-	f.To, _ = p.ParseFormTime(p.Query("to"), true)
+	var bad bool
+	f.From, f.To, bad = p.querySpan()
+	impossible = impossible || bad
 	if text := p.Query("q"); text != "" {
 		_, found := firstID(text)
 		if found == "" {
 			return f, "", true
 		}
-		jump = link("/find", "q", found)
+		jump = link(findPath, "q", found)
 	}
 	return f, jump, impossible
 }

@@ -37,6 +37,7 @@ type Bulk struct {
 	Action  string // "/jobs/preview"
 	AllHref string // preview of everything that matches
 	All     string // for example "Retry all that match…"
+	Return  string // the list, to come back to it
 }
 
 // DeliveryRow is one delivery in a list.
