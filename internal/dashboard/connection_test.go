@@ -92,7 +92,7 @@ func TestConnection_IsLookedAtWhenAURLIsSaved(t *testing.T) {
 	m := s.as(member)
 	m.get(path + "/settings").is(http.StatusOK).hides("Connection")
 	m.post(path + "/check").is(http.StatusForbidden)
-	b.get(path + "/check").is(http.StatusNotFound)
+	b.get(path + "/check").redirects(path) // asking for the address checks nothing
 	b.postAs(path+"/check", []string{"Sec-Fetch-Site", "cross-site"}, "csrf_token", b.csrf).is(http.StatusForbidden)
 	_, stranger := fixture.Organization(t, s.db)
 	s.as(stranger).post(path + "/check").is(http.StatusNotFound)

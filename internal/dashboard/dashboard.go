@@ -132,7 +132,7 @@ type Handler struct {
 	cookies *sessions.CookieStore
 	// formsOnly are the paths of forms without a page of their own, as patterns of leadBack.
 	formsOnly map[string]bool
-	origin  *http.CrossOriginProtection
+	origin    *http.CrossOriginProtection
 
 	mu     sync.Mutex
 	badges map[id.Organization]badgeCount

@@ -27,7 +27,7 @@ type jobDraft struct {
 	shown, typed string
 	// unreadable is the label of a time of the scope that is none.
 	unreadable string
-	found        problems
+	found      problems
 }
 
 // readJob reads the scope of a bulk retry; value is the source: the address, or the posted form. A time that cannot be read is no

@@ -85,7 +85,7 @@ func TestFilters_ATimeThatIsNoneIsNotLeftOut(t *testing.T) {
 	for _, list := range []string{"/deliveries", "/events", "/sessions", "/audit", b.get("/endpoints").find(`href="(/endpoints/whe_[a-z0-9]+)"`) + "/deliveries"} {
 		b.get(list).is(http.StatusOK).shows("<tbody>")
 		for _, filter := range []string{"from", "to"} {
-			b.get(list + "?" + filter + "=yesterday").is(http.StatusOK).shows("match 1 filter", "yesterday").hides("<tbody>")
+			b.get(list+"?"+filter+"=yesterday").is(http.StatusOK).shows("match 1 filter", "yesterday").hides("<tbody>")
 		}
 	}
 	for _, export := range []string{"/deliveries", "/events", "/sessions", "/audit"} {
