@@ -197,7 +197,20 @@ func (p *page) key() (webhook.Key, error) {
 	if err != nil {
 		return webhook.Key{}, err
 	}
-	return p.Webhooks.GetKey(p.Ctx, p.Actor, key)
+	return p.keyOf(key)
+}
+
+// keyOf loads a key; one of an endpoint that was deleted leads to the tombstone.
+func (p *page) keyOf(key id.Key) (webhook.Key, error) {
+	k, err := p.Webhooks.GetKey(p.Ctx, p.Actor, key)
+	if f, ok := fault.As(err); !ok || f.Kind != fault.NotFound {
+		return k, err
+	}
+	known, findErr := webhook.KeysByID(p.DB.Reader(p.Ctx), p.Actor.Organization, []id.Key{key})
+	if findErr != nil {
+		return k, findErr
+	}
+	return k, p.orTombstone(known[key].WebhookEndpointID, err)
 }
 
 func downloadKey(p *page) error {

@@ -34,14 +34,19 @@ func (p *page) endpoint() (webhook.Endpoint, error) {
 	if f, ok := fault.As(err); !ok || f.Kind != fault.NotFound {
 		return e, err
 	}
-	all, findErr := p.endpointsByID()
-	if findErr != nil {
-		return e, findErr
+	return e, p.orTombstone(endpoint, err)
+}
+
+// orTombstone is what to answer for an endpoint that is not there: its tombstone, or missing when there never was one.
+func (p *page) orTombstone(endpoint id.Endpoint, missing error) error {
+	all, err := p.endpointsByID()
+	if err != nil {
+		return err
 	}
 	if gone, ok := all[endpoint]; ok {
-		return e, deletedEndpoint{gone}
+		return deletedEndpoint{gone}
 	}
-	return e, err
+	return missing
 }
 
 // showTombstone says what is left of a deleted endpoint.

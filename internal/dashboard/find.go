@@ -115,7 +115,7 @@ func (p *page) whereIs(kind, text string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		k, err := p.Webhooks.GetKey(p.Ctx, p.Actor, whk)
+		k, err := p.keyOf(whk)
 		path := endpointPath(k.WebhookEndpointID) + "/keys"
 		if err != nil || k.IsActive {
 			return path, err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"kaylehooks/web/templates/pages"
@@ -33,7 +34,11 @@ var keptForms = map[string]keptForm{
 	"POST /members/invitations":   {"Make invitation", []string{"email", "role"}},
 	"POST /api-keys":              {"Create API key", []string{"name", "scopes", "expires"}},
 	"POST /settings/organization": {"Save organization", []string{"name", "environment", "color"}},
+	"POST /settings/profile":      {"Save my settings", []string{"zone_name", "theme", "density", "shortcuts", "live"}},
 }
+
+// keptSwitches are the fields with a box to tick.
+var keptSwitches = []string{"enabled", "shortcuts", "live"}
 
 // keptSeen is the version that a form was made from. It is carried along, so that a change in between is noticed, but
 // nobody typed it.
@@ -109,7 +114,11 @@ func (p *page) offerKept(next string, kept []ui.Hidden) error {
 		name := strings.TrimPrefix(h.Name, keptPrefix)
 		c.Hidden = append(c.Hidden, ui.Hidden{Name: name, Value: h.Value})
 		if h.Value != "" && name != keptSeen {
-			c.Effects = append(c.Effects, upperFirst(strings.ReplaceAll(name, "_", " "))+": "+h.Value)
+			value := h.Value
+			if slices.Contains(keptSwitches, name) {
+				value = "yes"
+			}
+			c.Effects = append(c.Effects, upperFirst(strings.ReplaceAll(name, "_", " "))+": "+value)
 		}
 	}
 	return p.Render(http.StatusOK, pages.ConfirmationPage(pages.ConfirmPage{

@@ -60,6 +60,14 @@ func (r *reader) visit(text string) *reader {
 // It returns what was sent, to be sent again.
 func (r *reader) send(button string, fields ...string) sentForm {
 	r.t.Helper()
+	out := r.fill(button, fields...)
+	r.again(out)
+	return out
+}
+
+// fill is send without pressing the button.
+func (r *reader) fill(button string, fields ...string) sentForm {
+	r.t.Helper()
 	form, pressed := r.formOf(button)
 	values := url.Values{}
 	names := map[string]bool{}
@@ -97,6 +105,9 @@ func (r *reader) send(button string, fields ...string) sentForm {
 	if attr(form, "method") != "post" || values.Get("csrf_token") == "" {
 		r.t.Fatalf("the form of %q on %s is %s, with token %q", button, r.path, attr(form, "method"), values.Get("csrf_token"))
 	}
+	if name := attr(pressed, "name"); name != "" {
+		values.Set(name, attr(pressed, "value"))
+	}
 	action := attr(form, "action")
 	if to := attr(pressed, "formaction"); to != "" {
 		action = to
@@ -107,7 +118,6 @@ func (r *reader) send(button string, fields ...string) sentForm {
 			out.fields = append(out.fields, name, v)
 		}
 	}
-	r.again(out)
 	return out
 }
 
@@ -121,18 +131,24 @@ type sentForm struct {
 // again sends a form a second time, as a double click or a reload does.
 func (r *reader) again(s sentForm) {
 	r.t.Helper()
-	if s.multipart {
-		r.open(r.upload(s.action, nil, s.fields...), s.action)
-		return
-	}
-	r.open(r.postAs(s.action, nil, s.fields...), s.action)
+	r.open(r.answerTo(s), s.action)
 }
 
-// formOf finds the form with the button. A button that only scripting reveals is none.
+// answerTo sends a form from the page that the reader is on, and follows no redirect.
+func (r *reader) answerTo(s sentForm) answer {
+	r.t.Helper()
+	from := []string{"Referer", r.site.server.URL + r.path}
+	if s.multipart {
+		return r.upload(s.action, from, s.fields...)
+	}
+	return r.postAs(s.action, from, s.fields...)
+}
+
+// formOf finds the form with the button, whose text may be cut short by a star. A button that only scripting reveals is none.
 func (r *reader) formOf(button string) (form, pressed *html.Node) {
 	r.t.Helper()
 	for n := range r.root.Descendants() {
-		if n.Data != "button" || has(n, "hidden") || has(n, "disabled") || attr(n, "type") == "button" || (textOf(n) != button && attr(n, "aria-label") != button) {
+		if n.Data != "button" || has(n, "hidden") || has(n, "disabled") || attr(n, "type") == "button" || !named(textOf(n), button) && !named(attr(n, "aria-label"), button) {
 			continue
 		}
 		for p := range n.Ancestors() {
@@ -143,6 +159,11 @@ func (r *reader) formOf(button string) (form, pressed *html.Node) {
 	}
 	r.t.Fatalf("%s has no button %q:\n%s", r.path, button, r.page.text())
 	return nil, nil
+}
+
+func named(text, name string) bool {
+	begin, cut := strings.CutSuffix(name, "*")
+	return text == name || cut && strings.HasPrefix(text, begin)
 }
 
 // sees fails the test unless the page has the status and every text.
