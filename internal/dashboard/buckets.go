@@ -169,8 +169,11 @@ func (p *page) latencyChart(buckets []bucket, s span, href func(from, to time.Ti
 	return c
 }
 
-// forecastChart draws what becomes due in each of the next hours.
-func forecastChart(due []int, title, href string) ui.BarChart {
+// forecastStart is where the hours of a forecast begin: at a full minute, as the filters behind its bars have it.
+func (p *page) forecastStart() time.Time { return p.Now.Truncate(time.Minute) }
+
+// forecastChart draws what becomes due in each of the next hours, at endpoints with the label if there is one.
+func (p *page) forecastChart(due []int, title, label string) ui.BarChart {
 	c := ui.BarChart{
 		ID: "forecast", Title: title, Head: "Within", Value: "Due", Fill: ui.FillWarn,
 		Empty: "Nothing is waiting for an attempt.",
@@ -178,11 +181,15 @@ func forecastChart(due []int, title, href string) ui.BarChart {
 	total := 0
 	for i, n := range due {
 		total += n
-		label := fmt.Sprintf("in %d–%d h", i, i+1)
+		from := p.forecastStart().Add(time.Duration(i) * time.Hour)
+		name, dueFrom, dueTo := fmt.Sprintf("in %d–%d h", i, i+1), p.FormTime(from), p.FormTime(from.Add(59*time.Minute))
 		if i == 0 {
-			label = "within 1 h"
+			name, dueFrom = "within 1 h", "" // with what is due already
 		}
-		c.Bars = append(c.Bars, ui.Bar{Label: label, Value: n, Href: href, Title: label + ": " + counted(n, "attempt due", "attempts due")})
+		c.Bars = append(c.Bars, ui.Bar{
+			Label: name, Value: n, Title: name + ": " + counted(n, "attempt due", "attempts due"),
+			Href: link(deliveriesPath, "due_from", dueFrom, "due_to", dueTo, "label", label),
+		})
 	}
 	for _, h := range []int{0, 6, 12, 18, 24} {
 		if h <= len(due) {

@@ -1,9 +1,11 @@
 package dashboard
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
@@ -22,7 +24,7 @@ const (
 const noCode = "none"
 
 // deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts, next,
-// trigger, label, key, event, from, to. impossible is true when one of them can match nothing, such as an id that is none.
+// trigger, label, key, event, from, to, due_from, due_to, took. impossible is true when one of them can match nothing, such as an id that is none.
 func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	switch status := p.Query("status"); status {
 	case "":
@@ -63,6 +65,12 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	}
 	f.Label = cutText(p.Query("label"), 200)
 	f.From, f.To, bad = p.querySpan()
+	impossible = impossible || bad
+	f.DueFrom, bad = p.queryTime("due_from", false)
+	impossible = impossible || bad
+	f.DueTo, bad = p.queryTime("due_to", true)
+	impossible = impossible || bad
+	f.MinDuration, bad = parseTook(p.Query("took"))
 	return f, impossible || bad
 }
 
@@ -98,6 +106,32 @@ func parseCode(s string) (code, class int, bad bool) {
 	return n, 0, false
 }
 
+// tookAtLeast is the filter of deliveries whose last attempt took so many milliseconds at least, which is all of them for none.
+func tookAtLeast(ms int64) string {
+	if ms == 0 {
+		return ""
+	}
+	return strconv.FormatInt(ms, 10)
+}
+
+// parseTook reads what tookAtLeast wrote.
+func parseTook(text string) (d time.Duration, bad bool) {
+	if text == "" {
+		return 0, false
+	}
+	ms, err := strconv.Atoi(text)
+	return time.Duration(ms) * time.Millisecond, err != nil || ms < 1 || ms > math.MaxInt32
+}
+
+// tookWords is such a filter for people.
+func tookWords(text string) string {
+	d, bad := parseTook(text)
+	if bad || d == 0 {
+		return text
+	}
+	return ui.Millis(int(d.Milliseconds()))
+}
+
 // deliveryFilters is the filter bar of a deliveries list. Without endpoints the list is that of one endpoint.
 func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.Filters {
 	states := stateOptions()
@@ -131,8 +165,10 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 		p.inputField("attempts", "Attempts ≥", "number"),
 		p.inputField("from", "From", "datetime-local"),
 		p.inputField("to", "To", "datetime-local"),
+		p.inputField("due_from", "Due from", "datetime-local"),
+		p.inputField("due_to", "Due to", "datetime-local"),
 	)
-	for _, name := range []string{"limit", "key", "event", "next", "live"} {
+	for _, name := range []string{"limit", "key", "event", "next", "took", "live"} {
 		if value := p.Query(name); value != "" {
 			v.Hidden = append(v.Hidden, ui.Hidden{Name: name, Value: value})
 		}
@@ -191,6 +227,8 @@ func (p *page) deliveryActive(endpoints map[id.Endpoint]webhook.Endpoint) ui.Act
 		[3]string{"trigger", "Attempt made by", triggerWord(delivery.Trigger(p.Query("trigger")))}, [3]string{"label", "Endpoint label", p.Query("label")},
 		[3]string{"key", "Key", ui.ShortID(p.Query("key"))}, [3]string{"event", "Event", ui.ShortID(p.Query("event"))},
 		[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
+		[3]string{"due_from", "Due from", p.momentOf(p.Query("due_from"), false)}, [3]string{"due_to", "Due to", p.momentOf(p.Query("due_to"), true)},
+		[3]string{"took", "Took at least", tookWords(p.Query("took"))},
 	)
 }
 

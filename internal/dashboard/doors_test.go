@@ -1,11 +1,15 @@
 package dashboard
 
 import (
+	"html"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/webhook"
 )
 
@@ -67,6 +71,71 @@ func TestDoors(t *testing.T) {
 	for _, page := range []string{"/deliveries", "/events", "/queue"} {
 		b.get(page).is(http.StatusOK).find(`(?s)<noscript>\s*<a class="btn btn-sm" href="(` + page + `)">`)
 	}
+}
+
+// TestOverview_EveryNumberLeadsToTheListThatProvesIt follows the bars of the forecast and counts what is behind them, and opens the lists of what
+// was slow and of what failed.
+func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	ledger, _ := w.endpoint("ledger", false)
+	labels := []string{"EU"}
+	_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, ledger.ID, webhook.EndpointChange{Labels: &labels})
+	w.check(err)
+	// At both endpoints one becomes due, with the retries made at once: overdue, in 5 minutes, in 2 and in 10 hours.
+	for i, due := range []time.Duration{-time.Hour, 5 * time.Minute, 2*time.Hour + time.Second, 10 * time.Hour} {
+		w.fail()
+		fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET next_attempt_at = $1 WHERE created_at = (SELECT max(created_at) FROM webhook_deliveries)", w.clock.Now().Add(due+time.Duration(i)*time.Second))
+		w.clock.Advance(time.Second)
+	}
+	w.clock.Advance(17 * time.Second)
+	b := w.as(w.member)
+	rows := func(path string) int { return strings.Count(b.get(path).is(http.StatusOK).body, `<tr id="row-`) }
+	for label, each := range map[string]int{"": 2, "EU": 1} {
+		a := b.get(link("/", "label", label)).is(http.StatusOK)
+		total := 0
+		for _, bar := range regexp.MustCompile(`<a href="([^"]*due_to=[^"]*)" aria-label="[^"]*: ([0-9]+) attempts? due"`).FindAllStringSubmatch(a.body, -1) {
+			n, err := strconv.Atoi(bar[2])
+			w.check(err)
+			total += n
+			if n > 0 || total > 0 && total < 4*each { // and not each of those after the last
+				if got := rows(html.UnescapeString(bar[1])); got != n {
+					t.Errorf("behind a bar of %d with the label %q are %d deliveries: %s", n, label, got, bar[1])
+				}
+			}
+		}
+		if total != 4*each {
+			t.Errorf("%d attempts are in the forecast of the label %q, want %d", total, label, 4*each)
+		}
+	}
+	b.get("/deliveries?due_from=2026-03-02T09:00&due_to=2026-03-02T12:00").is(http.StatusOK).shows("Due from: Mar 2, 09:00 UTC", "Due to: Mar 2, 12:00 UTC").hides("Retry all")
+
+	// One of the answers is slow. The list of what took as long as the slowest twentieth has just that.
+	fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET next_attempt_at = $1", w.clock.Now())
+	w.work()
+	w.sender.answers(http.StatusInternalServerError, "")
+	w.fail()
+	w.work()
+	fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET last_duration_ms = CASE WHEN event_id = (SELECT max(event_id::text)::uuid FROM webhook_deliveries) THEN 900 ELSE 3 END")
+	hour := w.clock.Now().Truncate(time.Hour)
+	fixture.Exec(t, w.db, "UPDATE delivery_rollups SET latency = array_fill(0, ARRAY[28])")
+	w.rollup(ledger.ID.String(), hour, "", http.StatusOK, 1)
+	a := b.get("/").is(http.StatusOK)
+	slow := a.find(`(?s)<a class="tile" href="([^"]+)">\s*<span class="tile-label">Response time p95`)
+	if got := b.get(slow).is(http.StatusOK).shows("Took at least: 225 ms"); strings.Count(got.body, `<tr id="row-`) != 2 {
+		t.Errorf("behind the response time are %d deliveries, want the 2 slow ones: %s", strings.Count(got.body, `<tr id="row-`), slow)
+	}
+	for path, want := range map[string]int{"/deliveries?took=x": 0, "/deliveries?took=0": 0, "/deliveries?took=901": 0, "/deliveries?took=900": 2} {
+		if got := rows(path); got != want {
+			t.Errorf("%s has %d deliveries, want %d", path, got, want)
+		}
+	}
+	tried := a.find(`(?s)<a class="lead" href="` + endpointPath(ledger.ID) + `">.*?<a href="([^"]+)">[0-9.]+ %</a>`)
+	if got := rows(tried); got != 5 {
+		t.Errorf("behind the share of first attempts are %d deliveries, want 5: %s", got, tried)
+	}
+	b.get("/endpoints").is(http.StatusOK).shows("took=225")
 }
 
 // TestNavigation_ItsNumberIsADoor: what failed lately is counted on every page, and the number leads to just that.

@@ -230,11 +230,8 @@ func (p *page) endpointVerdict(e webhook.Endpoint, st endpointState) ui.Verdict 
 }
 
 func endpointTiles(path string, sum delivery.Stats, now delivery.Standing, s span, from string) []ui.Tile {
-	tiles := overviewTiles(sum, now, 0, s, from)
 	deliveries := path + "/deliveries"
-	tiles[0].Href = link(deliveries, "status", string(delivery.StateSucceeded), "from", from)
-	tiles[1].Href = link(deliveries, "from", from)
-	tiles[2].Href = link(deliveries, "from", from)
+	tiles := overviewTiles(deliveries, "", sum, now, 0, s, from)
 	waiting := ui.Tile{
 		Label: "Waiting", Number: ui.Count(now.Waiting + now.Parked), Href: link(deliveries, "status", anyWaiting),
 		Note: ui.Count(now.Retrying) + " after a failed attempt",
@@ -243,7 +240,6 @@ func endpointTiles(path string, sum delivery.Stats, now delivery.Standing, s spa
 		waiting.Note = ui.Count(now.Parked) + " parked until it is resumed"
 	}
 	tiles[3] = waiting
-	tiles[4].Href = link(deliveries, "status", anyFailed, "from", from)
 	return tiles
 }
 

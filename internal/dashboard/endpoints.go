@@ -12,6 +12,7 @@ import (
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -172,10 +173,11 @@ func (p *page) endpointRow(f *fleet, e endpointEntry) pages.EndpointRow {
 		row.KeyID, row.KeyPrint = k.KeyID, shortThumbprint(k)
 	}
 	if ms, ok := e.vitals.Day.Latency.Quantile(0.95); ok {
-		row.P95 = ui.Millis(int(ms))
+		slow, _ := e.vitals.Day.Latency.Slowest(0.95)
+		row.P95, row.P95Href = ui.Millis(int(ms)), p.dayHref(e.ID, "took", tookAtLeast(slow))
 	}
 	if row.FirstTry != "" {
-		row.FirstHref = link(path+"/deliveries", "from", p.FormTime(dayStart(p.Now)))
+		row.FirstHref = p.dayHref(e.ID)
 	}
 	if e.standing.Waiting+e.standing.Parked > 0 {
 		row.WaitHref = link(path+"/deliveries", "status", anyWaiting)
@@ -203,6 +205,11 @@ func endpointActions(e webhook.Endpoint, hasKey bool, back []ui.Hidden, small bo
 		toggle.Label, toggle.Icon, toggle.Href, toggle.Name = "Resume", "play", path+"/resume", "Resume "+name
 	}
 	return []ui.Action{test, toggle}
+}
+
+// dayHref is the list of an endpoint's deliveries in the 24 hours by which its health is judged.
+func (p *page) dayHref(e id.Endpoint, filters ...string) string {
+	return link(endpointPath(e)+"/deliveries", append(filters, "from", p.FormTime(dayStart(p.Now)))...)
 }
 
 // addressOf is host and path of a URL; a query may hold a token and has no place in a list.

@@ -1,13 +1,15 @@
 package dashboard
 
 import (
-	"mime"
+	"cmp"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
+	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
@@ -24,18 +26,27 @@ const (
 type keptForm struct {
 	action string
 	fields []string
+	// words tell what a field is, where its name does not; those of "name=value" stand for both.
+	words map[string]string
 }
 
 // keptForms are the forms that are kept, by route; no other one is. They take time to fill in, and hold no secret and no
 // typed confirmation: that is for the page on which it was typed.
 var keptForms = map[string]keptForm{
-	"POST /endpoints":             {"Create endpoint", []string{"name", "labels", "url", "events", "retention", "enabled"}},
-	"POST /endpoints/{id}":        {"Save endpoint", []string{"name", "labels", "url", "events", "retention", "enabled"}},
-	"POST /members/invitations":   {"Make invitation", []string{"email", "role"}},
-	"POST /api-keys":              {"Create API key", []string{"name", "scopes", "expires"}},
-	"POST /settings/organization": {"Save organization", []string{"name", "environment", "color"}},
-	"POST /settings/profile":      {"Save my settings", []string{"zone_name", "theme", "density", "shortcuts", "live"}},
+	"POST /endpoints":                 {"Create endpoint", []string{"name", "labels", "url", "events", "retention", "enabled"}, nil},
+	"POST /endpoints/{id}":            {"Save endpoint", []string{"name", "labels", "url", "events", "retention", "enabled"}, nil},
+	"POST /endpoints/{id}/keys":       {"Add key", keyFields, keyWords},
+	"POST /endpoints/{id}/keys/check": {"Check key", keyFields, keyWords},
+	"POST /members/invitations":       {"Make invitation", []string{"email", "role"}, nil},
+	"POST /api-keys":                  {"Create API key", []string{"name", "scopes", "expires"}, nil},
+	"POST /settings/organization":     {"Save organization", []string{"name", "environment", "color"}, nil},
+	"POST /settings/profile":          {"Save my settings", []string{"zone_name", "theme", "density", "shortcuts", "live"}, nil},
 }
+
+var (
+	keyFields = []string{"keytext", "key_id", "then"}
+	keyWords  = map[string]string{"keytext": "Public key", "then=stage": "The key is added without being activated."}
+)
 
 // keptSwitches are the fields with a box to tick.
 var keptSwitches = []string{"enabled", "shortcuts", "live"}
@@ -48,16 +59,22 @@ const keptSeen = "seen"
 var privateKey = regexp.MustCompile(`PRIVATE KEY|"(d|p|q|dp|dq|qi|oth)"\s*:`)
 
 // keep are the fields of a posted form that a sign-in may carry. There are none in a form that is not worth it, in one from
-// another site, in one with a file or a typed confirmation, and in one without anything typed.
+// another site, in one with a typed confirmation, and in one without anything typed. A file is kept if it is a public key.
 func (p *page) keep() []ui.Hidden {
 	form, ok := keptForms[p.pattern]
-	kind, _, _ := mime.ParseMediaType(p.R.Header.Get("Content-Type"))
-	if !ok || p.Fragment() || kind != "application/x-www-form-urlencoded" || p.origin.Check(p.R) != nil {
+	if !ok || p.Fragment() {
 		return nil
 	}
 	p.R.Body = http.MaxBytesReader(p.W, p.R.Body, keptMax)
-	if p.R.ParseForm() != nil || len(p.Values("confirm")) > 0 {
+	if p.readForm() != nil || len(p.Values("confirm")) > 0 {
 		return nil
+	}
+	if p.R.MultipartForm != nil {
+		text, _, err := p.keyText()
+		if err != nil {
+			return nil
+		}
+		p.R.PostForm.Set("keytext", string(text)) //nolint:forbidigo // the fields of a request, not the function
 	}
 	return p.carry(form, localPath(p.R.URL.RequestURI(), ""), "")
 }
@@ -89,6 +106,11 @@ func (p *page) carry(form keptForm, action, prefix string) []ui.Hidden {
 	typed := false
 	for _, name := range append([]string{keptSeen}, form.fields...) {
 		for _, v := range p.Values(prefix + name) {
+			if name == "keytext" {
+				if v = publicKeys(v); v == "" {
+					return nil // the rest of the form is about it
+				}
+			}
 			if privateKey.MatchString(v) { // pasted into the wrong field
 				continue
 			}
@@ -102,6 +124,46 @@ func (p *page) carry(form keptForm, action, prefix string) []ui.Hidden {
 	return out
 }
 
+// publicKeys writes the public keys in what was pasted anew from their numbers, so that nothing else of it is carried; "" when there is none that
+// could be added, or anything private.
+func publicKeys(text string) string {
+	candidates, err := webhook.ParseKeyInput([]byte(text))
+	if err != nil {
+		return ""
+	}
+	type jwk struct {
+		E   string `json:"e"`
+		KID string `json:"kid,omitempty"`
+		KTY string `json:"kty"`
+		N   string `json:"n"`
+	}
+	var keys []jwk
+	for _, c := range candidates {
+		accepted, err := webhook.AcceptKey(c.Input(""))
+		if err != nil {
+			continue
+		}
+		key := jwk{E: accepted.E, KTY: webhook.KeyType, N: accepted.N}
+		if !c.Proposed { // else it is as good as none: what was typed beside it counts
+			key.KID = accepted.KeyID
+		}
+		keys = append(keys, key)
+	}
+	var out []byte
+	switch len(keys) {
+	case 0:
+		return ""
+	case 1:
+		out, err = json.MarshalIndent(keys[0], "", "  ")
+	default:
+		out, err = json.MarshalIndent(map[string]any{"keys": keys}, "", "  ")
+	}
+	if err != nil {
+		return ""
+	}
+	return string(out)
+}
+
 // offerKept shows what was typed before the session ended, to be sent or dropped. Nothing is sent by itself: the person may
 // be another one, and the thing may have changed.
 func (p *page) offerKept(next string, kept []ui.Hidden) error {
@@ -113,12 +175,16 @@ func (p *page) offerKept(next string, kept []ui.Hidden) error {
 	for _, h := range kept[1:] {
 		name := strings.TrimPrefix(h.Name, keptPrefix)
 		c.Hidden = append(c.Hidden, ui.Hidden{Name: name, Value: h.Value})
-		if h.Value != "" && name != keptSeen {
-			value := h.Value
-			if slices.Contains(keptSwitches, name) {
-				value = "yes"
-			}
-			c.Effects = append(c.Effects, upperFirst(strings.ReplaceAll(name, "_", " "))+": "+value)
+		value := h.Value
+		if slices.Contains(keptSwitches, name) {
+			value = "yes"
+		}
+		switch sentence := form.words[name+"="+h.Value]; {
+		case h.Value == "" || name == keptSeen:
+		case sentence != "":
+			c.Effects = append(c.Effects, sentence)
+		default:
+			c.Effects = append(c.Effects, cmp.Or(form.words[name], upperFirst(strings.ReplaceAll(name, "_", " ")))+": "+value)
 		}
 	}
 	return p.Render(http.StatusOK, pages.ConfirmationPage(pages.ConfirmPage{

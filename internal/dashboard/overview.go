@@ -66,7 +66,7 @@ func showOverview(p *page) error {
 	if err != nil {
 		return err
 	}
-	v.Forecast = forecastChart(due, "Attempts that become due", link("/deliveries", "status", anyWaiting, "label", label))
+	v.Forecast = p.forecastChart(due, "Attempts that become due", label)
 	errors, err := p.Deliveries.Errors(p.Ctx, p.Actor, buckets[0].From, p.Now, id.Endpoint{})
 	if err != nil {
 		return err
@@ -77,13 +77,8 @@ func showOverview(p *page) error {
 		return link("/deliveries", "error", string(kind), "code", code, "from", from, "label", label)
 	})
 	v.Failing = p.failingEndpoints(f)
-	v.Tiles = overviewTiles(sumOf(buckets), f.total(), due[0], s, from)
-	if label != "" {
-		for i := range v.Tiles { // the lists behind the figures are those of the label
-			v.Tiles[i].Href = link(v.Tiles[i].Href, "label", label)
-		}
-		v.Failing.AllHref = link("/endpoints", "label", label)
-	}
+	v.Failing.AllHref = link("/endpoints", "label", label)
+	v.Tiles = overviewTiles(deliveriesPath, label, sumOf(buckets), f.total(), due[0], s, from)
 	return p.Render(200, pages.OverviewPage(v))
 }
 
@@ -110,7 +105,7 @@ func (p *page) forecast(f *fleet, label string) ([]int, error) {
 			return make([]int, forecastHours), nil
 		}
 	}
-	return p.Deliveries.Forecast(p.Ctx, p.Actor, forecastHours, only...)
+	return p.Deliveries.Forecast(p.Ctx, p.Actor, p.forecastStart(), forecastHours, only...)
 }
 
 // noEndpoints is the state of an organization without endpoints.
@@ -127,10 +122,12 @@ func (p *page) noEndpoints() *ui.Empty {
 	return v
 }
 
-// overviewTiles are the headline figures. from is the beginning of the span as a filter takes it.
-func overviewTiles(sum delivery.Stats, now delivery.Standing, dueSoon int, s span, from string) []ui.Tile {
+// overviewTiles are the headline figures. The lists behind them are list, a list of deliveries, of the label if there is one, from the beginning
+// of the span as a filter takes it.
+func overviewTiles(list, label string, sum delivery.Stats, now delivery.Standing, dueSoon int, s span, from string) []ui.Tile {
+	behind := func(filters ...string) string { return link(list, append(filters, "label", label)...) }
 	first := ui.Tile{
-		Label: "First-try success", Number: "–", Note: "nothing was sent in " + s.words, Href: link("/deliveries", "from", from),
+		Label: "First-try success", Number: "–", Note: "nothing was sent in " + s.words, Href: behind("from", from),
 	}
 	if sum.FirstAttempts > 0 {
 		share := percent(sum.FirstSucceeded, sum.FirstAttempts)
@@ -143,24 +140,25 @@ func overviewTiles(sum delivery.Stats, now delivery.Standing, dueSoon int, s spa
 			{Value: sum.FirstSucceeded, Fill: ui.FillOK}, {Value: sum.FirstAttempts - sum.FirstSucceeded, Fill: ui.FillBad},
 		}}
 	}
-	p95 := ui.Tile{Label: "Response time p95", Number: "–", Note: "no answers in " + s.words, Href: "/endpoints"}
+	p95 := ui.Tile{Label: "Response time p95", Number: "–", Note: "no answers in " + s.words, Href: behind("from", from)}
 	if ms, ok := sum.Latency.Quantile(0.95); ok {
 		p50, _ := sum.Latency.Quantile(0.5)
-		p95.Number, p95.Note = ui.Millis(int(ms)), "p50 "+ui.Millis(int(p50))
+		slow, _ := sum.Latency.Slowest(0.95)
+		p95.Number, p95.Note, p95.Href = ui.Millis(int(ms)), "p50 "+ui.Millis(int(p50)), behind("from", from, "took", tookAtLeast(slow))
 	}
 	retrying := ui.Tile{
-		Label: "Retrying now", Number: ui.Count(now.Retrying), Href: link("/deliveries", "status", string(delivery.StateRetrying)),
+		Label: "Retrying now", Number: ui.Count(now.Retrying), Href: behind("status", string(delivery.StateRetrying)),
 		Note: counted(dueSoon, "attempt", "attempts") + " due in the next hour",
 	}
 	failed := ui.Tile{
-		Label: "Failed", Number: ui.Count(sum.Failed), Href: link("/deliveries", "status", anyFailed, "from", from), Note: "none can be retried",
+		Label: "Failed", Number: ui.Count(sum.Failed), Href: behind("status", anyFailed, "from", from), Note: "none can be retried",
 	}
 	if now.Held > 0 {
 		failed.Note, failed.NoteTone = ui.Count(now.Held)+" can still be retried", ui.Bad
 	}
 	return []ui.Tile{
 		{
-			Label: "Delivered", Number: ui.Count(sum.Succeeded), Href: link("/deliveries", "status", string(delivery.StateSucceeded), "from", from),
+			Label: "Delivered", Number: ui.Count(sum.Succeeded), Href: behind("status", string(delivery.StateSucceeded), "from", from),
 			Note: counted(sum.Attempts, "attempt", "attempts") + " in " + s.words,
 		},
 		first, p95, retrying, failed,
@@ -227,7 +225,7 @@ func (f *fleet) names() map[id.Endpoint]string {
 
 // failingEndpoints lists the endpoints that had failures in 24 hours or cannot receive now, worst first.
 func (p *page) failingEndpoints(f *fleet) pages.FailingEndpoints {
-	v := pages.FailingEndpoints{AllHref: "/endpoints", Empty: "No endpoint failed in 24 hours."}
+	v := pages.FailingEndpoints{Empty: "No endpoint failed in 24 hours."}
 	type candidate struct {
 		e webhook.Endpoint
 		h health
@@ -248,7 +246,7 @@ func (p *page) failingEndpoints(f *fleet) pages.FailingEndpoints {
 		s := f.standings[c.e.ID]
 		row := pages.FailingEndpoint{
 			Name: c.e.DisplayName(), Href: endpointPath(c.e.ID), Health: healthBadge(c.h),
-			FirstTry: cmp.Or(percent(c.v.Day.FirstSucceeded, c.v.Day.FirstAttempts), "–"), Waiting: ui.Count(s.Waiting + s.Parked),
+			FirstTry: percent(c.v.Day.FirstSucceeded, c.v.Day.FirstAttempts), FirstHref: p.dayHref(c.e.ID), Waiting: ui.Count(s.Waiting + s.Parked),
 		}
 		if s.Waiting+s.Parked > 0 {
 			row.WaitHref = link(row.Href+"/deliveries", "status", anyWaiting)
@@ -279,15 +277,19 @@ func (p *page) checklist(f *fleet) (*pages.Checklist, error) {
 			admins++
 		}
 	}
-	endpoint, first := "/endpoints/new", ""
-	if len(f.endpoints) > 0 {
-		endpoint = endpointPath(f.endpoints[len(f.endpoints)-1].ID)
-		first = endpoint
+	oldest, keyed, verified := "", "", false
+	for _, e := range slices.Backward(f.endpoints) {
+		path := endpointPath(e.ID)
+		oldest = cmp.Or(oldest, path)
+		if k, ok := f.keys[e.ID]; ok {
+			keyed, verified = cmp.Or(keyed, path), verified || k.VerifiedAt != nil
+		}
 	}
 	v := &pages.Checklist{Items: []ui.CheckStep{
 		{Done: len(f.endpoints) > 0, Text: "Create an endpoint", Href: "/endpoints/new"},
-		{Done: len(f.keys) > 0, Text: "Add its public key", Href: endpointKeysHref(first)},
-		{Done: tested || used, Text: "Send a test event and get a 2xx", Href: endpoint, Note: "shows that the receiver verifies and decrypts"},
+		{Done: keyed != "", Text: "Add its public key", Href: endpointKeysHref(oldest)},
+		{Done: verified, Text: "Verify that the receiver decrypts", Href: endpointKeysHref(keyed), Note: "it reads a code to you"},
+		{Done: tested || used, Text: "Send a test event and get a 2xx", Href: keyed},
 		{Done: used, Text: "Deliver the first real webhook", Href: "/help/receivers"},
 		{Done: admins > 1, Text: "Invite a second admin", Href: "/members", Note: "so that nobody is locked out"},
 	}}

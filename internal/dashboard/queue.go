@@ -53,11 +53,11 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 	if err != nil {
 		return body, err
 	}
-	due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, forecastHours)
+	due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, p.forecastStart(), forecastHours)
 	if err != nil {
 		return body, err
 	}
-	body.Forecast = forecastChart(due, "Attempts of this organization that become due", link(deliveriesPath, "status", anyWaiting))
+	body.Forecast = p.forecastChart(due, "Attempts of this organization that become due", "")
 	now := p.queueNow()
 	for _, q := range now.Queues {
 		body.Queues = append(body.Queues, p.queueRow(q, now.current))

@@ -109,7 +109,7 @@ func TestDashboard_FromSetupToDeletedEndpoint(t *testing.T) {
 	b.post("/setup", append(fill, "token", s.token, "password", fixture.Password, "color", "green")...).redirects("/")
 	b.get("/").shows(`class="env tone-ok"`)
 	s.token = ""
-	b.get("/").is(http.StatusOK).shows("No endpoints yet", "staging", "Ana Lindqvist", "0 of 5 done")
+	b.get("/").is(http.StatusOK).shows("No endpoints yet", "staging", "Ana Lindqvist", "0 of 6 done")
 	if zone := fixture.Scalar[string](t, s.db, "SELECT time_zone FROM users WHERE email = 'ana@example.com'"); zone != "local" {
 		t.Errorf("the owner's times are in %q", zone)
 	}

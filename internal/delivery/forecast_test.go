@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -47,7 +48,7 @@ func TestForecast_OfAllOrOfSomeEndpoints(t *testing.T) {
 		"one":                  {[]id.Endpoint{soon}, []int{1, 0, 0}},
 		"somebody else's only": {[]id.Endpoint{others}, []int{0, 0, 0}},
 	} {
-		got, err := svc.Forecast(t.Context(), owner, 3, tc.only...)
+		got, err := svc.Forecast(t.Context(), owner, time.Now(), 3, tc.only...)
 		if err != nil {
 			t.Fatal(err)
 		}

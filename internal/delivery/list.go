@@ -38,6 +38,11 @@ type Filter struct {
 	// Label is a label of the endpoint, in any letter case.
 	Label    string
 	From, To time.Time
+	// DueFrom and DueTo keep what waits and becomes due between them, both included; either may be zero.
+	DueFrom, DueTo time.Time
+	// MinDuration keeps deliveries whose last attempt took so long at least, in whole milliseconds. No index helps with it: it is for what is
+	// not rare among the other deliveries, such as the slowest in twenty.
+	MinDuration time.Duration
 }
 
 // isFailed is written out, as a parameter it would not be known to be what the indexes of failed deliveries are of.
@@ -81,7 +86,7 @@ func States() []State {
 	}
 }
 
-// apply narrows q by all but Trigger and Label, which ask other tables.
+// apply narrows q by all but Trigger, Label, DueFrom and DueTo, for which other tables are asked.
 func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	switch f.Status {
 	case "":
@@ -126,6 +131,9 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	if f.NextAttempt > 0 {
 		q = q.Where("d.status = 'pending' AND d.attempt_count = ?", f.NextAttempt-1)
 	}
+	if f.MinDuration > 0 {
+		q = q.Where("d.last_duration_ms >= ?", f.MinDuration.Milliseconds())
+	}
 	if !f.From.IsZero() {
 		q = q.Where("d.created_at >= ?", f.From)
 	}
@@ -138,13 +146,24 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 // matching selects the columns of the organization's deliveries that match.
 func (f Filter) matching(tx *postgres.Tx, org id.Organization, columns string) *gorm.DB {
 	q := f.apply(tx.Table("webhook_deliveries AS d").Select(columns).Where("d.organization_id = ?", org))
-	if f.Label != "" {
-		// Asked first: whether few deliveries are theirs, so that their index is better than that of all, is known by the ids only.
-		var labelled []uuid.UUID
+	due := !f.DueFrom.IsZero() || !f.DueTo.IsZero()
+	if due {
+		q = q.Where("d.status = 'pending' AND d.next_attempt_at IS NOT NULL")
+	}
+	if !f.DueFrom.IsZero() {
+		q = q.Where("d.next_attempt_at >= ?", f.DueFrom)
+	}
+	if !f.DueTo.IsZero() {
+		q = q.Where("d.next_attempt_at <= ?", f.DueTo)
+	}
+	if f.Label != "" || due && f.EndpointID.IsZero() {
+		// Asked first: whether few deliveries are theirs, so that their index is better than that of all, is known by the ids only. What is due
+		// has an index by endpoint alone.
+		var endpoints []uuid.UUID
 		err := tx.Raw(`SELECT e.id FROM webhook_endpoints e WHERE e.organization_id = $1
-			AND EXISTS (SELECT FROM unnest(e.labels) AS label WHERE lower(label) = lower($2))`, org, f.Label).Scan(&labelled).Error
+			AND ($2 = '' OR EXISTS (SELECT FROM unnest(e.labels) AS label WHERE lower(label) = lower($2)))`, org, f.Label).Scan(&endpoints).Error
 		_ = q.AddError(err) // whoever runs q gets it
-		q = q.Where("d.webhook_endpoint_id IN ?", labelled)
+		q = q.Where("d.webhook_endpoint_id IN ?", endpoints)
 	}
 	switch f.Trigger {
 	case "":

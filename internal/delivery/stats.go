@@ -32,29 +32,42 @@ type Histogram []int
 // Quantile estimates the duration in milliseconds below which the share q of the attempts stayed, by interpolating within
 // a bucket; false when there are none.
 func (h Histogram) Quantile(q float64) (int64, bool) {
+	i, within, ok := h.find(q)
+	if !ok || i == len(latencyBounds) {
+		return lower(i), ok
+	}
+	return lower(i) + int64(float64(latencyBounds[i]-lower(i))*within), true
+}
+
+// Slowest is a duration in milliseconds that at least the share 1-q of the attempts reached: where the bucket of Quantile begins. False when
+// there are none.
+func (h Histogram) Slowest(q float64) (int64, bool) {
+	i, _, ok := h.find(q)
+	return lower(i), ok
+}
+
+// find is the bucket in which the share q of the attempts is reached, and how far in it; false when there are none.
+func (h Histogram) find(q float64) (bucket int, within float64, ok bool) {
 	total := 0
 	for _, n := range h {
 		total += n
 	}
-	if total == 0 {
-		return 0, false
-	}
 	rank, seen := q*float64(total), 0.0
 	for i, n := range h {
-		if n == 0 || seen+float64(n) < rank {
-			seen += float64(n)
-			continue
+		if n > 0 && seen+float64(n) >= rank {
+			return i, (rank - seen) / float64(n), true
 		}
-		var low int64
-		if i > 0 {
-			low = latencyBounds[i-1]
-		}
-		if i == len(latencyBounds) {
-			return low, true
-		}
-		return low + int64(float64(latencyBounds[i]-low)*(rank-seen)/float64(n)), true
+		seen += float64(n)
 	}
-	return latencyBounds[len(latencyBounds)-1], true
+	return 0, 0, false
+}
+
+// lower is where a bucket begins.
+func lower(bucket int) int64 {
+	if bucket == 0 {
+		return 0
+	}
+	return latencyBounds[bucket-1]
 }
 
 // HourStats is what happened at one endpoint in one hour.
@@ -262,9 +275,9 @@ func (s *Service) Steps(ctx context.Context, actor access.Actor, endpoint id.End
 	return b, nil
 }
 
-// Forecast counts the attempts that become due in each of the next hours, the overdue ones in the first. Without endpoints it is of all. It
-// needs webhooks:read.
-func (s *Service) Forecast(ctx context.Context, actor access.Actor, hours int, endpoints ...id.Endpoint) ([]int, error) {
+// Forecast counts the attempts that become due in each of the hours after from, what is due before in the first. Without endpoints it is of
+// all. It needs webhooks:read.
+func (s *Service) Forecast(ctx context.Context, actor access.Actor, from time.Time, hours int, endpoints ...id.Endpoint) ([]int, error) {
 	tx := s.DB.Reader(ctx)
 	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
 		return nil, err
@@ -277,7 +290,7 @@ func (s *Service) Forecast(ctx context.Context, actor access.Actor, hours int, e
 	err := tx.Raw(`SELECT GREATEST(floor(extract(epoch FROM d.next_attempt_at - $2::timestamptz) / 3600), 0)::int AS hour, count(*) AS attempts
 		FROM webhook_endpoints e JOIN webhook_deliveries d ON d.webhook_endpoint_id = e.id
 		WHERE e.organization_id = $1 AND d.status = 'pending' AND d.next_attempt_at < $3 AND (cardinality($4::uuid[]) = 0 OR e.id = ANY($4))
-		GROUP BY 1`, actor.Organization, tx.Now, tx.Now.Add(time.Duration(hours)*time.Hour), only).Scan(&rows).Error
+		GROUP BY 1`, actor.Organization, from, from.Add(time.Duration(hours)*time.Hour), only).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("load forecast: %w", err)
 	}

@@ -45,6 +45,7 @@ type EndpointRow struct {
 	FirstTry  string // for example "97.4 %"; empty is shown as "no data"
 	FirstHref string
 	P95       string
+	P95Href   string
 	Waiting   string
 	WaitHref  string
 	Last      *ui.Time

@@ -340,7 +340,7 @@ func EndpointTableRow(r EndpointRow, csrf string) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = orDash(r.P95).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = linked(r.P95, r.P95Href).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -60,12 +60,13 @@ type FailingEndpoints struct {
 
 // FailingEndpoint is one row of FailingEndpoints.
 type FailingEndpoint struct {
-	Name     string
-	Href     string
-	Health   ui.Badge
-	FirstTry string
-	Waiting  string
-	WaitHref string
+	Name      string
+	Href      string
+	Health    ui.Badge
+	FirstTry  string // empty without attempts
+	FirstHref string
+	Waiting   string
+	WaitHref  string
 }
 
 // Checklist is the set-up list; its ticks come from data.
