@@ -3,10 +3,14 @@ package dashboard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
@@ -159,4 +163,17 @@ func (w *world) stranger() *browser {
 	w.t.Helper()
 	_, actor := fixture.Organization(w.t, w.db)
 	return w.as(actor)
+}
+
+// statements counts the questions that f puts to the database.
+func (w *world) statements(f func()) int {
+	w.t.Helper()
+	var n atomic.Int64
+	const name = "test:count"
+	count := func(*gorm.DB) { n.Add(1) }
+	queries, rows := w.db.Reader(w.t.Context()).Callback().Query(), w.db.Reader(w.t.Context()).Callback().Row()
+	w.check(errors.Join(queries.After("gorm:query").Register(name, count), rows.After("gorm:row").Register(name, count)))
+	f()
+	w.check(errors.Join(queries.Remove(name), rows.Remove(name)))
+	return int(n.Load())
 }

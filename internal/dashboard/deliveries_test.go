@@ -287,7 +287,8 @@ func TestRetryDelivery(t *testing.T) {
 	}
 }
 
-// TestDelivery_NamesWhoMadeARun: by a replay of the event and by a bulk retry, and nobody where it may have been one of two.
+// TestDelivery_NamesWhoMadeARun: by a replay of the event and by a bulk retry, and nobody where it may have been one of two. That
+// takes as many questions however many runs there are.
 func TestDelivery_NamesWhoMadeARun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -326,7 +327,9 @@ func TestDelivery_NamesWhoMadeARun(t *testing.T) {
 	if want, got := "Run 3: bulk retry, by "+w.owner.Name+" "+ui.ShortID(job.ID.String())+" Attempt 1/8", page(); !strings.Contains(got, want) {
 		t.Errorf("no %q in %s", want, got)
 	}
-	w.as(w.member).get(path).shows(`href="/jobs/` + job.ID.String() + `"`)
+	m := w.as(w.member)
+	m.get(path).shows(`href="/jobs/` + job.ID.String() + `"`)
+	asked := w.statements(func() { m.get(path).is(http.StatusOK) })
 	w.exhaust()
 	replay(w.admin)
 	replay(w.owner) // which of them made what waits is not on record
@@ -335,6 +338,15 @@ func TestDelivery_NamesWhoMadeARun(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %s", want, got)
 		}
+	}
+	w.exhaust()
+	bulk(w.admin)
+	if want, got := "Run 5: bulk retry, by "+w.admin.Name, page(); !strings.Contains(got, want) {
+		t.Errorf("no %q in %s", want, got)
+	}
+	m = w.as(w.member) // the former session has ended long ago
+	if n := w.statements(func() { m.get(path).is(http.StatusOK) }); n != asked {
+		t.Errorf("the page of five runs takes %d statements, that of three %d", n, asked)
 	}
 }
 

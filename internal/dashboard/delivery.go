@@ -85,6 +85,7 @@ func (p *page) nameRuns(v *deliveryParts) error {
 	if err := p.nameRetries(v); err != nil {
 		return err
 	}
+	runs := map[delivery.Trigger][]madeRun{}
 	for i, a := range v.Attempts {
 		if i == 0 || a.Run == v.Attempts[i-1].Run {
 			continue
@@ -92,25 +93,55 @@ func (p *page) nameRuns(v *deliveryParts) error {
 		if a.Trigger != delivery.Manual { // somebody may have hurried it, but did not make it
 			delete(v.makers, a.Run)
 		}
-		from, to := v.Attempts[i-1].StartedAt, a.StartedAt
-		switch a.Trigger {
-		case delivery.Replay:
-			replays, err := audit.List(p.Ctx, p.DB, p.Actor, audit.Filter{TargetID: v.EventID.String(), EventPrefix: "webhook_event.replayed", From: from, To: to}, postgres.Page{Limit: 2})
-			if err != nil {
-				return err
-			}
-			if len(replays.Rows) == 1 {
-				v.makers[a.Run] = runMaker{name: replays.Rows[0].ActorName}
-			}
-		case delivery.Bulk:
-			jobs, err := p.Deliveries.JobsBetween(p.Ctx, p.Actor, from, to)
-			if err != nil {
-				return err
-			}
-			if len(jobs) == 1 {
-				v.makers[a.Run] = runMaker{jobs[0].CreatedByName, &ui.Link{Label: ui.ShortID(jobs[0].ID.String()), Href: jobPath(jobs[0].ID)}}
-			}
-		case delivery.Automatic, delivery.Manual, delivery.TestSend:
+		runs[a.Trigger] = append(runs[a.Trigger], madeRun{a.Run, delivery.Span{From: v.Attempts[i-1].StartedAt, To: a.StartedAt}})
+	}
+	if err := p.nameReplays(v, runs[delivery.Replay]); err != nil {
+		return err
+	}
+	return p.nameJobs(v, runs[delivery.Bulk])
+}
+
+// madeRun is a run after the first, and the time in which somebody made it.
+type madeRun struct {
+	run int
+	delivery.Span
+}
+
+// replaysMax is how many replays of an event are looked through.
+const replaysMax = 1000
+
+// nameReplays finds out who made the runs by a replay of the event.
+func (p *page) nameReplays(v *deliveryParts, runs []madeRun) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	filter := audit.Filter{TargetID: v.EventID.String(), EventPrefix: "webhook_event.replayed", From: runs[0].From, To: runs[len(runs)-1].To}
+	replays, err := audit.List(p.Ctx, p.DB, p.Actor, filter, postgres.Page{Limit: replaysMax})
+	if err != nil || replays.HasOlder { // of which any may have been the one
+		return err
+	}
+	for _, r := range runs {
+		during := slices.DeleteFunc(slices.Clone(replays.Rows), func(e audit.Entry) bool { return e.CreatedAt.Before(r.From) || e.CreatedAt.After(r.To) })
+		if len(during) == 1 {
+			v.makers[r.run] = runMaker{name: during[0].ActorName}
+		}
+	}
+	return nil
+}
+
+// nameJobs finds out by which bulk retries the runs were made, and who started those.
+func (p *page) nameJobs(v *deliveryParts, runs []madeRun) error {
+	spans := make([]delivery.Span, len(runs))
+	for i, r := range runs {
+		spans[i] = r.Span
+	}
+	jobs, err := p.Deliveries.JobsDuring(p.Ctx, p.Actor, spans)
+	if err != nil {
+		return err
+	}
+	for i, during := range jobs {
+		if len(during) == 1 {
+			v.makers[runs[i].run] = runMaker{during[0].CreatedByName, &ui.Link{Label: ui.ShortID(during[0].ID.String()), Href: jobPath(during[0].ID)}}
 		}
 	}
 	return nil

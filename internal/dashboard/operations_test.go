@@ -281,6 +281,9 @@ func TestMissed_LooksAtSoManyEventsOnly(t *testing.T) {
 	b.get("/events?missed=" + e.ID.String()).is(http.StatusOK).shows("2 events")
 	recent := w.clock.Now().Add(-time.Hour).Format(formTime)
 	b.get("/endpoints/"+e.ID.String()+"/recover?since="+recent).is(http.StatusOK).shows("1 event was missed", "its session").hides("Only the latest")
+
+	fixture.Exec(t, w.db, "DELETE FROM events WHERE created_at = (SELECT min(created_at) FROM events WHERE organization_id = $1)", w.org)
+	b.get("/endpoints/"+e.ID.String()+"/recover").is(http.StatusOK).shows("2 events were missed").hides("Only the latest", "At least")
 }
 
 func TestEndpoints_PausedAndResumedByLabel(t *testing.T) {

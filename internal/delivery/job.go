@@ -334,18 +334,36 @@ func (s *Service) ListJobs(ctx context.Context, actor access.Actor, page postgre
 	return list, nil
 }
 
-// JobsBetween returns the jobs of the organization that ran at some moment of the span, oldest first and two at most: whoever
+// Span is a time with both its ends.
+type Span struct{ From, To time.Time }
+
+// JobsDuring returns for each span the jobs of the organization that ran at some moment of it, oldest first and two at most: whoever
 // asks wants to know which one it was. It needs webhooks:read.
-func (s *Service) JobsBetween(ctx context.Context, actor access.Actor, from, to time.Time) ([]Job, error) {
+func (s *Service) JobsDuring(ctx context.Context, actor access.Actor, spans []Span) ([][]Job, error) {
 	tx := s.DB.Reader(ctx)
 	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
 		return nil, err
 	}
-	var jobs []Job
-	err := tx.Where("organization_id = ? AND started_at <= ? AND (finished_at IS NULL OR finished_at >= ?)", actor.Organization, to, from).
-		Order("created_at, id").Limit(2).Find(&jobs).Error
+	if len(spans) == 0 {
+		return nil, nil
+	}
+	from, to := make([]time.Time, len(spans)), make([]time.Time, len(spans))
+	for i, span := range spans {
+		from[i], to[i] = span.From, span.To
+	}
+	var rows []struct {
+		Job
+		Nth int
+	}
+	err := tx.Raw(`SELECT s.nth, j.* FROM unnest($2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS s(from_at, to_at, nth) CROSS JOIN LATERAL (
+			SELECT * FROM jobs WHERE organization_id = $1 AND started_at <= s.to_at AND (finished_at IS NULL OR finished_at >= s.from_at) ORDER BY created_at, id LIMIT 2
+		) j ORDER BY s.nth, j.created_at, j.id`, actor.Organization, from, to).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("find jobs: %w", err)
+	}
+	jobs := make([][]Job, len(spans))
+	for _, row := range rows {
+		jobs[row.Nth-1] = append(jobs[row.Nth-1], row.Job)
 	}
 	return jobs, nil
 }

@@ -247,7 +247,7 @@ const stepsMost = 10_000
 type Steps struct {
 	// Waiting counts those before attempt i+1.
 	Waiting [AttemptsPerRun]int
-	// Seen is how many that are: the 10,000 that are due first, when Partial.
+	// Seen is how many that are: the 10,000 that are due first, when more wait, which Partial says.
 	Seen    int
 	Partial bool
 }
@@ -259,9 +259,14 @@ func (s *Service) Steps(ctx context.Context, actor access.Actor, endpoint id.End
 	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
 		return Steps{}, err
 	}
-	var rows []struct{ Attempts, Deliveries int }
-	err := tx.Raw(`SELECT attempt_count AS attempts, count(*) AS deliveries FROM (SELECT d.attempt_count FROM webhook_deliveries d
-			WHERE d.webhook_endpoint_id = $1 AND d.organization_id = $2 AND d.status = 'pending' ORDER BY d.next_attempt_at LIMIT $3) first
+	var rows []struct {
+		Attempts, Deliveries int
+		Beyond               bool
+	}
+	err := tx.Raw(`SELECT attempt_count AS attempts, count(*) FILTER (WHERE nth <= $3) AS deliveries, bool_or(nth > $3) AS beyond
+		FROM (SELECT attempt_count, row_number() OVER (ORDER BY next_attempt_at) AS nth FROM (
+			SELECT d.attempt_count, d.next_attempt_at FROM webhook_deliveries d
+			WHERE d.webhook_endpoint_id = $1 AND d.organization_id = $2 AND d.status = 'pending' ORDER BY d.next_attempt_at LIMIT $3 + 1) AS first) AS numbered
 		GROUP BY 1`, endpoint, actor.Organization, stepsMost).Scan(&rows).Error
 	if err != nil {
 		return Steps{}, fmt.Errorf("load steps: %w", err)
@@ -270,8 +275,8 @@ func (s *Service) Steps(ctx context.Context, actor access.Actor, endpoint id.End
 	for _, row := range rows {
 		b.Waiting[min(row.Attempts, AttemptsPerRun-1)] += row.Deliveries
 		b.Seen += row.Deliveries
+		b.Partial = b.Partial || row.Beyond
 	}
-	b.Partial = b.Seen == stepsMost
 	return b, nil
 }
 

@@ -44,6 +44,8 @@ func TestStats_ReadWhatIsHeld(t *testing.T) {
 	store(held, owner.Organization, endpoint.UUID, &retired, "pending")
 	busy := id.Endpoint{UUID: uuid.New()}
 	store(others, neighbour.Organization, busy.UUID, nil, "pending")
+	full := id.Endpoint{UUID: uuid.New()}
+	store(most, neighbour.Organization, full.UUID, nil, "pending")
 	fixture.Exec(t, db, "ANALYZE")
 
 	svc := delivery.New(delivery.Config{DB: db, Keyring: fixture.Keyring(), Worker: "test"})
@@ -95,6 +97,9 @@ func TestStats_ReadWhatIsHeld(t *testing.T) {
 		if read > limit {
 			t.Errorf("read %.0f deliveries\n%s", read, text)
 		}
+	}
+	if b, err := svc.Steps(t.Context(), neighbour, full); err != nil || b.Seen != most || b.Partial {
+		t.Errorf("steps of no more than are looked at: %+v, %v", b, err)
 	}
 	if b, err := svc.Steps(t.Context(), owner, busy); err != nil || b.Seen != 0 {
 		t.Errorf("steps of somebody else: %+v, %v", b, err)

@@ -198,13 +198,24 @@ func CountMissed(ctx context.Context, db *postgres.DB, actor access.Actor, f Fil
 	if err := f.window(tx, actor.Organization).Select("count(*) FILTER (WHERE "+condition+") AS events, count(*) AS seen", args...).Scan(&found).Error; err != nil {
 		return Missed{}, fmt.Errorf("count missed events: %w", err)
 	}
-	return Missed{Events: found.Events, Partial: found.Seen == MissedWindow}, nil
+	m := Missed{Events: found.Events}
+	if found.Seen == MissedWindow {
+		err := f.latest(tx, actor.Organization).Select("true").Offset(MissedWindow).Limit(1).Scan(&m.Partial).Error
+		if err != nil {
+			return Missed{}, fmt.Errorf("look beyond the missed events: %w", err)
+		}
+	}
+	return m, nil
 }
 
 // window is the latest events of the time, as w.
 func (f Filter) window(tx *postgres.Tx, org id.Organization) *gorm.DB {
-	latest := f.within(tx.Table("events AS e").Select("e.id, e.type, e.routing").Where("e.organization_id = ?", org))
-	return tx.Table("(?) AS w", latest.Order("e.created_at DESC, e.id DESC").Limit(MissedWindow))
+	return tx.Table("(?) AS w", f.latest(tx, org).Select("e.id, e.type, e.routing").Limit(MissedWindow))
+}
+
+// latest is the events of the time, newest first.
+func (f Filter) latest(tx *postgres.Tx, org id.Organization) *gorm.DB {
+	return f.within(tx.Table("events AS e").Where("e.organization_id = ?", org)).Order("e.created_at DESC, e.id DESC")
 }
 
 // missed is the condition on w. A disabled endpoint is recorded as such for every type, also for those that it would not
