@@ -96,7 +96,7 @@ func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error 
 func (p *page) keyForm(e webhook.Endpoint, active *webhook.Key, uses map[id.Key]delivery.KeyUse, offer keyOffer) *pages.KeyForm {
 	path := endpointPath(e.ID) + "/keys"
 	f := &pages.KeyForm{
-		Action: path, CheckAction: path + "/check", Check: offer.check, FileError: offer.found["file"],
+		Action: path, CheckAction: path + "/check", Check: offer.check, FileError: offer.found["file"], Private: webhook.PrivateKeyPattern,
 		Text: ui.Textarea{
 			ID: "keytext", Name: "keytext", Label: "Public key", Rows: 10, Sensitive: true, Value: offer.shown, Error: offer.found["key"],
 			Hint: "JWK, JWK set, PEM or certificate. RSA, 2048 to 8192 bits. Public half only.",

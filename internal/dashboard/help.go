@@ -111,15 +111,17 @@ func checkSignature(p *page) error {
 	if err != nil {
 		try.found["endpoint"] = "Choose an endpoint."
 	}
-	if try.signature == "" {
-		try.found["signature"] = "Paste the value of the header."
-	}
-	switch {
-	case try.body == "":
-		try.found["body"] = "Paste the body."
-	case strings.Contains(try.body, "PRIVATE KEY"):
-		// Not echoed, not looked at: it should not have come here.
-		try.body, try.found["body"] = "", "This holds a private key. It was not kept, but treat it as exposed."
+	for _, field := range []struct {
+		name, missing string
+		value         *string
+	}{{"signature", "Paste the value of the header.", &try.signature}, {"body", "Paste the body.", &try.body}} {
+		switch {
+		case *field.value == "":
+			try.found[field.name] = field.missing
+		case webhook.LooksPrivate(*field.value):
+			// Not echoed, not looked at: it should not have come here.
+			*field.value, try.found[field.name] = "", "This holds a private key. It was not kept, but treat it as exposed."
+		}
 	}
 	if len(try.found) > 0 {
 		if p.Fragment() {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -54,9 +53,6 @@ var keptSwitches = []string{"enabled", "shortcuts", "live"}
 // keptSeen is the version that a form was made from. It is carried along, so that a change in between is noticed, but
 // nobody typed it.
 const keptSeen = "seen"
-
-// privateKey recognises key material.
-var privateKey = regexp.MustCompile(`PRIVATE KEY|"(d|p|q|dp|dq|qi|oth)"\s*:`)
 
 // keep are the fields of a posted form that a sign-in may carry. There are none in a form that is not worth it, in one from
 // another site, in one with a typed confirmation, and in one without anything typed. A file is kept if it is a public key.
@@ -111,7 +107,7 @@ func (p *page) carry(form keptForm, action, prefix string) []ui.Hidden {
 					return nil // the rest of the form is about it
 				}
 			}
-			if privateKey.MatchString(v) { // pasted into the wrong field
+			if webhook.LooksPrivate(v) { // pasted into the wrong field
 				continue
 			}
 			out = append(out, ui.Hidden{Name: keptPrefix + name, Value: v})

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/webhook"
 )
 
 func TestKeyCheck_JudgesWithoutSaving(t *testing.T) {
@@ -16,7 +17,7 @@ func TestKeyCheck_JudgesWithoutSaving(t *testing.T) {
 	check := path + "/keys/check"
 	public, _ := keyPair(t)
 	htmx := []string{"HX-Request", "true"}
-	b.get(path+"/keys").shows("web keygen --kid key-1 --out keys", "openssl genpkey")
+	b.get(path+"/keys").shows("web keygen --kid key-1 --out keys", "openssl genpkey", `data-key-stop="`+webhook.PrivateKeyPattern+`"`)
 
 	panel := b.upload(check, htmx, "keytext", public).is(http.StatusOK).shows("rules passed", "PEM public key", "Proposed from the thumbprint").hides("Skip to content")
 	if !strings.HasPrefix(panel.body, `<section id="check"`) {

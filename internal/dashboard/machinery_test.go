@@ -591,7 +591,11 @@ func TestReceivers_SamplesAndChecker(t *testing.T) {
 	check(e.ID.String(), signature, "plain text").is(http.StatusOK).shows("It has 1 part joined by dots; a compact JWE has five.")
 	check(e.ID.String(), "", "").is(http.StatusUnprocessableEntity).shows("Paste the value of the header.", "Paste the body.")
 	_, private := keyPair(t)
-	check(e.ID.String(), signature, private).is(http.StatusUnprocessableEntity).shows("treat it as exposed").hides(strings.Split(private, "\n")[1])
+	middle := strings.Split(private, "\n")[1]
+	for _, private := range []string{private, `{"kty":"RSA","n":"AQAB","d":"MARKED"}`} {
+		check(e.ID.String(), signature, private).is(http.StatusUnprocessableEntity).shows("treat it as exposed").hides("MARKED", middle)
+		check(e.ID.String(), private, body).is(http.StatusUnprocessableEntity).shows("treat it as exposed").hides("MARKED", middle)
+	}
 	w.clock.Advance(10 * time.Minute)
 	check(e.ID.String(), signature, body).is(http.StatusOK).shows("The signature is right, but not fresh")
 	a := b.postAs("/help/receivers/check", []string{"HX-Request", "true"}, "csrf_token", b.csrf, "endpoint", e.ID.String(), "signature", signature, "body", body)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -114,23 +115,29 @@ func ParseKeyInput(text []byte) ([]Candidate, error) {
 	return parsePEMKeys(text)
 }
 
-// holdsPrivateKey looks for PEM markers anywhere, and for private members at any depth of what is JSON. Broken JSON is
-// searched as text: a private key with a comma too many is a private key still.
+// PrivateKeyPattern is an expression, for Go and for browsers, that finds a private key in text, also a piece of one or one with
+// a comma too many. What it finds is not to be sent, kept or shown again.
+var PrivateKeyPattern = `PRIVATE KEY|"(?:` + strings.Join(privateMembers, "|") + `)"\s*:`
+
+var privateKey = regexp.MustCompile(PrivateKeyPattern)
+
+// LooksPrivate reports whether PrivateKeyPattern finds a private key. ParseKeyInput finds those and more.
+func LooksPrivate(text string) bool { return privateKey.MatchString(text) }
+
+// holdsPrivateKey is LooksPrivate, and looks for PEM markers in any case, and for private members at any depth of what is JSON,
+// however they are written.
 func holdsPrivateKey(text []byte) bool {
+	if privateKey.Match(text) {
+		return true
+	}
 	for line := range bytes.Lines(text) {
 		line = bytes.ToUpper(line)
 		if i := bytes.Index(line, []byte("-----BEGIN")); i >= 0 && bytes.Contains(line[i:], []byte("PRIVATE")) {
 			return true
 		}
 	}
-	if !bytes.Contains(text, []byte("{")) {
-		return false
-	}
 	var value any
-	if tooDeep(text) || json.Unmarshal(text, &value) != nil {
-		return looksPrivate(text)
-	}
-	return hasPrivateMember(value) || looksPrivate(text) // of two members with one name only the last is in value
+	return bytes.Contains(text, []byte("{")) && !tooDeep(text) && json.Unmarshal(text, &value) == nil && hasPrivateMember(value)
 }
 
 func hasPrivateMember(value any) bool {
@@ -143,23 +150,6 @@ func hasPrivateMember(value any) bool {
 		}
 	case []any:
 		return slices.ContainsFunc(v, hasPrivateMember)
-	}
-	return false
-}
-
-func looksPrivate(text []byte) bool {
-	for _, name := range privateMembers {
-		quoted := []byte(`"` + name + `"`)
-		for rest := text; ; {
-			i := bytes.Index(rest, quoted)
-			if i < 0 {
-				break
-			}
-			rest = rest[i+len(quoted):]
-			if bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte(":")) {
-				return true
-			}
-		}
 	}
 	return false
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,7 +134,11 @@ func TestParseKeyInput_PrivateKeysAreRefusedAndNeverRepeated(t *testing.T) {
 	spki, _, _, jwk, _ := keyTexts(t)
 	d := b64(private.D.Bytes())
 	full := strings.TrimSuffix(jwk, "}") + `,"d":"` + d + `"}`
+	closer := []string{"lower case", "escaped member"} // found by ParseKeyInput only
 	for name, text := range map[string]string{
+		"escaped member":      strings.TrimSuffix(jwk, "}") + `,"\u0064":"` + d + `"}`,
+		"only its end":        "AAAA\n-----END PRIVATE KEY-----\n",
+		"a piece of a JWK":    `"e":"AQAB", "d" : "` + d,
 		"PKCS #8":             pkcs8,
 		"PKCS #1":             pkcs1,
 		"encrypted":           "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
@@ -156,6 +161,12 @@ func TestParseKeyInput_PrivateKeysAreRefusedAndNeverRepeated(t *testing.T) {
 		if err != error(ErrPrivateKey) || found != nil { //nolint:errorlint // identity is meant: the others are equal by errors.Is
 			t.Errorf("%s: %v, %v", name, found, err)
 		}
+		if LooksPrivate(text) == slices.Contains(closer, name) {
+			t.Errorf("%s: looks private: %v", name, LooksPrivate(text))
+		}
+	}
+	if LooksPrivate(spki + jwk) {
+		t.Error("public keys look private")
 	}
 	if text := fmt.Sprintf("%+v", ErrPrivateKey); strings.Contains(text, d[:20]) {
 		t.Error("repeats the key")

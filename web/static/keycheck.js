@@ -1,10 +1,9 @@
 // A private key stays in the browser: the page of keys is the only one with fields for key material.
 (() => {
   const d = document;
-  const secret = /PRIVATE KEY|"(d|p|q|dp|dq|qi|oth)"\s*:/;
+  const note = d.querySelector("[data-key-stop]"), secret = new RegExp(note.dataset.keyStop);
   const stop = (field) => {
     field.value = "";
-    const note = field.form.querySelector("[data-key-stop]");
     note.hidden = false; note.focus();
   };
   const check = async (e) => {

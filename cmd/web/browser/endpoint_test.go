@@ -174,6 +174,9 @@ func addKeys(t *testing.T, b *tab, far *shop) {
 	if held := ask[string](b, `document.querySelector("#keytext").value`); held != "" {
 		t.Errorf("the field still holds %.40q…", held)
 	}
+	b.visit(far.path + "/keys")
+	paste(strings.TrimSuffix(jwk, "}") + `,"d" : "AQAB"}`)
+	b.see("[data-key-stop]", "It was not sent")
 	file := filepath.Join(t.TempDir(), "private.pem")
 	if err := os.WriteFile(file, []byte(private), 0o600); err != nil {
 		t.Fatal(err)

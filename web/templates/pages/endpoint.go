@@ -112,6 +112,7 @@ type KeyForm struct {
 	Errors      ui.FormErrors
 	Check       KeyCheck
 	Preview     string // what activation changes, in numbers
+	Private     string // an expression that finds private keys, which are stopped in the browser
 }
 
 // KeyCheck is the panel #check: each rule with its outcome.
