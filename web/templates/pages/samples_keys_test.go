@@ -3,7 +3,6 @@ package pages_test
 import (
 	"time"
 
-	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
@@ -11,7 +10,7 @@ import (
 func keyForm() *pages.KeyForm {
 	base := "/endpoints/" + riskID + "/keys"
 	return &pages.KeyForm{
-		Action: base, CheckAction: base + "/check", Private: webhook.PrivateKeyPattern,
+		Action: base, CheckAction: base + "/check", Private: "PRIVATE KEY",
 		Text:  ui.Textarea{ID: "keytext", Name: "keytext", Label: "Public key", Rows: 9, Sensitive: true, Hint: "JWK, JWKS, PEM or certificate. RSA, 2048 to 8192 bit. At most 64 KiB."},
 		KeyID: ui.Field{ID: "keyid", Name: "key_id", Label: "Key id", Mono: true, Hint: "Sent as kid in each message. Left empty, it is made from the thumbprint."},
 	}
