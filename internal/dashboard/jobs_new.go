@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -27,7 +28,25 @@ type jobDraft struct {
 	shown, typed string
 	// unreadable is the label of a time of the scope that is none.
 	unreadable string
-	found      problems
+	// counts is what the retry would meet, as far as that was asked for.
+	counts *delivery.JobPreview
+	found  problems
+}
+
+// errNotStarted keeps a bulk retry from being made.
+var errNotStarted = errors.New("bulk retry not started")
+
+// consider looks at what the retry would meet, for a form that was sent: many of them ask for their number.
+func (d *jobDraft) consider(counts delivery.JobPreview) error {
+	d.counts = &counts
+	delete(d.found, "confirm")
+	if counts.Eligible > confirmAbove && (d.shown == "" || strings.ReplaceAll(d.typed, ",", "") != d.shown) {
+		d.found["confirm"] = "This is not the number of deliveries."
+	}
+	if len(d.found) > 0 || counts.Eligible == 0 {
+		return errNotStarted
+	}
+	return nil
 }
 
 // readJob reads the scope of a bulk retry; value is the source: the address, or the posted form. A time that cannot be read is no
@@ -82,7 +101,7 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: "“" + draft.unreadable + "” is no time. Write it as 2026-01-31T14:00."}
 		return v, true, nil
 	}
-	counts, err := p.Deliveries.PreviewJob(p.Ctx, p.Actor, draft.filters)
+	err = p.countDraft(&draft)
 	if found, ok := problemsOf(err); ok { // an address that somebody changed by hand
 		v.Filter = "Nothing: this scope names something unknown."
 		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: formErrors(found, "", labelled{"status", "", "Status"}, labelled{"endpoint_id", "", "Endpoint"}, labelled{"type", "", "Event"}).Items[0].Text}
@@ -91,6 +110,7 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 	if err != nil {
 		return v, false, err
 	}
+	counts := *draft.counts
 	v.Counts = previewCounts(counts)
 	if counts.Eligible == 0 {
 		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "No delivery of this scope can be sent again now."}
@@ -125,6 +145,22 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 	}
 	v.Form = form
 	return v, false, nil
+}
+
+// countDraft asks what a retry would meet, unless that is known.
+func (p *page) countDraft(d *jobDraft) error {
+	if d.counts != nil {
+		return nil
+	}
+	counts, err := p.Deliveries.PreviewJob(p.Ctx, p.Actor, d.filters)
+	if err != nil {
+		return err
+	}
+	d.counts = &counts
+	if d.found != nil { // a form that is refused for something else is told of this, too
+		_ = d.consider(counts)
+	}
+	return nil
 }
 
 func (p *page) jobPreviewHead() (ui.Shell, ui.Heading) {
@@ -195,17 +231,13 @@ func createJob(p *page) error {
 	if err != nil || rate < delivery.MinJobRate || rate > delivery.MaxJobRate {
 		draft.found["rate"] = fmt.Sprintf("Must be %d to %d.", delivery.MinJobRate, delivery.MaxJobRate)
 	}
-	counts, err := p.Deliveries.PreviewJob(p.Ctx, p.Actor, draft.filters)
-	if _, ok := problemsOf(err); err != nil && !ok {
-		return err
-	}
-	if counts.Eligible > confirmAbove && (draft.shown == "" || strings.ReplaceAll(draft.typed, ",", "") != draft.shown) {
-		draft.found["confirm"] = "This is not the number of deliveries."
-	}
-	if draft.unreadable != "" || len(draft.found) > 0 || err != nil || counts.Eligible == 0 {
+	if draft.unreadable != "" || len(draft.found) > 0 {
 		return p.renderJobPreview(http.StatusUnprocessableEntity, draft)
 	}
-	j, err := p.Deliveries.CreateJob(p.Ctx, p.Actor, delivery.JobInput{Filters: draft.filters, RatePerSecond: &rate})
+	j, err := p.Deliveries.CreateJob(p.Ctx, p.Actor, delivery.JobInput{Filters: draft.filters, RatePerSecond: &rate, Consider: draft.consider})
+	if _, invalid := problemsOf(err); invalid || errors.Is(err, errNotStarted) {
+		return p.renderJobPreview(http.StatusUnprocessableEntity, draft)
+	}
 	if err != nil {
 		return err
 	}

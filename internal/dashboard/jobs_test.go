@@ -1,11 +1,15 @@
 package dashboard
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/webhook"
@@ -178,10 +182,28 @@ func TestJobs_ManyAskForTheNumber(t *testing.T) {
 	b := w.as(w.owner)
 	fields := b.get("/jobs/new?status=pending").is(http.StatusOK).shows("Waiting, all endpoints", "Retry 1,001 deliveries", "Type 1001 to confirm").hidden("/jobs")
 	fields = append(fields, "rate", "100")
+	counts := 0
+	note := func(tx *gorm.DB) {
+		if strings.Contains(tx.Statement.SQL.String(), "WHERE fate = 'eligible'") {
+			counts++
+		}
+	}
+	w.check(errors.Join(w.db.Reader(t.Context()).Callback().Row().After("gorm:row").Register("note", note), w.db.Reader(t.Context()).Callback().Query().After("gorm:query").Register("note", note)))
+	once := func(what string) {
+		t.Helper()
+		if counts != 1 {
+			t.Errorf("%s: they are counted %d times, want once", what, counts)
+		}
+		counts = 0
+	}
 	for _, typed := range []string{"", "1000"} {
 		b.post("/jobs", append(fields, "confirm", typed)...).is(http.StatusUnprocessableEntity).shows("This is not the number of deliveries.")
+		once("refused")
 	}
+	b.post("/jobs", append(slices.Clone(fields[:len(fields)-1]), "0", "confirm", "1000")...).is(http.StatusUnprocessableEntity).shows("Must be 1 to 100.", "This is not the number of deliveries.")
+	counts = 0
 	a := b.post("/jobs", append(fields, "confirm", "1,001")...)
+	once("started")
 	if a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), "/jobs/job_") {
 		t.Fatalf("got %d to %q:\n%s", a.status, a.header.Get("Location"), a.text())
 	}

@@ -69,6 +69,8 @@ type JobInput struct {
 	Filters JobFilters
 	// RatePerSecond nil means DefaultJobRate.
 	RatePerSecond *int
+	// Consider, unless it is nil, is told what the job would meet before it is created; its error is CreateJob's, and no job is.
+	Consider func(JobPreview) error
 }
 
 // JobSkips counts the visited deliveries that were not requeued, by reason.
@@ -221,13 +223,18 @@ func (s *Service) CreateJobIn(tx *postgres.Tx, actor access.Actor, in JobInput) 
 	if err != nil {
 		return Job{}, fmt.Errorf("find greatest delivery: %w", err)
 	}
+	var counts JobPreview
 	if len(greatest) > 0 {
 		job.UpperCreatedAt, job.UpperID = &greatest[0].CreatedAt, &greatest[0].ID
-		counts, err := countJob(tx, job.OrganizationID, job.Filters)
-		if err != nil {
+		if counts, err = countJob(tx, job.OrganizationID, job.Filters); err != nil {
 			return Job{}, err
 		}
 		job.MatchedCount = counts.Matched
+	}
+	if in.Consider != nil {
+		if err := in.Consider(counts); err != nil {
+			return Job{}, err
+		}
 	}
 	if err := tx.Create(&job).Error; err != nil {
 		return Job{}, fmt.Errorf("insert job: %w", err)
