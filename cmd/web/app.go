@@ -229,7 +229,7 @@ func (a *app) handler(setupToken func() string) http.Handler {
 			RateIPPerMinute: a.cfg.RateIPPerMinute, RateIPBurst: a.cfg.RateIPBurst,
 		}),
 		Pages: pages,
-		Monitor: pages.RequireSignIn(access.QueueRead, func(actor access.Actor) http.Handler {
+		Monitor: pages.GuardMonitor(func(actor access.Actor) http.Handler {
 			if actor.Can(access.QueueManage) && !a.cfg.QueueReadOnly {
 				return change
 			}

@@ -89,20 +89,30 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(w, r)
 }
 
-// RequireSignIn puts another handler, such as the queue monitor, behind the dashboard's sign-in; next chooses it by who is
-// signed in. It leaves security headers to that handler; the cross-origin check stands in for the form token, which
-// foreign forms lack.
-func (h *Handler) RequireSignIn(scope access.Scope, next func(access.Actor) http.Handler) http.Handler {
+// GuardMonitor puts the monitor of the task queue behind the dashboard's sign-in; next chooses it by who is signed in. It leaves
+// security headers to the monitor; the cross-origin check stands in for the form token, which foreign forms lack. What is done
+// there is in the log. The monitor names the tasks of everybody, so it is closed where there is more than one organization.
+func (h *Handler) GuardMonitor(next func(access.Actor) http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.serve(w, r, r.URL.Path, func(p *page) error {
 			if err := p.signIn(); err != nil {
 				return err
 			}
-			if err := p.require(scope); err != nil {
+			if err := p.require(access.QueueRead); err != nil {
 				return err
 			}
 			if err := h.origin.Check(r); err != nil {
 				return errForeignForm
+			}
+			several, err := p.Org.Several(p.Ctx)
+			if err != nil {
+				return err
+			}
+			if several {
+				return errMonitorShared
+			}
+			if err := p.recordMonitor(); err != nil {
+				return err
 			}
 			next(p.Actor).ServeHTTP(p.W, p.R)
 			return nil

@@ -41,7 +41,11 @@ func showQueue(p *page) error {
 		return p.Render(http.StatusOK, pages.QueueRegion(body))
 	}
 	heading := ui.Heading{Title: "Queue", Live: p.liveNote()}
-	if p.Queue != nil {
+	several, err := p.Org.Several(p.Ctx)
+	if err != nil {
+		return err
+	}
+	if p.Queue != nil && !several {
 		heading.Actions = []ui.Action{{Label: "Open monitor", Icon: "link", Href: "/monitor", External: true}}
 	}
 	return p.Render(http.StatusOK, pages.QueuePage(pages.Queue{Shell: p.Shell("Queue", queuePath), Heading: heading, Body: body}))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -27,6 +28,7 @@ var (
 
 var (
 	errNoQueue       = fault.Missing("queue")
+	errMonitorShared = fault.New(fault.Forbidden, fault.CodeForbidden, "The monitor is closed: it names the tasks of every organization, and there is more than one here.")
 	errQueueReadOnly = fault.New(fault.Forbidden, fault.CodeForbidden, "The queue of this installation is read-only.")
 	// errQueueAway and errUnconfirmed are answered with 503.
 	errQueueAway   = fault.New(fault.Conflict, fault.CodeConflict, "Redis does not answer, so the queue cannot be changed.").WithHint("Nothing was changed. Try again when it is back.")
@@ -106,6 +108,17 @@ func (p *page) changeQueue(event string, target audit.Target, metadata audit.Met
 		return err
 	}
 	return err
+}
+
+// recordMonitor leaves a trace of what is about to be done in the monitor, which keeps no log of its own. What only looks leaves
+// none, and what the monitor refuses leaves one too many.
+func (p *page) recordMonitor() error {
+	if p.R.Method == http.MethodGet || p.R.Method == http.MethodHead {
+		return nil
+	}
+	return p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
+		return audit.Record(tx, p.Actor, "queue.monitor_used", audit.Target{}, audit.Metadata{"method": p.R.Method, "path": cutText(p.R.URL.Path, 200)})
+	})
 }
 
 // queueLocked says why the person cannot change the queue; empty when they can.

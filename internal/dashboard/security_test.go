@@ -413,15 +413,34 @@ func TestErrors_PanicBecomesAPageWithTheRequestID(t *testing.T) {
 	b.get("/test/nowhere").is(http.StatusNotFound).shows("This page does not exist.")
 }
 
-func TestRequireSignIn_GuardsAnotherHandler(t *testing.T) {
+func TestMonitor_IsGuarded(t *testing.T) {
 	t.Parallel()
 	s := newOrg(t)
 	inner := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("inside")) })
-	s.handler.mux.Handle("/monitor/", s.handler.RequireSignIn(access.QueueRead, func(access.Actor) http.Handler { return inner }))
+	s.handler.mux.Handle("/monitor/", s.handler.GuardMonitor(func(access.Actor) http.Handler { return inner }))
 	s.browser().get("/monitor/").redirects("/sign-in?next=%2Fmonitor%2F")
 	s.as(fixture.User(t, s.db, s.org, access.Member)).get("/monitor/").is(http.StatusForbidden).hides("inside")
 	b := s.as(s.owner)
 	b.get("/monitor/").is(http.StatusOK).shows("inside")
 	b.postAs("/monitor/api", []string{"Sec-Fetch-Site", "cross-site"}).is(http.StatusForbidden)
-	b.postAs("/monitor/api", []string{"Sec-Fetch-Site", "same-origin"}).is(http.StatusOK)
+	b.postAs("/monitor/api/queues/fresh:pause", []string{"Sec-Fetch-Site", "same-origin"}).is(http.StatusOK)
+	if n := fixture.Scalar[int](t, s.db, "SELECT count(*) FROM audit_logs WHERE event = 'queue.monitor_used' AND metadata ->> 'path' = '/monitor/api/queues/fresh:pause'"); n != 1 {
+		t.Errorf("%d of what was done there is in the log, want 1", n)
+	}
+	if n := fixture.Audited(t, s.db, s.org, "queue.monitor_used"); n != 1 {
+		t.Errorf("%d uses are in the log, want the one that changed something", n)
+	}
+	s.handler.Queue = &fakeQueue{seen: s.clock.Now()}
+	b.get("/queue").is(http.StatusOK).shows(`href="/monitor"`)
+
+	// It names the tasks of every organization, so with a second one it is for nobody.
+	_, stranger := fixture.Organization(t, s.db)
+	for _, who := range []*browser{b, s.as(stranger)} {
+		who.get("/monitor/").is(http.StatusForbidden).shows("The monitor is closed", "names your organization's tasks only", `href="/queue"`).hides("inside")
+		who.postAs("/monitor/api/queues/fresh:pause", []string{"Sec-Fetch-Site", "same-origin"}).is(http.StatusForbidden).hides("inside")
+		who.get("/queue").is(http.StatusOK).hides(`href="/monitor"`)
+	}
+	if n := fixture.Scalar[int](t, s.db, "SELECT count(*) FROM audit_logs WHERE event = 'queue.monitor_used'"); n != 1 {
+		t.Errorf("%d uses are in the log after refusals, want 1", n)
+	}
 }

@@ -40,6 +40,15 @@ func (s *Service) Exists(ctx context.Context) (bool, error) {
 	return exists, nil
 }
 
+// Several reports whether there is more than one organization here: what shows the machinery of all of them is for none then.
+func (s *Service) Several(ctx context.Context) (bool, error) {
+	var several bool
+	if err := s.DB.Reader(ctx).Raw("SELECT EXISTS (SELECT FROM organizations OFFSET 1)").Scan(&several).Error; err != nil {
+		return false, fmt.Errorf("count organizations: %w", err)
+	}
+	return several, nil
+}
+
 // SetupFirst creates the first organization and its owner. It is ErrAlreadySetUp as soon as there is any organization,
 // also when two callers race. The caller proves its right to do so, with a one-time token; actor gives only the address
 // and request id for the audit log.
