@@ -112,8 +112,8 @@ func addCalls(tx *postgres.Tx, counted map[callDay]int64) error {
 		rows = append(rows, row{d.organization.UUID, d.key.UUID, d.day.Format(time.DateOnly), n})
 	}
 	return tx.ExecRows(`INSERT INTO api_key_calls AS c (organization_id, api_key_id, day, calls)
-		SELECT k.organization_id, k.id, v.day, v.calls
-			FROM json_to_recordset($1::json) AS v(organization_id uuid, api_key_id uuid, day date, calls bigint)
+		SELECT k.organization_id, k.id, v.day::date, v.calls
+			FROM GIVEN AS v(organization_id uuid, api_key_id uuid, day text, calls bigint)
 			JOIN api_keys k ON k.organization_id = v.organization_id AND k.id = v.api_key_id
 			ORDER BY k.id, v.day FOR KEY SHARE OF k
 		ON CONFLICT (organization_id, day, api_key_id) DO UPDATE SET calls = c.calls + excluded.calls`, rows)

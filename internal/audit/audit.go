@@ -85,7 +85,7 @@ func RecordAll(tx *postgres.Tx, deeds []Deed) error {
 	}
 	err := tx.ExecRows(`INSERT INTO audit_logs (id, organization_id, actor_type, actor_id, actor_name, event, target_type, target_id, metadata, client_ip, request_id, created_at)
 		SELECT id, organization_id, actor_type, actor_id, actor_name, event, target_type, target_id, metadata, client_ip, request_id, created_at
-		FROM json_to_recordset($1::json) AS v(id uuid, organization_id uuid, actor_type text, actor_id text, actor_name text, event text, target_type text,
+		FROM GIVEN AS v(id uuid, organization_id uuid, actor_type text, actor_id text, actor_name text, event text, target_type text,
 			target_id text, metadata jsonb, client_ip text, request_id text, created_at timestamptz)`, rows)
 	if err != nil {
 		return fmt.Errorf("record audit %s: %w", deeds[0].Event, err)

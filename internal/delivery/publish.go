@@ -316,7 +316,7 @@ func (s *Service) insert(tx *postgres.Tx, rows []newDelivery) error {
 			payload, payload_bytes, payload_expires_at, payload_scrubbed_at, payload_retention_reason, next_attempt_at, next_trigger, rung_at, created_at, updated_at)
 		SELECT v.id, v.organization_id, v.event_id, v.webhook_endpoint_id, v.webhook_encryption_key_id, v.event_type, v.status,
 			v.payload, v.payload_bytes, v.payload_expires_at, v.payload_scrubbed_at, v.payload_retention_reason, v.next_attempt_at, v.next_trigger, v.rung_at, v.created_at, v.created_at
-		FROM json_to_recordset($1::json) AS v(id uuid, organization_id uuid, event_id uuid, webhook_endpoint_id uuid, webhook_encryption_key_id uuid, event_type text, status text,
+		FROM GIVEN AS v(id uuid, organization_id uuid, event_id uuid, webhook_endpoint_id uuid, webhook_encryption_key_id uuid, event_type text, status text,
 			payload text, payload_bytes integer, payload_expires_at timestamptz, payload_scrubbed_at timestamptz, payload_retention_reason text,
 			next_attempt_at timestamptz, next_trigger text, rung_at timestamptz, created_at timestamptz)`, rows)
 	if err != nil {

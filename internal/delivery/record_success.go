@@ -2,10 +2,8 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,15 +38,7 @@ func (s *Service) recordSuccesses(ctx context.Context, reports []report) ([]reco
 		rows[i] = successRow{left.ID, c.LeaseToken, left.AttemptCount, *left.ScrubbedAt, *left.LastAttemptAt, *left.LastStatusCode, *left.LastDurationMS, left.UpdatedAt}
 	}
 	slices.SortFunc(rows, func(a, b successRow) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	args := make([]any, 0, 4)
-	for _, part := range []any{rows, w.attempts, w.tallies.rows(s.slot)} {
-		encoded, err := json.Marshal(part)
-		if err != nil {
-			return nil, fmt.Errorf("encode results: %w", err)
-		}
-		args = append(args, string(encoded))
-	}
-	switch err := w.tx.Exec(recordSuccesses, postgres.Planned(append(args, len(rows))...)...).Error; {
+	switch err := w.tx.ExecPlanned(recordSuccesses, rows, w.attempts, w.tallies.rows(s.slot)); {
 	case postgres.IsDivisionByZero(err):
 		return s.recordBatch(ctx, reports)
 	case err != nil:
@@ -57,18 +47,18 @@ func (s *Service) recordSuccesses(ctx context.Context, reports []report) ([]reco
 	return states, nil
 }
 
-// recordSuccesses takes the rows, their attempts, the tallies, and how many rows there are. It divides by zero, which undoes it, when
+// recordSuccesses takes the rows, their attempts and the tallies. It divides by zero, which undoes it, when
 // it does not find as many.
-var recordSuccesses = `WITH done AS (
+const recordSuccesses = `WITH done AS (
 		UPDATE webhook_deliveries d SET status = 'succeeded', attempt_count = v.attempt_count, worker_lost_count = 0,
 			payload = NULL, payload_expires_at = NULL, payload_scrubbed_at = v.payload_scrubbed_at, payload_retention_reason = 'delivered', last_attempt_at = v.last_attempt_at,
 			last_status_code = v.last_status_code, last_error_kind = NULL, last_duration_ms = v.last_duration_ms, lease_token = NULL, lease_expires_at = NULL,
 			next_trigger = 'automatic', rung_at = NULL, updated_at = v.updated_at
-		FROM json_to_recordset($1::json) AS v(id uuid, lease_token uuid, attempt_count smallint, payload_scrubbed_at timestamptz, last_attempt_at timestamptz,
+		FROM GIVEN AS v(id uuid, lease_token uuid, attempt_count smallint, payload_scrubbed_at timestamptz, last_attempt_at timestamptz,
 			last_status_code smallint, last_duration_ms integer, updated_at timestamptz)
 		WHERE d.id = v.id AND d.lease_token = v.lease_token AND d.withdrawn_at IS NULL
 		RETURNING d.id
 	),
-	attempts AS (` + strings.ReplaceAll(insertAttempts, "$1", "$2") + `),
-	tallies AS (` + strings.ReplaceAll(addTallies, "$1", "$3") + `)
-	SELECT 1 / (count(*) = $4::int)::int FROM done`
+	attempts AS (` + insertAttempts + `),
+	tallies AS (` + addTallies + `)
+	SELECT 1 / (count(*) = cardinality($1))::int FROM done`

@@ -109,9 +109,9 @@ func (t tallies) rows(slot int) []*tally {
 }
 
 const addTallies = `INSERT INTO delivery_rollups AS r (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
-		SELECT v.organization_id, v.webhook_endpoint_id, v.hour, v.error_kind, v.status_code, v.slot, v.attempts, v.first_attempts, v.succeeded, v.failed, v.latency
-		FROM json_to_recordset($1::json) AS v(organization_id uuid, webhook_endpoint_id uuid, hour timestamptz, error_kind text, status_code smallint, slot smallint,
-			attempts integer, first_attempts integer, succeeded integer, failed integer, latency integer[])
+		SELECT v.organization_id, v.webhook_endpoint_id, v.hour, v.error_kind, v.status_code, v.slot, v.attempts, v.first_attempts, v.succeeded, v.failed, translate(v.latency::text, '[]', '{}')::integer[]
+		FROM GIVEN AS v(organization_id uuid, webhook_endpoint_id uuid, hour timestamptz, error_kind text, status_code smallint, slot smallint,
+			attempts integer, first_attempts integer, succeeded integer, failed integer, latency jsonb)
 		ON CONFLICT (organization_id, hour, webhook_endpoint_id, error_kind, status_code, slot) DO UPDATE SET
 			attempts = r.attempts + excluded.attempts, first_attempts = r.first_attempts + excluded.first_attempts,
 			succeeded = r.succeeded + excluded.succeeded, failed = r.failed + excluded.failed,

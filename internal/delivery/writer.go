@@ -100,7 +100,7 @@ func (w *writer) updateChanged() error {
 			payload_scrubbed_at = v.payload_scrubbed_at, payload_retention_reason = v.payload_retention_reason, last_attempt_at = v.last_attempt_at,
 			last_status_code = v.last_status_code, last_error_kind = v.last_error_kind, last_duration_ms = v.last_duration_ms, lease_token = NULL, lease_expires_at = NULL,
 			next_trigger = 'automatic', rung_at = NULL, updated_at = v.updated_at
-		FROM json_to_recordset($1::json) AS v(id uuid, status text, attempt_count smallint, worker_lost_count smallint, next_attempt_at timestamptz, drop_payload boolean,
+		FROM GIVEN AS v(id uuid, status text, attempt_count smallint, worker_lost_count smallint, next_attempt_at timestamptz, drop_payload boolean,
 			payload_expires_at timestamptz, payload_scrubbed_at timestamptz, payload_retention_reason text, last_attempt_at timestamptz, last_status_code smallint, last_error_kind text, last_duration_ms integer, updated_at timestamptz)
 		WHERE d.id = v.id`, w.changes)
 	if err != nil {
@@ -123,6 +123,6 @@ const insertAttempts = `INSERT INTO webhook_delivery_attempts (id, organization_
 			status_code, error_kind, dns_ms, connect_ms, tls_ms, first_byte_ms, remote_address, worker, response_headers, response_body, response_body_truncated, created_at)
 		SELECT v.id, v.organization_id, v.webhook_delivery_id, v.run, v.number, v.counted, v.status, v.trigger, v.started_at, v.duration_ms,
 			v.status_code, v.error_kind, v.dns_ms, v.connect_ms, v.tls_ms, v.first_byte_ms, v.remote_address, v.worker, v.response_headers, v.response_body, v.response_body_truncated, v.created_at
-		FROM json_to_recordset($1::json) AS v(id uuid, organization_id uuid, webhook_delivery_id uuid, run integer, number smallint, counted boolean, status text, trigger text,
+		FROM GIVEN AS v(id uuid, organization_id uuid, webhook_delivery_id uuid, run integer, number smallint, counted boolean, status text, trigger text,
 			started_at timestamptz, duration_ms integer, status_code smallint, error_kind text, dns_ms integer, connect_ms integer, tls_ms integer, first_byte_ms integer,
 			remote_address text, worker text, response_headers jsonb, response_body text, response_body_truncated boolean, created_at timestamptz)`

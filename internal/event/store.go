@@ -30,7 +30,7 @@ func Insert(tx *postgres.Tx, events ...Event) error {
 	}
 	err := tx.ExecRows(`INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, replaces_event_id, routing, created_at)
 		SELECT id, organization_id, type, trigger_type, trigger_id, replaces_event_id, COALESCE(routing, '[]'), created_at
-		FROM json_to_recordset($1::json) AS v(id uuid, organization_id uuid, type text, trigger_type text, trigger_id uuid, replaces_event_id uuid, routing jsonb, created_at timestamptz)`, rows)
+		FROM GIVEN AS v(id uuid, organization_id uuid, type text, trigger_type text, trigger_id uuid, replaces_event_id uuid, routing jsonb, created_at timestamptz)`, rows)
 	if err != nil {
 		return fmt.Errorf("insert events: %w", err)
 	}

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,29 +11,45 @@ import (
 	"gorm.io/gorm"
 )
 
-// ExecRows runs a statement over rows handed in as one JSON parameter, for json_to_recordset($1::json), so that its text never varies
-// with their number. In a transaction it waits for company: what is left this way goes to the server as one statement, before
-// anything else does and at the latest before the commit, which is when an error shows. Such statements do not see each other's rows,
-// but foreign keys among them hold.
-func (tx *Tx) ExecRows(statement string, rows any) error {
-	b, err := json.Marshal(rows)
+// ExecRows runs a statement over rows, a slice of structs. The statement takes them as "GIVEN AS v(id uuid, at timestamptz)", each column from
+// the field with that JSON name. They go to the server as one array for each column, so that the text never varies with their number. In a
+// transaction it waits for company: what is left this way goes to the server as one statement, before anything else does and at the
+// latest before the commit, which is when an error shows. Such statements do not see each other's rows, but foreign keys among them hold.
+func (tx *Tx) ExecRows(text string, rows any) error {
+	s := parseStatement(text)
+	args, err := s.args(rows)
 	if err != nil {
 		return fmt.Errorf("encode rows: %w", err)
 	}
 	if tx.pending == nil {
-		return tx.Exec(statement, string(b)).Error
+		return tx.Exec(s.text(1), args...).Error
 	}
-	return tx.pending.add(statement, string(b))
+	return tx.pending.add(waiting{s, args})
+}
+
+// ExecPlanned runs a statement over several sets of rows, in the order in which it takes them, at once and with a plan of its own.
+func (tx *Tx) ExecPlanned(text string, rows ...any) error {
+	s := parseStatement(text)
+	args, err := s.args(rows...)
+	if err != nil {
+		return fmt.Errorf("encode rows: %w", err)
+	}
+	return tx.Exec(s.text(1), Planned(args...)...).Error
 }
 
 // pending is the connection of a transaction with the statements that wait for company. Round trips, each with a process to wake on
 // either side, cost more than most of our statements.
 type pending struct {
 	gorm.ConnPool
-	tx         *gorm.DB // on the connection itself
-	statements []string
-	rows       []any
-	failed     error
+	tx      *gorm.DB // on the connection itself
+	waiting []waiting
+	failed  error
+}
+
+// waiting is a statement with its arguments.
+type waiting struct {
+	*statement
+	args []any
 }
 
 func newPending(tx *gorm.DB) *pending { return &pending{ConnPool: tx.Statement.ConnPool, tx: tx} }
@@ -46,44 +61,41 @@ func (p *pending) session() *gorm.DB {
 	return s
 }
 
-func (p *pending) add(statement, rows string) error {
-	if slices.Contains(p.statements, statement) { // it may change the same row, which one statement cannot do twice
+func (p *pending) add(w waiting) error {
+	if slices.ContainsFunc(p.waiting, func(other waiting) bool { return other.statement == w.statement }) { // it may change the same row, which one statement cannot do twice
 		if err := p.flush(); err != nil {
 			return err
 		}
 	}
-	p.statements, p.rows = append(p.statements, statement), append(p.rows, rows)
+	p.waiting = append(p.waiting, w)
 	return nil
 }
 
 // flush runs what waits.
 func (p *pending) flush() error {
-	statements, rows := p.statements, p.rows
-	p.statements, p.rows = nil, nil
-	switch {
-	case p.failed != nil:
-		return p.failed
-	case len(statements) == 0:
-		return nil
-	case len(statements) == 1:
-		p.failed = p.tx.Exec(statements[0], planned(statements, rows)...).Error
+	waiting := p.waiting
+	p.waiting = nil
+	if p.failed != nil || len(waiting) == 0 {
 		return p.failed
 	}
 	// Postgres runs them from the last to the first.
-	parts := make([]string, len(statements))
-	for i, s := range statements {
-		parts[len(parts)-1-i] = fmt.Sprintf("w%d AS (%s)", i+1, strings.ReplaceAll(s, "$1", fmt.Sprintf("$%d", i+1)))
+	parts := make([]string, len(waiting))
+	var args []any
+	planned := false
+	for i, w := range waiting {
+		parts[len(parts)-1-i] = fmt.Sprintf("w%d AS (%s)", i+1, w.text(len(args)+1))
+		args = append(args, w.args...)
+		planned = planned || w.updates()
 	}
-	p.failed = p.tx.Exec("WITH "+strings.Join(parts, ", ")+" SELECT", planned(statements, rows)...).Error
+	text := "WITH " + strings.Join(parts, ", ") + " SELECT"
+	if len(waiting) == 1 {
+		text = waiting[0].text(1)
+	}
+	if planned {
+		args = Planned(args...)
+	}
+	p.failed = p.tx.Exec(text, args...).Error
 	return p.failed
-}
-
-// planned asks for a plan of its own for statements that look for rows to update.
-func planned(statements []string, args []any) []any {
-	if slices.ContainsFunc(statements, func(s string) bool { return strings.HasPrefix(s, "UPDATE") }) {
-		return Planned(args...)
-	}
-	return args
 }
 
 // Planned are arguments with which Postgres plans the statement each time. A kept plan is as good as what was known of the tables when

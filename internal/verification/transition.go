@@ -82,7 +82,7 @@ func (s *Service) finish(tx *postgres.Tx, endings ...ending) error {
 	}
 	err = tx.ExecRows(`UPDATE verification_sessions s SET status = v.status, failure_code = v.failure_code, nfc_tries_used = v.nfc_tries_used,
 			liveness_tries_used = v.liveness_tries_used, completed_at = v.at, updated_at = v.at
-		FROM json_to_recordset($1::json) AS v(id uuid, status text, failure_code text, nfc_tries_used smallint, liveness_tries_used smallint, at timestamptz)
+		FROM GIVEN AS v(id uuid, status text, failure_code text, nfc_tries_used smallint, liveness_tries_used smallint, at timestamptz)
 		WHERE s.id = v.id AND s.status IN ('created', 'in_progress')`, changes)
 	if err != nil {
 		return fmt.Errorf("end sessions: %w", err)
