@@ -1,10 +1,13 @@
 package dashboard
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
+	"strings"
 
 	"kaylehooks/internal/access"
+	"kaylehooks/internal/event"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -45,7 +48,7 @@ func (p *page) askSwitchLabelled(on bool) error {
 		Shell: p.Shell(title, "/endpoints"), Heading: ui.Heading{Title: title, Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}}, CountOf: "Endpoints",
 	}
 	var labels []string
-	var names []string
+	var turning []webhook.Endpoint
 	found, waiting := 0, 0
 	for _, e := range f.endpoints {
 		labels = append(labels, e.Labels...)
@@ -54,7 +57,7 @@ func (p *page) askSwitchLabelled(on bool) error {
 		}
 		found++
 		if e.Enabled != on {
-			names = append(names, e.DisplayName())
+			turning = append(turning, e)
 			waiting += f.standings[e.ID].Waiting + f.standings[e.ID].Parked
 		}
 	}
@@ -69,13 +72,21 @@ func (p *page) askSwitchLabelled(on bool) error {
 		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "Choose the label whose endpoints to " + verb + "."}
 	case found == 0:
 		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "No endpoint carries the label “" + cutText(label, 200) + "”."}
-	case len(names) == 0:
+	case len(turning) == 0:
 		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: counted(found, "endpoint carries", "endpoints carry") + " the label “" + label + "”: nothing to " + verb + "."}
 	default:
+		effects := switchEffects(on, turning, found-len(turning), waiting)
+		if on {
+			missed, err := p.missedByEach(turning)
+			if err != nil {
+				return err
+			}
+			effects = append(effects, cmp.Or(missed.words(), "No event was missed while they were paused."))
+		}
 		v.Confirm = &ui.Confirm{
-			ID: verb, Title: upperFirst(verb) + " " + counted(len(names), "endpoint", "endpoints") + " labelled “" + label + "”?", Icon: "pause",
-			Effects: switchEffects(on, names, found-len(names), waiting), Action: path, Hidden: []ui.Hidden{{Name: "label", Value: label}},
-			Submit: upperFirst(verb) + " " + counted(len(names), "endpoint", "endpoints"), BackHref: link("/endpoints", "label", label), Back: "Change nothing",
+			ID: verb, Title: upperFirst(verb) + " " + counted(len(turning), "endpoint", "endpoints") + " labelled “" + label + "”?", Icon: "pause",
+			Effects: effects, Action: path, Hidden: []ui.Hidden{{Name: "label", Value: label}},
+			Submit: upperFirst(verb) + " " + counted(len(turning), "endpoint", "endpoints"), BackHref: link("/endpoints", "label", label), Back: "Change nothing",
 		}
 		if on {
 			v.Confirm.Icon = "play"
@@ -84,22 +95,65 @@ func (p *page) askSwitchLabelled(on bool) error {
 	return p.Render(http.StatusOK, pages.AskPage(v))
 }
 
-// switchEffects says in numbers what pausing or resuming the named endpoints does.
-func switchEffects(on bool, names []string, already, waiting int) []string {
+// someOf lists the first of many.
+func someOf(items []string) string {
 	const most = 12
-	list := ""
-	for i, name := range names[:min(len(names), most)] {
-		if i > 0 {
-			list += ", "
-		}
-		list += name
-	}
-	if more := len(names) - most; more > 0 {
+	list := strings.Join(items[:min(len(items), most)], ", ")
+	if more := len(items) - most; more > 0 {
 		list += " and " + counted(more, "more", "more")
 	}
-	effects := []string{list + "."}
+	return list
+}
+
+// missedEvents are endpoints that have missed events while they were paused, with how many.
+type missedEvents []struct {
+	webhook.Endpoint
+	event.Missed
+}
+
+// missedByEach counts what paused endpoints have missed. It is asked before they are resumed.
+func (p *page) missedByEach(paused []webhook.Endpoint) (missedEvents, error) {
+	var each missedEvents
+	for _, e := range paused {
+		missed, err := p.missedMeanwhile(e)
+		if err != nil {
+			return nil, err
+		}
+		if missed.Events > 0 {
+			each = append(each, struct {
+				webhook.Endpoint
+				event.Missed
+			}{e, missed})
+		}
+	}
+	return each, nil
+}
+
+// words say who missed how many; "" when nothing was missed.
+func (m missedEvents) words() string {
+	var items []string
+	for _, each := range m {
+		n := counted(each.Events, "event", "events")
+		if each.Partial {
+			n = "at least " + n
+		}
+		items = append(items, each.DisplayName()+" "+n)
+	}
+	if len(items) == 0 {
+		return ""
+	}
+	return "Missed while paused, and not sent later: " + someOf(items) + "."
+}
+
+// switchEffects says in numbers what pausing or resuming the endpoints does.
+func switchEffects(on bool, turning []webhook.Endpoint, already, waiting int) []string {
+	names := make([]string, len(turning))
+	for i, e := range turning {
+		names[i] = e.DisplayName()
+	}
+	effects := []string{someOf(names) + "."}
 	if on {
-		effects = append(effects, counted(waiting, "parked delivery becomes", "parked deliveries become")+" due at once.", "New events are sent to them from now on; what happened meanwhile is not sent later.")
+		effects = append(effects, counted(waiting, "parked delivery becomes", "parked deliveries become")+" due at once.", "New events are sent to them from now on.")
 	} else {
 		effects = append(effects, counted(waiting, "waiting delivery is", "waiting deliveries are")+" parked until their endpoint is resumed; the time their payload is kept goes on.",
 			"New events skip them and are not sent later.")
@@ -117,6 +171,17 @@ func switchEffects(on bool, names []string, already, waiting int) []string {
 // switchLabelled pauses or resumes all endpoints with a label.
 func (p *page) switchLabelled(on bool) error {
 	label := p.Value("label")
+	var missed missedEvents
+	if on {
+		f, err := p.loadFleet()
+		if err != nil {
+			return err
+		}
+		paused := slices.DeleteFunc(f.labelled(label).endpoints, func(e webhook.Endpoint) bool { return e.Enabled || label == "" })
+		if missed, err = p.missedByEach(paused); err != nil {
+			return err
+		}
+	}
 	changed, err := p.Webhooks.SwitchLabelled(p.Ctx, p.Actor, label, on)
 	if err != nil {
 		return err
@@ -130,9 +195,16 @@ func (p *page) switchLabelled(on bool) error {
 		return p.Redirect(to, ui.Flash{Tone: ui.Info, Text: "Nothing was changed: no endpoint with the label “" + cutText(label, 200) + "” was to be " + state + "."})
 	}
 	flash := ui.Flash{Tone: ui.OK, Text: counted(len(changed), "endpoint is ", "endpoints are ") + state + ".", Action: &ui.Action{Label: "Undo…", Href: link(undo, "label", label), Small: true}}
-	if on {
-		flash.Sub = "Their parked deliveries are due now. What each missed meanwhile is on its page “Recover”."
-	} else {
+	switch {
+	case len(missed) == 1:
+		flash.Sub = "Their parked deliveries are due now."
+		p.tellMissed(&flash, missed[0].Endpoint, missed[0].Missed)
+	case len(missed) > 1:
+		flash.Tone = ui.Warn // which stays
+		flash.Sub = "Their parked deliveries are due now. " + missed.words() + " What is left of that is on the page “Recover” of each."
+	case on:
+		flash.Sub = "Their parked deliveries are due now; they missed no event meanwhile."
+	default:
 		flash.Sub = "Waiting deliveries are parked; new events skip them."
 	}
 	return p.Redirect(to, flash)

@@ -336,18 +336,35 @@ func TestEndpoints_PausedAndResumedByLabel(t *testing.T) {
 	if again := fixture.Audited(t, w.db, w.org, "webhook_endpoint.updated"); again != audited || audited != 5 {
 		t.Errorf("audited are %d changes, after a repetition %d; want 5", audited, again)
 	}
+	w.fail() // while they are paused
+	w.clock.Advance(time.Second)
+	w.fail()
 	b.get("/endpoints/pause?label=eu").is(http.StatusOK).shows("nothing to pause").hides("<form class=\"inline\" method=\"post\" action=\"/endpoints/pause\"")
 	b.get("/endpoints/pause?label=nowhere").is(http.StatusOK).shows("No endpoint carries the label “nowhere”.")
 
 	r.open(b.get("/endpoints/resume?label=eu"), "/endpoints/resume?label=eu")
-	r.sees(http.StatusOK, "2 parked deliveries become due at once.").send("Resume 2 endpoints")
-	r.sees(http.StatusOK, "2 endpoints are resumed.")
+	r.sees(http.StatusOK, "2 parked deliveries become due at once.", "Missed while paused, and not sent later: ", "ledger 2 events", "risk 2 events").send("Resume 2 endpoints")
+	r.sees(http.StatusOK, "2 endpoints are resumed.", "ledger 2 events", "risk 2 events", "What is left of that is on the page “Recover” of each.")
 	if got := state(); got != "crm,ledger,risk" {
 		t.Fatalf("after resuming enabled are %s", got)
 	}
 	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at IS NULL"); n != 0 {
 		t.Errorf("%d deliveries stay parked", n)
 	}
+
+	// One with the label, which missed an event, and then none.
+	w.clock.Advance(time.Minute)
+	b.post("/endpoints/pause", "label", "core").redirects("/endpoints?label=core")
+	w.clock.Advance(time.Minute)
+	w.fail()
+	r.open(b.get("/endpoints/resume?label=core"), "/endpoints/resume?label=core")
+	r.sees(http.StatusOK, "not sent later: risk 1 event.").send("Resume 1 endpoint")
+	r.sees(http.StatusOK, "1 event was missed while it was paused:").visit("what is left of it").sees(http.StatusOK, "Recover what failed", "1 event was missed")
+	w.clock.Advance(time.Minute)
+	b.post("/endpoints/pause", "label", "core").redirects("/endpoints?label=core")
+	r.open(b.get("/endpoints/resume?label=core"), "/endpoints/resume?label=core")
+	r.sees(http.StatusOK, "No event was missed while they were paused.").send("Resume 1 endpoint")
+	r.sees(http.StatusOK, "1 endpoint is resumed.", "they missed no event meanwhile")
 }
 
 func TestEvents_ReplayChosen(t *testing.T) {

@@ -2,6 +2,8 @@ package dashboard
 
 import (
 	"encoding/json"
+	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -29,5 +31,20 @@ func TestAnAuditRowSaysWhatChanged(t *testing.T) {
 				t.Errorf("summary is %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestChooseAll_IsThereWithBoxesAndForScriptingOnly: without scripting the box for all rows would do nothing, so it is not seen.
+func TestChooseAll_IsThereWithBoxesAndForScriptingOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	w.fail()
+	for _, list := range []string{"/deliveries", "/events"} {
+		box := w.as(w.admin).get(list).is(http.StatusOK).find(`(<input[^>]*data-all[^>]*>)`)
+		if !strings.Contains(box, " hidden") || !strings.Contains(box, `aria-label="Choose all on this page"`) || strings.Contains(box, " name=") {
+			t.Errorf("%s has %s", list, box)
+		}
+		w.as(w.member).get(list).is(http.StatusOK).hides("data-all")
 	}
 }

@@ -1,4 +1,4 @@
-// Small behaviours on data-* attributes. Pages work without them.
+// Behaviours on data-*; pages work without.
 (() => {
   const d = document, all = (q, r = d) => r.querySelectorAll(q), one = (q, r = d) => r.querySelector(q);
   const announce = (t) => { const p = one("#announce"); if (p) p.textContent = t; };
@@ -8,7 +8,7 @@
 
   // Shows what needs scripting.
   const ready = () => {
-    for (const b of all("[data-copy], [data-dismiss]")) b.hidden = false;
+    for (const b of all("[data-copy], [data-dismiss], [data-all]")) b.hidden = false;
     for (const t of all("[data-fade]")) setTimeout(() => t.matches(":hover, :focus-within") || t.remove(), 6000);
     for (const s of all("[data-hide-after]")) { setTimeout(hide, s.dataset.hideAfter * 1000, s); delete s.dataset.hideAfter; }
     const f = one("[data-focus]");
@@ -20,7 +20,7 @@
     announce("Secret hidden");
   };
 
-  // Plain HTTP has no clipboard: select the text.
+  // Plain HTTP has no clipboard: select.
   const copy = async (b) => {
     const label = one("[data-copy-label]", b), was = label?.textContent;
     try {
@@ -38,7 +38,14 @@
     const b = target.closest("[data-copy], [data-dismiss]");
     if (b) b.dataset.copy ? copy(b) : b.closest(".toast").remove();
     if (box?.open && target.closest("[data-back]")) { e.preventDefault(); box.close(); }
-    for (const m of all("[data-menu][open]")) if (!m.contains(target)) m.open = false;
+    for (const m of all("[data-menu][open]")) m.open = m.contains(target);
+  });
+
+  // One box for all.
+  d.addEventListener("change", ({ target: t }) => {
+    const a = one("[data-all]");
+    if (t === a) for (const c of all(".pick [name]:enabled")) c.checked = t.checked;
+    else if (a) a.checked = false;
   });
 
   // Escape closes the menu.
@@ -46,19 +53,18 @@
     if (e.key === "Escape" && !box?.open) for (const m of all("[data-menu][open]")) { m.open = false; m.firstElementChild.focus(); }
   });
 
-  // Confirmations open in a dialog, which gives the focus back.
+  // The dialog gives the focus back.
   const box = one("#dialog");
   let opener;
   box?.addEventListener("close", () => { box.replaceChildren(); opener.focus(); });
 
   // Times tick, as ui.Span says.
-  const two = (n) => String(n).padStart(2, "0"), by = (n, m) => Math.trunc(n / m);
+  const two = (n) => `${n}`.padStart(2, 0), by = (n, m) => Math.trunc(n / m);
   const span = (s) => s < 60 ? s + " s" : s < 3600 ? by(s, 60) + " min"
     : s < 86400 ? by(s, 3600) + " h " + two(by(s % 3600, 60)) + " m" : by(s, 86400) + " d " + by(s % 86400, 3600) + " h";
   setInterval(() => {
     if (!d.hidden) for (const t of all("time[data-rel]")) {
-      const s = Math.round((Date.now() - Date.parse(t.dateTime)) / 1000);
-      const next = t.dataset.next ??= t.textContent.startsWith("in ") ? 1 : "";
+      const s = Math.round((Date.now() - new Date(t.dateTime)) / 1000), next = t.dataset.next ??= /^in /.test(t.textContent) ? 1 : "";
       t.textContent = s < 0 ? "in " + span(-s) : next ? "now" : span(s) + " ago";
     }
   }, 1000);
@@ -70,11 +76,13 @@
   addEventListener("pageshow", (e) => { if (e.persisted) for (const b of all("[type=submit]")) b.disabled = false; });
 
   // No empty filters, no hidden polling.
-  const live = (stale) => {
-    const l = one("[data-live]"), t = l && one("[data-live-text]", l);
-    if (!t) return;
-    l.dataset.was ??= t.textContent; l.classList.toggle("live-stale", stale);
-    t.textContent = stale ? "No answer since" : l.dataset.was;
+  const live = (stale, date) => {
+    const l = one("[data-live]");
+    if (!l) return;
+    const { dataset: { live }, children: [t, at] } = l, n = new Date(date);
+    l.classList.toggle("live-stale", stale);
+    t.textContent = stale ? "Retrying, last updated" : live;
+    if (date && live[0] === "L") at.textContent = at.title = (/Z$/.test(at.dateTime) ? n.toISOString().slice(11) : n.toTimeString()).slice(0, 8);
   };
   const on = (name, f) => d.addEventListener("htmx:" + name, f);
   on("config:request", (e) => {
@@ -85,10 +93,10 @@
   const busy = (yes) => (e) => { if (e.target.matches?.("[data-filters]")) one("#results")?.setAttribute("aria-busy", yes); };
   on("before:request", busy(true));
   on("finally:request", busy(false));
-  // What cannot be had as a dialog is a page.
-  const failed = ({ ctx }) => { live(true); if (ctx?.target === box) location = ctx.request.action; };
-  on("after:request", ({ detail }) => detail.ctx.response?.status >= 500 ? failed(detail) : live(false));
-  on("error", (e) => failed(e.detail));
+  // Without a dialog, the page.
+  const failed = ({ detail: { ctx } }) => { live(true); if (ctx?.target === box) location = ctx.request.action; };
+  on("after:request", (e) => { const r = e.detail.ctx.response; r?.status >= 500 ? failed(e) : live(false, r?.headers.get("date")); });
+  on("error", failed);
   on("after:swap", ({ detail: { ctx } }) => {
     if (ctx.target === box && !box.open) { opener = ctx.sourceElement; box.setAttribute("aria-labelledby", "dialog-t"); box.showModal(); }
     ready();

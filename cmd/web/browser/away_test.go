@@ -72,7 +72,7 @@ func loseDatabase(t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	// The list keeps what it shows and says that it is old.
-	watching.see(".live", "No answer since")
+	watching.see(".live", "Retrying, last updated")
 	watching.check("deliveries, stale")
 	if !strings.Contains(watching.text("#results"), "whd_") {
 		t.Error("the stale list has lost its rows")

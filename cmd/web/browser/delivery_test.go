@@ -79,8 +79,31 @@ func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
 	b.visit(list)
 	eventually(t, "the row of the list asks for itself", func() bool { return s.routes.did("GET /deliveries/{id}/row") })
 	close(end)
-	b.see("#results tbody tr:first-child", "503")
+	const row = "#results tbody tr:first-child"
+	b.see(row, "503")
 	far.SetBehaviour(badreceiver.Always(http.StatusServiceUnavailable))
+
+	// It waits for its second attempt and still asks; what was chosen stays chosen, and so does the focus. Then it has time, and asks no more.
+	asked := func() int {
+		return ask[int](b, `performance.getEntriesByType("resource").filter(e => /\/deliveries\/whd_\w+\/row/.test(e.name)).length`)
+	}
+	b.do("choose the row", chromedp.Click(row+" .check"))
+	n := asked()
+	eventually(t, "the row asks for itself again", func() bool { return asked() > n })
+	if !ask[bool](b, `document.querySelector(`+quote(row+" .check")+`).matches(":checked:focus")`) {
+		t.Error("a row that was chosen is not when it has asked for itself, or has lost the focus")
+	}
+	b.see(row, "2/8")
+	b.do("the row rests", chromedp.WaitReady(row+":not([hx-get])"))
+	n = asked()
+	updated := func() string { return b.text(".live time") }
+	for range 2 { // of the list, which asks every five seconds
+		was := updated()
+		eventually(t, "the time of the last answer moves on", func() bool { return updated() != was })
+	}
+	if now := asked(); now != n {
+		t.Errorf("a row at rest has asked %d times", now-n)
+	}
 }
 
 // operateDeliveries follows deliveries from their failure to their success: live, by retry, by replay and by bulk.
@@ -149,6 +172,22 @@ func operateDeliveries(t *testing.T, s *suite) {
 
 	// Bulk: chosen by hand, and by filter; a typed confirmation is not needed for so few.
 	b.visit("/deliveries?status=failed")
+	chosen := func(which string) int {
+		return ask[int](b, `document.querySelectorAll("#results tbody .check`+which+`").length`)
+	}
+	b.do("choose all", chromedp.Click("[data-all]"))
+	if all := chosen(":enabled"); all < 2 || chosen(":checked") != all {
+		t.Errorf("%d of %d rows are chosen at once", chosen(":checked"), all)
+	}
+	b.check("deliveries, all chosen")
+	b.do("but one", chromedp.Click("#results tbody tr .check:enabled"))
+	if ask[bool](b, `document.querySelector("[data-all]").checked`) {
+		t.Error("the box for all stays ticked when one is not")
+	}
+	b.do("none", chromedp.Click(".bulk [type=reset]"))
+	if n := chosen(":checked"); n != 0 {
+		t.Errorf("%d rows are chosen after Clear", n)
+	}
 	b.do("choose two", chromedp.Click("#results tbody tr:nth-child(1) .check"), chromedp.Click("#results tbody tr:nth-child(2) .check"))
 	b.see("#results .bulk", "Retry chosen")
 	b.check("deliveries, two chosen")

@@ -86,7 +86,7 @@ func deliveryPages() []page {
 	none.Results = pages.DeliveriesResults{CSRF: token, State: ui.ListState{NoMatch: &ui.NoMatch{Title: "No deliveries match 3 filters", Text: "Status failed, endpoint KYC core, created in the last hour. Without the time filter there are 4.", ClearHref: "/deliveries", Actions: []ui.Action{{Label: "Drop the time filter", Href: "/deliveries?status=failed"}}}}}
 	broken := list
 	broken.Shell = shell("Deliveries, unreadable", "/deliveries")
-	broken.Heading.Live = &ui.Live{Text: "Stale since", At: ptr(ui.Clock(now.Add(-25*time.Minute), time.UTC)), Stale: true}
+	broken.Heading.Live = &ui.Live{Text: "Paused at", At: ptr(ui.Clock(now.Add(-25*time.Minute), time.UTC)), Paused: true}
 	broken.Results = pages.DeliveriesResults{CSRF: token, State: ui.ListState{Error: &ui.ErrorPanel{Title: "The list could not be read", Text: "The database did not answer within 3 s. Deliveries keep going out.", RequestID: "req_8f2c41d0", RetryHref: "/deliveries"}}}
 	return []page{
 		{"deliveries", pages.DeliveriesPage(list)},

@@ -101,9 +101,8 @@ type SubItem struct {
 
 // Live says how fresh a page is and offers to pause or resume its polling.
 type Live struct {
-	Text   string // "Live, updated", "Paused", "Stale since"
+	Text   string // before At. app.js moves the time on while Text begins with "Live", and says when no answer comes
 	At     *Time
-	Stale  bool
 	Toggle *Action // pauses or resumes; nil hides it
 	Paused bool
 	// RefreshHref is the page again, for those without scripting; ReloadHref is the page that does or does not load again by
