@@ -10,6 +10,7 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
+	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/web/templates/pages"
@@ -88,14 +89,12 @@ func listAudit(p *page) error {
 	if v.Rows, err = p.auditRows(list.Rows); err != nil {
 		return err
 	}
-	if f.Text != "" {
-		beyond, err := audit.BeyondSearch(p.Ctx, p.DB, p.Actor, f)
-		if err != nil {
-			return err
-		}
-		if beyond {
-			v.Note = "Only the latest " + ui.Count(audit.SearchWindow) + " entries of the time span were looked through. Choose dates to look further back."
-		}
+	beyond, err := p.beyondSearch(f)
+	if err != nil {
+		return err
+	}
+	if beyond {
+		v.Note = "Only the latest " + ui.Count(audit.SearchWindow) + " entries of the time span were looked through. Choose dates to look further back, and to export."
 	}
 	switch {
 	case len(v.Rows) > 0:
@@ -123,6 +122,18 @@ func listAudit(p *page) error {
 			Hidden: p.carried("limit"),
 		},
 	}))
+}
+
+// errSearchTooWide refuses an export that would lack rows without a word about it.
+var errSearchTooWide = fault.New(fault.Invalid, fault.CodeBadRequest, "This search is too wide to export.").
+	WithHint("A search for a text looks through the latest " + ui.Count(audit.SearchWindow) + " entries of the time span, and there are more. Choose dates, so that the file has all that match.")
+
+// beyondSearch reports whether there are rows that a search for a text does not look at.
+func (p *page) beyondSearch(f audit.Filter) (bool, error) {
+	if f.Text == "" {
+		return false, nil
+	}
+	return audit.BeyondSearch(p.Ctx, p.DB, p.Actor, f)
 }
 
 func actorOptions() []ui.Option {
@@ -158,6 +169,13 @@ func groupWord(prefix string) string {
 // exportAudit streams the filtered rows.
 func exportAudit(p *page) error {
 	f, impossible := p.auditFilter()
+	beyond, err := p.beyondSearch(f)
+	if err != nil {
+		return err
+	}
+	if beyond {
+		return errSearchTooWide
+	}
 	head := []string{"id", "time_utc", "actor_type", "actor_id", "actor_name", "event", "target_type", "target_id", "metadata", "address", "request_id"}
 	return exportList(p, "audit-log", impossible, head,
 		func(at postgres.Page) (postgres.List[audit.Entry], error) {

@@ -148,12 +148,22 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, pattern string, 
 
 // signIn loads the session of the cookie.
 func (p *page) signIn() error {
-	session, err := p.Login.Authenticate(p.Ctx, p.sessionToken())
+	authenticate := p.Login.Authenticate
+	if p.byItself() {
+		authenticate = p.Login.Recognize
+	}
+	session, err := authenticate(p.Ctx, p.sessionToken())
 	if err != nil {
 		return err
 	}
 	p.Session, p.Actor = session, session.Actor(p.ip, p.RequestID)
 	return nil
+}
+
+// byItself reports whether the request may be one that a page makes by itself: a poll, or a reload where there is no scripting. Somebody
+// who is there asks for whole pages, too.
+func (p *page) byItself() bool {
+	return p.R.Method == http.MethodGet && (p.Fragment() || p.Query("live") == "1" || strings.HasPrefix(p.R.URL.Path, "/monitor/api/"))
 }
 
 func (p *page) signedIn() bool { return !p.Session.ID.IsZero() }

@@ -395,6 +395,10 @@ func TestAudit_SearchLooksAtTheLatestOnly(t *testing.T) {
 	b.get("/audit?q=Needle").is(http.StatusOK).shows("needle 1", "Only the latest 10,000 entries of the time span were looked through.").hides("needle 10010")
 	from, to := w.clock.Now().Add(-3*time.Hour).Format(formTime), w.clock.Now().Add(-3*time.Minute).Format(formTime)
 	b.get("/audit?q=needle&from="+from+"&to="+to).is(http.StatusOK).shows("needle 10010").hides("needle 1<", "Only the latest")
+	b.get("/audit/export?q=needle").is(http.StatusBadRequest).shows("too wide to export", "Choose dates")
+	if a := b.get("/audit/export?q=needle&from=" + from + "&to=" + to).is(http.StatusOK); strings.Count(a.body, "needle") != 1 {
+		t.Errorf("the export is %q", a.body)
+	}
 	b.get("/audit?q=nothing-like-it").is(http.StatusOK).shows("No entries match 1 filter", "Only the latest")
 }
 

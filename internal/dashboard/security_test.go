@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -271,6 +272,36 @@ func TestSignIn_IsLimitedPerAddress(t *testing.T) {
 	}
 	s.clock.Advance(time.Minute)
 	b.post("/sign-in", "email", fixture.Email(fixture.UserID(t, s.owner)), "password", fixture.Password).redirects("/")
+}
+
+// TestSession_APageThatUpdatesItselfIsNoUse: nobody need be there for it, so it keeps no session from ending.
+func TestSession_APageThatUpdatesItselfIsNoUse(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	s.handler.mux.Handle("/monitor/", s.handler.GuardMonitor(func(access.Actor) http.Handler { return http.NotFoundHandler() }))
+	lasts := []int{http.StatusOK, http.StatusNotFound}
+	for name, ask := range map[string]func(b *browser) answer{
+		"polls":             func(b *browser) answer { return b.fragment("/attention") },
+		"is the monitor":    func(b *browser) answer { return b.get("/monitor/api/queues") },
+		"reloads by itself": func(b *browser) answer { return b.get("/deliveries?live=1") },
+	} {
+		b := s.as(s.owner)
+		for range 11 {
+			s.clock.Advance(time.Hour)
+			if a := ask(b); !slices.Contains(lasts, a.status) {
+				t.Fatalf("%s: status %d while the session lasts", name, a.status)
+			}
+		}
+		s.clock.Advance(time.Hour)
+		if a := ask(b); slices.Contains(lasts, a.status) {
+			t.Errorf("a page that %s keeps its session for more than %s", name, login.IdleTimeout)
+		}
+	}
+	b := s.as(s.owner)
+	for range 13 {
+		s.clock.Advance(time.Hour)
+		b.get("/deliveries").is(http.StatusOK)
+	}
 }
 
 func TestForms_WithoutOurTokenAreRefused(t *testing.T) {

@@ -83,6 +83,16 @@ func (s *Service) signIn(ctx context.Context, email, password string, from Clien
 // Authenticate returns the live session of a token, or ErrNoSession: unknown, ended, or the membership is suspended or
 // gone. It moves the idle timeout, at most once a minute.
 func (s *Service) Authenticate(ctx context.Context, token string) (Session, error) {
+	return s.authenticate(ctx, token, true)
+}
+
+// Recognize is Authenticate for what nobody need be there for, such as a page that updates itself: it leaves the idle timeout
+// alone.
+func (s *Service) Recognize(ctx context.Context, token string) (Session, error) {
+	return s.authenticate(ctx, token, false)
+}
+
+func (s *Service) authenticate(ctx context.Context, token string, used bool) (Session, error) {
 	if len(token) != tokenLength {
 		return Session{}, ErrNoSession
 	}
@@ -94,7 +104,7 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Session, erro
 	if !found {
 		return Session{}, ErrNoSession
 	}
-	if tx.Now.Sub(session.LastSeenAt) < seenGranularity {
+	if !used || tx.Now.Sub(session.LastSeenAt) < seenGranularity {
 		return session, nil
 	}
 	expires := expiry(session.CreatedAt, tx.Now)
