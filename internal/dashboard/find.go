@@ -120,7 +120,7 @@ func (p *page) whereIs(kind, text string) (string, error) {
 		if err != nil || k.IsActive {
 			return path, err
 		}
-		return anchored(path, text, postgres.Position{At: k.CreatedAt, ID: k.ID.UUID}, func(at postgres.Page) (postgres.List[webhook.Key], error) {
+		return anchored(path, text, keysMax, postgres.Position{At: k.CreatedAt, ID: k.ID.UUID}, func(at postgres.Page) (postgres.List[webhook.Key], error) {
 			return p.Webhooks.ListKeys(p.Ctx, p.Actor, k.WebhookEndpointID, nil, at)
 		}, func(k webhook.Key) string { return k.ID.String() })
 	}
@@ -139,7 +139,7 @@ func (p *page) whereIsPerson(kind, text string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return anchored(membersPath, text, postgres.Position{At: m.CreatedAt, ID: m.ID.UUID}, func(at postgres.Page) (postgres.List[org.Member], error) {
+		return anchored(membersPath, text, listMax, postgres.Position{At: m.CreatedAt, ID: m.ID.UUID}, func(at postgres.Page) (postgres.List[org.Member], error) {
 			return p.Org.Members(p.Ctx, p.Actor, org.MemberFilter{}, at)
 		}, func(m org.Member) string { return m.ID.String() })
 	case "key":
@@ -151,7 +151,7 @@ func (p *page) whereIsPerson(kind, text string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return anchored(apiKeysPath, text, postgres.Position{At: k.CreatedAt, ID: k.ID.UUID}, func(at postgres.Page) (postgres.List[apikey.Key], error) {
+		return anchored(apiKeysPath, text, listMax, postgres.Position{At: k.CreatedAt, ID: k.ID.UUID}, func(at postgres.Page) (postgres.List[apikey.Key], error) {
 			return p.APIKeys.List(p.Ctx, p.Actor, at)
 		}, func(k apikey.Key) string { return k.ID.String() })
 	case "job":
@@ -182,14 +182,15 @@ func (p *page) whereIsPerson(kind, text string) (string, error) {
 	return "", nil
 }
 
-// anchored is the address of the page of a list that begins with the row.
-func anchored[T any](path, row string, at postgres.Position, list func(postgres.Page) (postgres.List[T], error), idOf func(T) string) (string, error) {
-	newer, err := list(postgres.Page{Limit: 1, Before: &at})
+// anchored is the address of the page of a list that has the row: the first page, or else the one that begins with it. It asks for
+// a page of newer rows, since one would not tell whether the first page has it: of a short list, people want to see all.
+func anchored[T any](path, row string, size int, at postgres.Position, list func(postgres.Page) (postgres.List[T], error), idOf func(T) string) (string, error) {
+	newer, err := list(postgres.Page{Limit: size, Before: &at})
 	if err != nil {
 		return "", err
 	}
-	if len(newer.Rows) > 0 {
-		path = link(path, "after", idOf(newer.Rows[0]))
+	if n := len(newer.Rows); n == size {
+		path = link(path, "after", idOf(newer.Rows[n-1]))
 	}
 	return path + "#" + row, nil
 }
