@@ -127,20 +127,31 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 			{Term: "Added", Time: exactPtr(p, &k.CreatedAt), Sub: addedBy(k)},
 			{Term: "Encrypted", Text: encrypted(use), Href: link("/deliveries", "key", k.ID.String())},
 		},
-		Right: []ui.Fact{
-			{Term: "RFC 7638", Text: k.Thumbprint, Hash: true, Copy: "Copy thumbprint", Pre: thumbprintCommand(k.Exponent)},
-			{Term: "SPKI SHA-256", Text: k.SPKISHA256, Hash: true, Copy: "Copy SPKI hash", Pre: "openssl pkey -pubin -in public.pem -outform der | openssl dgst -sha256"},
-		},
+		Right:   keyHashes(k),
 		Actions: []ui.Action{{Label: "JWK", Icon: "down", Href: "/keys/" + k.ID.String() + "/jwk", Download: true, Small: true, Name: "Download " + k.KeyID + " as JWK"}},
 		Note:    p.waitingNote(use),
 	}
-	if use.LastUsed != nil {
-		v.Left = append(v.Left, ui.Fact{Term: "Last used", Time: p.AtPtr(use.LastUsed)})
+	first, last := ui.Fact{Term: "First used", Time: p.AtPtr(k.FirstUsedAt)}, ui.Fact{Term: "Last used", Time: p.AtPtr(use.LastUsed)}
+	switch {
+	case k.FirstUsedAt == nil:
+		v.Left = append(v.Left, ui.Fact{Term: "First used", Text: "not yet"})
+	case use.LastUsed == nil:
+		v.Left = append(v.Left, first)
+	default:
+		v.Left = append(v.Left, first, last)
 	}
 	if p.Can(access.WebhooksWrite) {
 		v.Actions = append(v.Actions, verifyAction(k), ui.Action{Label: "Deactivate…", Icon: "pause", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true, Dialog: true})
 	}
 	return v
+}
+
+// keyHashes are the names of a key that anybody can work out, each with a command that does.
+func keyHashes(k webhook.Key) []ui.Fact {
+	return []ui.Fact{
+		{Term: "RFC 7638", Text: k.Thumbprint, Hash: true, Copy: "Copy thumbprint", Pre: thumbprintCommand(k.Exponent)},
+		{Term: "SPKI SHA-256", Text: k.SPKISHA256, Hash: true, Copy: "Copy SPKI hash", Pre: "openssl pkey -pubin -in public.pem -outform der | openssl dgst -sha256"},
+	}
 }
 
 // encrypted is how many webhooks were encrypted to a key.
@@ -170,7 +181,7 @@ func addedBy(k webhook.Key) string {
 func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 	row := pages.RetiredKey{
 		ID: k.ID.String(), KeyID: k.KeyID, Sub: fmt.Sprintf("%d bit", k.Bits), Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"}, Verified: p.verifiedBadge(k),
-		Thumbprint: k.Thumbprint, Active: p.day(k.CreatedAt) + " –", Encrypted: encrypted(use), Waiting: ui.Count(use.Waiting),
+		Hashes: keyHashes(k), Active: p.day(k.CreatedAt) + " –", Used: p.used(k, use), Encrypted: encrypted(use), Waiting: ui.Count(use.Waiting),
 	}
 	if by := addedBy(k); by != "" {
 		row.Sub += ", added " + by
@@ -186,6 +197,17 @@ func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 		row.Actions = []ui.Action{activateAction(k)}
 	}
 	return row
+}
+
+// used is when something was encrypted to a key that is no longer active.
+func (p *page) used(k webhook.Key, use delivery.KeyUse) string {
+	switch {
+	case k.FirstUsedAt == nil:
+		return "never used"
+	case use.LastUsed == nil || p.day(*use.LastUsed) == p.day(*k.FirstUsedAt): // what was sent last is not on record any more, or says nothing new
+		return "first used " + p.day(*k.FirstUsedAt)
+	}
+	return "used " + p.day(*k.FirstUsedAt) + " – " + p.day(*use.LastUsed)
 }
 
 // day is a date for tables.

@@ -185,21 +185,56 @@ func thumbprintCommand(exponent string) string {
 printf '{"e":"` + exponent + `","kty":"RSA","n":"%s"}' "$n" | openssl dgst -sha256 -binary | basenc --base64url | tr -d =`
 }
 
+// goKeygen makes a key pair with the standard library.
+const goKeygen = `package main
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+)
+
+func main() {
+	key, err := rsa.GenerateKey(rand.Reader, 3072)
+	check(err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	check(err)
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	check(err)
+	write("private.pem", "PRIVATE KEY", private)
+	write("public.pem", "PUBLIC KEY", public)
+}
+
+func write(file, kind string, der []byte) {
+	check(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}`
+
 // keySnippets are commands that make a key pair where the private half stays.
 func keySnippets() []pages.Snippet {
 	return []pages.Snippet{
 		{ID: "gen-web", Title: "Kaylehooks", Note: "The program of this server, on your machine. Choose public.jwk.json above.", Code: `web keygen --kid key-1 --out keys`},
 		{ID: "gen-openssl", Title: "OpenSSL", Note: "Paste public.pem above.", Code: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
 openssl pkey -in private.pem -pubout -out public.pem`},
+		{ID: "gen-go", Title: "Go", Note: "Save it as main.go, run it with go run main.go, and paste public.pem above.", Code: goKeygen},
 		{ID: "gen-node", Title: "Node.js", Note: "Prints the public JWK; paste it above.", Code: `const { generateKeyPairSync } = require("node:crypto");
 const fs = require("node:fs");
 const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 3072 });
 fs.writeFileSync("private.pem", privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
 console.log(JSON.stringify(publicKey.export({ format: "jwk" })));`},
-		{ID: "gen-python", Title: "Python", Note: "Needs the package cryptography. Paste public.pem above.", Code: `from cryptography.hazmat.primitives.asymmetric import rsa
+		{ID: "gen-python", Title: "Python", Note: "Needs the package cryptography. Paste public.pem above.", Code: `import os
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives import serialization as s
 key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
-open("private.pem", "wb").write(key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()))
+with open("private.pem", "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
+    f.write(key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()))
 open("public.pem", "wb").write(key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo))`},
 	}
 }

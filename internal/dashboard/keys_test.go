@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/webhook"
@@ -68,14 +69,24 @@ func TestKeys_OneIsActiveAtATime(t *testing.T) {
 	path, _ := b.createEndpoint("Risk engine")
 	b.addKey(path, "k1")
 	first := b.get(path + "/keys").shows("Deactivate…").find(`(/keys/whk_[a-z0-9]+)/jwk`)
+	if used := b.get(path + "/keys").text(); !strings.Contains(used, "First used not yet") {
+		t.Errorf("no use is not told: %s", used)
+	}
 	b.post(path + "/test").redirects(path)
-	b.get(path + "/keys").shows("1 undelivered webhook is encrypted to it")
+	began := s.clock.Now()
+	s.clock.Advance(time.Hour)
+	b.post(path + "/test").redirects(path)
+	s.clock.Advance(time.Minute)
+	if used := b.get(path + "/keys").shows("2 undelivered webhooks are encrypted to it").text(); !strings.Contains(used, "First used 1 h 01 m ago Last used 1 min ago") {
+		t.Errorf("the uses are not told: %s", used)
+	}
 
 	// A taken key id is a conflict that keeps the page.
 	public, _ := keyPair(t)
 	b.upload(path+"/keys", nil, "keytext", public, "key_id", "k1").is(http.StatusUnprocessableEntity).shows("already has a key with this key_id", "reactivate the existing key", "1 of ")
 	b.addKey(path, "k2")
-	b.get(path+"/keys").shows("Retiring", "1, until", "Reactivate k1")
+	b.get(path+"/keys").shows("Retiring", "2, until", "Reactivate k1", "first used "+began.Format("Jan 2, 2006"),
+		fixture.Scalar[string](t, s.db, "SELECT spki_sha256 FROM webhook_encryption_keys WHERE key_id = 'k1'"), "Copy command: SPKI SHA-256 of k1")
 
 	// Deactivating the active key asks for its id, since everything is blocked afterwards.
 	second := b.get(path + "/keys").find(`(/keys/whk_[a-z0-9]+)/jwk`)
@@ -85,6 +96,12 @@ func TestKeys_OneIsActiveAtATime(t *testing.T) {
 	b.get(path+"/keys").shows("k2 is deactivated.", "are blocked until a key is active")
 	b.post(first + "/reactivate").redirects(path + "/keys")
 	b.get(path + "/keys").shows("k1 is the active key.").hides("are blocked until a key is active")
+
+	// What was encrypted to it is deleted after a while; when it was used first is not.
+	fixture.Exec(t, s.db, "DELETE FROM webhook_deliveries")
+	if used := b.get(path + "/keys").text(); !strings.Contains(used, "First used 1 h 01 m ago") || strings.Contains(used, "Last used") {
+		t.Errorf("the first use is forgotten: %s", used)
+	}
 
 	jwk := b.get(first + "/jwk").is(http.StatusOK)
 	if got := jwk.header.Get("Content-Disposition"); !strings.HasPrefix(got, `attachment; filename="whk_`) || !strings.Contains(jwk.body, `"key_ops":["encrypt"]`) {

@@ -39,6 +39,8 @@ type newDelivery struct {
 	NextTrigger      Trigger         `json:"next_trigger"`
 	RungAt           *time.Time      `json:"rung_at"`
 	CreatedAt        time.Time       `json:"created_at"`
+	// firstOfKey tells that nothing was encrypted to the key before, as far as its row says.
+	firstOfKey bool
 }
 
 // Publication is the terminal event of a session, before it exists. Targets empty means every endpoint.
@@ -295,6 +297,7 @@ func (b *fanOut) deliver(d served) {
 		expires := initialExpiry(now, d.Retention())
 		row.KeyID, row.Status, row.Reason = &d.Key.ID.UUID, Pending, PendingDelivery
 		row.Payload, row.PayloadBytes, row.PayloadExpiresAt, row.ScrubbedAt = &d.jwe, len(d.jwe), &expires, nil
+		row.firstOfKey = d.Key.FirstUsedAt == nil
 		if d.Enabled {
 			row.NextAttemptAt, row.RungAt = &now, &now
 		}
@@ -322,13 +325,21 @@ func (s *Service) insert(tx *postgres.Tx, rows []newDelivery) error {
 	if err != nil {
 		return fmt.Errorf("insert deliveries: %w", err)
 	}
-	ended, due := tallies{}, []Due(nil)
+	ended, due, first := tallies{}, []Due(nil), []uuid.UUID(nil)
 	for _, row := range rows {
+		if row.firstOfKey {
+			first = append(first, *row.KeyID)
+		}
 		switch {
 		case row.Status == Failed:
 			ended.addEnd(id.Organization{UUID: row.OrganizationID}, id.Endpoint{UUID: row.EndpointID}, tx.Now, Failed, ErrorKind(row.Reason), 0)
 		case row.NextAttemptAt != nil:
 			due = append(due, Due{DeliveryID: id.Delivery{UUID: row.ID}, EndpointID: id.Endpoint{UUID: row.EndpointID}, Fresh: true})
+		}
+	}
+	if len(first) > 0 {
+		if err := webhook.NoteFirstUse(tx, first); err != nil {
+			return err
 		}
 	}
 	s.ring(tx, due)

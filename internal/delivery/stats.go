@@ -321,7 +321,7 @@ type KeyUse struct {
 	// until when the receiver must keep the private half for them.
 	Waiting    int
 	LastExpiry *time.Time
-	// LastUsed is when the active key was used last since it was activated.
+	// LastUsed is when the key was used last while it was active, as far as that is on record.
 	LastUsed *time.Time
 }
 
@@ -332,13 +332,13 @@ func (s *Service) KeyUses(ctx context.Context, actor access.Actor, endpoint id.E
 		return nil, err
 	}
 	var rows []KeyUse
-	// Nearly all that was created since a key became active is encrypted to it, so that the latest is soon found.
+	// Nearly all that was created while a key was active is encrypted to it, so that the latest is soon found.
 	err := tx.Raw(`SELECT k.id AS key_id, least(used.n, $3) AS deliveries, used.n > $3 AS more, coalesce(held.waiting, 0) AS waiting, held.last_expiry, latest.created_at AS last_used
 		FROM webhook_encryption_keys k
 		CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM webhook_deliveries d WHERE d.webhook_encryption_key_id = k.id LIMIT $3 + 1) AS first) used
 		LEFT JOIN LATERAL (
 			SELECT d.created_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = k.webhook_endpoint_id AND d.webhook_encryption_key_id = k.id
-				AND k.is_active AND d.created_at >= k.activated_at ORDER BY d.created_at DESC, d.id DESC LIMIT 1
+				AND d.created_at >= k.activated_at AND d.created_at <= coalesce(k.disabled_at, 'infinity') ORDER BY d.created_at DESC, d.id DESC LIMIT 1
 		) latest ON true
 		LEFT JOIN (
 			SELECT d.webhook_encryption_key_id AS key_id, count(*) AS waiting, max(d.payload_expires_at) AS last_expiry

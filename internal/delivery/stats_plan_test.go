@@ -64,7 +64,7 @@ func TestStats_ReadWhatIsHeld(t *testing.T) {
 	if u := uses[key]; u.Deliveries != 1000 || !u.More || u.Waiting != 0 || u.LastUsed == nil {
 		t.Errorf("active key: %+v", u)
 	}
-	if u := uses[retired]; u.Deliveries != held || u.More || u.Waiting != held || u.LastExpiry == nil || u.LastUsed != nil {
+	if u := uses[retired]; u.Deliveries != held || u.More || u.Waiting != held || u.LastExpiry == nil || u.LastUsed == nil {
 		t.Errorf("retired key: %+v", u)
 	}
 	if streak, err := svc.Streak(t.Context(), owner, endpoint); err != nil || !streak.Delivered || streak.Deliveries != 100 || !streak.More {

@@ -40,6 +40,8 @@ type Key struct {
 	DisabledAt        *time.Time
 	// ActivatedAt is when the key was made active last; a key that never was is staged.
 	ActivatedAt *time.Time
+	// FirstUsedAt is when something was encrypted to the key first, a challenge included.
+	FirstUsedAt *time.Time
 	// VerifiedAt is when somebody showed that the receiver can decrypt with it, VerifiedBy who.
 	VerifiedAt *time.Time
 	VerifiedBy string
@@ -319,6 +321,17 @@ func RecipientsOf(tx *postgres.Tx, orgs []id.Organization) (map[id.Organization]
 		recipients[e.OrganizationID] = append(recipients[e.OrganizationID], Recipient{Endpoint: e, Key: active[e.ID]})
 	}
 	return recipients, nil
+}
+
+// NoteFirstUse records that keys without FirstUsedAt were used. It waits for nobody: what another transaction has in hand is noted
+// by that one, or at the next use.
+func NoteFirstUse(tx *postgres.Tx, keys []uuid.UUID) error {
+	err := tx.Exec(`UPDATE webhook_encryption_keys SET first_used_at = $1 WHERE id IN (
+			SELECT id FROM webhook_encryption_keys WHERE id = ANY($2) AND first_used_at IS NULL FOR NO KEY UPDATE SKIP LOCKED)`, tx.Now, keys).Error
+	if err != nil {
+		return fmt.Errorf("note first use of keys: %w", err)
+	}
+	return nil
 }
 
 // SealTo encrypts a payload to the key.

@@ -96,7 +96,7 @@ type EndpointKeys struct {
 // KeyView is one key with everything that identifies it.
 type KeyView struct {
 	Badges  []ui.Badge
-	Left    []ui.Fact // key id, record, algorithm, added, used
+	Left    []ui.Fact // key id, record, algorithm, added, encrypted, first and last used
 	Right   []ui.Fact // RFC 7638, SPKI SHA-256, each with the command in Pre
 	Actions []ui.Action
 	Note    string
@@ -144,8 +144,9 @@ type RetiredKey struct {
 	Sub        string // for example "3072 bit, added by Ana Lindqvist"
 	Badge      ui.Badge
 	Verified   ui.Badge
-	Thumbprint string
-	Active     string // for example "Nov 5, 2025 – Jan 14, 2026"
+	Hashes     []ui.Fact // as KeyView.Right
+	Active     string    // for example "Nov 5, 2025 – Jan 14, 2026"
+	Used       string    // for example "used Nov 6, 2025 – Jan 14, 2026"
 	Encrypted  string
 	Waiting    string
 	Actions    []ui.Action // Reactivate, as POST

@@ -37,8 +37,12 @@ func endpointKeys() pages.EndpointKeys {
 	}
 	form.Preview = "If you activate now: new deliveries use the new key; 501 waiting deliveries stay encrypted to risk-2026. Keep its private half until Mar 14, 18:02 UTC."
 	verified := ui.Badge{Tone: ui.OK, Icon: "check", Label: "Verified"}
+	hashes := []ui.Fact{
+		{Term: "RFC 7638", Text: "b0XtE7mVq2RzY5kLw9PdHs3JfNc6AoGi1UeT8vKx4MQ", Pre: "jose jwk thp -i key.jwk"},
+		{Term: "SPKI SHA-256", Text: "3f9a1c77e05d2b846c0e91ab5d7730f2c4e86b19d2705fa3819be4c06d1f7a25", Pre: "openssl pkey -pubin -in key.pem -outform DER | sha256sum"},
+	}
 	retired := func(id, sub, active, n string) pages.RetiredKey {
-		return pages.RetiredKey{KeyID: id, Sub: sub, Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"}, Verified: verified, Thumbprint: "b0XtE7mVq2RzY5kLw9PdHs3JfNc6AoGi1UeT8vKx4MQ", Active: active, Encrypted: n, Waiting: "0", Actions: []ui.Action{{Label: "Reactivate", Name: "Reactivate " + id, Href: "/keys/" + id + "/reactivate", Small: true, Dialog: true}}}
+		return pages.RetiredKey{KeyID: id, Sub: sub, Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"}, Verified: verified, Hashes: hashes, Active: active, Used: "never used", Encrypted: n, Waiting: "0", Actions: []ui.Action{{Label: "Reactivate", Name: "Reactivate " + id, Href: "/keys/" + id + "/reactivate", Small: true, Dialog: true}}}
 	}
 	staged := retired("risk-2027", "3072 bit, added by Ana Lindqvist", "Mar 6, 2026", "")
 	staged.Badge, staged.Verified = ui.Badge{Tone: ui.Neutral, Icon: "clock", Label: "Staged"}, ui.Badge{Tone: ui.Neutral, Icon: "dash", Label: "Not verified"}
