@@ -82,6 +82,16 @@ func (v *queueView) Snapshot(ctx context.Context) (dashboard.QueueSnapshot, erro
 	slices.SortFunc(s.Workers, func(a, b dashboard.WorkerState) int {
 		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Name, b.Name))
 	})
+	schedules, err := v.inspector.SchedulerEntries()
+	if err != nil {
+		return s, fmt.Errorf("read schedulers: %w", err)
+	}
+	for _, e := range schedules {
+		s.Schedules = append(s.Schedules, dashboard.QueueSchedule{Task: e.Task.Type(), Spec: e.Spec, Next: e.Next, Last: e.Prev})
+	}
+	slices.SortFunc(s.Schedules, func(a, b dashboard.QueueSchedule) int {
+		return cmp.Or(a.Next.Compare(b.Next), strings.Compare(a.Task, b.Task))
+	})
 	s.Redis, err = v.facts(ctx)
 	return s, err
 }

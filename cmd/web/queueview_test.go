@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"kaylehooks/internal/dashboard"
@@ -76,5 +77,47 @@ func TestQueueView_TasksOfTheBell(t *testing.T) {
 	}
 	if _, err := v.Task(t.Context(), queue.LaneFresh, one.ID); !errors.Is(err, dashboard.ErrNoTask) {
 		t.Errorf("Task of one that was deleted: %v", err)
+	}
+}
+
+// What a scheduler of asynq tells of itself is on the page of the queue; we have none, but somebody may.
+func TestQueueView_Schedulers(t *testing.T) {
+	t.Parallel()
+	options, err := redis.ParseURL(devtest.Redis(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	t.Cleanup(func() { _ = client.Close() })
+	v := newQueueView(client)
+	if s, err := v.Snapshot(t.Context()); err != nil || len(s.Schedules) != 0 {
+		t.Fatalf("without a scheduler there are %+v, %v", s.Schedules, err)
+	}
+	scheduler := asynq.NewSchedulerFromRedisClient(client, &asynq.SchedulerOpts{LogLevel: asynq.FatalLevel})
+	for _, spec := range []string{"@every 2h", "@every 1h"} {
+		if _, err := scheduler.Register(spec, asynq.NewTask("sweep "+spec, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := scheduler.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(scheduler.Shutdown)
+	for patience := time.After(20 * time.Second); ; { // it tells of itself every five seconds
+		s, err := v.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Schedules) == 2 {
+			if first := s.Schedules[0]; first.Task != "sweep @every 1h" || first.Spec != "@every 1h" || !first.Last.IsZero() || time.Until(first.Next) < 59*time.Minute {
+				t.Errorf("the first is %+v", first)
+			}
+			return
+		}
+		select {
+		case <-patience:
+			t.Fatal("the scheduler was not seen")
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }

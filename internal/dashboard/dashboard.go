@@ -95,8 +95,19 @@ type Queue interface {
 type QueueSnapshot struct {
 	Queues  []QueueState
 	Workers []WorkerState
+	// Schedules are what schedulers put into the queues by themselves, the next one first.
+	Schedules []QueueSchedule
 	// Redis holds facts such as version and memory, in the order to show.
 	Redis []QueueFact
+}
+
+// QueueSchedule is a task that a scheduler puts into a queue again and again.
+type QueueSchedule struct {
+	// Task is its type, Spec when it is due, as cron has it.
+	Task, Spec string
+	Next       time.Time
+	// Last is zero when it was not due yet.
+	Last time.Time
 }
 
 // QueueFact is one fact about Redis.

@@ -21,11 +21,12 @@ import (
 
 // fakeQueue is a task queue of one lane.
 type fakeQueue struct {
-	mu     sync.Mutex
-	paused bool
-	away   bool
-	seen   time.Time
-	tasks  []QueueTask
+	mu        sync.Mutex
+	paused    bool
+	away      bool
+	seen      time.Time
+	tasks     []QueueTask
+	schedules []QueueSchedule
 	// hangs, while it is open, keeps what reads from answering, whatever the context says, as asynq does.
 	hangs chan struct{}
 	// none hides the worker.
@@ -151,6 +152,7 @@ func (q *fakeQueue) Snapshot(context.Context) (QueueSnapshot, error) {
 	if q.none {
 		s.Workers = nil
 	}
+	s.Schedules = q.schedules
 	return s, nil
 }
 
@@ -176,7 +178,11 @@ func TestQueue(t *testing.T) {
 
 	q := &fakeQueue{seen: w.clock.Now()}
 	w.handler.Queue = q
-	b.get("/queue").is(http.StatusOK).shows("fresh", "First attempts", "400 ms", "4,839", "wk-1", "4 of 64", "7.4.1", "Open monitor", "Pause the queue fresh").hides("Redis is not configured", "No worker is running")
+	b.get("/queue").is(http.StatusOK).shows("fresh", "First attempts", "400 ms", "4,839", "wk-1", "4 of 64", "7.4.1", "There is none, and none is needed", "Open monitor", "Pause the queue fresh").hides("Redis is not configured", "No worker is running")
+	q.schedules = []QueueSchedule{{Task: "tidy", Spec: "0 3 * * *", Next: w.clock.Now().Add(2 * time.Hour), Last: w.clock.Now().Add(-22 * time.Hour)}}
+	if said := b.get("/queue").is(http.StatusOK).text(); !strings.Contains(said, "Schedulers tidy in 2 h 00 m 0 3 * * *, last Mar 1, ") {
+		t.Errorf("the scheduler is not told of: %s", said)
+	}
 	b.fragment("/queue").is(http.StatusOK).shows("fresh").hides("<html")
 	a := w.as(w.admin)
 	a.get("/queue").is(http.StatusOK).shows("Needs the role owner.")
@@ -231,8 +237,8 @@ func TestQueue_FiguresOfARedisThatIsAwayAreOld(t *testing.T) {
 	q.set(func() { q.away = true })
 	old := b.get("/queue").is(http.StatusOK).shows("Redis does not answer", "as of "+known.Format("15:04:05")+" UTC", "4,839", "wk-1", "7.4.1", "5 min ago", "Redis does not answer.").
 		hides("No worker is running", "Silent", "4 of 64 busy", "/queue/fresh/pause")
-	if n := strings.Count(old.body, `class="panel stale"`); n != 3 {
-		t.Errorf("%d parts of the page are grey, want the queues, the workers and Redis", n)
+	if n := strings.Count(old.body, `class="panel stale"`); n != 4 {
+		t.Errorf("%d parts of the page are grey, want the queues, the workers, the schedulers and Redis", n)
 	}
 	q.set(func() { q.away, q.seen = false, w.clock.Now() })
 	b.get("/queue").is(http.StatusOK).shows("4 of 64", "Pause the queue fresh").hides(`class="panel stale"`, "as of", "Redis does not answer")

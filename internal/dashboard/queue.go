@@ -63,11 +63,15 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 	}
 	body.Forecast = p.forecastChart(due, "Attempts of this organization that become due", "")
 	now := p.queueNow()
+	body.Known = !now.at.IsZero()
 	for _, q := range now.Queues {
 		body.Queues = append(body.Queues, p.queueRow(q, now.current))
 	}
 	for _, f := range now.Redis {
 		body.Redis = append(body.Redis, ui.Fact{Term: f.Name, Text: f.Value})
+	}
+	for _, s := range now.Schedules {
+		body.Schedules = append(body.Schedules, p.scheduleFact(s))
 	}
 	busy, size := 0, 0
 	for _, w := range now.Workers {
@@ -161,6 +165,14 @@ func (p *page) workerRow(w WorkerState, now queueNow) pages.WorkerRow {
 		row.Heartbeat = &at // of one that runs it would be new in every poll
 	}
 	return row
+}
+
+func (p *page) scheduleFact(s QueueSchedule) ui.Fact {
+	f := ui.Fact{Term: s.Task, Time: p.AtPtr(&s.Next), Sub: s.Spec, SubMono: true}
+	if !s.Last.IsZero() {
+		f.Sub += ", last " + p.Moment(s.Last)
+	}
+	return f
 }
 
 // earlier keeps a clock that is a little ahead of ours from telling of the future.

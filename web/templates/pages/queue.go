@@ -25,9 +25,12 @@ type QueueBody struct {
 	Queues   []QueueRow
 	Workers  []WorkerRow
 	NoWorker *ui.Empty
-	Redis    []ui.Fact
-	Truth    []ui.Fact // what Postgres says: due, oldest due, leases
-	Forecast ui.BarChart
+	// Schedules are what schedulers put into the queues. Known says that there is an answer, if only that there is none.
+	Schedules []ui.Fact
+	Known     bool
+	Redis     []ui.Fact
+	Truth     []ui.Fact // what Postgres says: due, oldest due, leases
+	Forecast  ui.BarChart
 }
 
 // QueueRow is one queue of the workers.
