@@ -139,17 +139,17 @@ type KeyChallenge struct {
 
 // RetiredKey is one inactive key.
 type RetiredKey struct {
-	ID         string
-	KeyID      string
-	Sub        string // for example "3072 bit, added by Ana Lindqvist"
-	Badge      ui.Badge
-	Verified   ui.Badge
-	Hashes     []ui.Fact // as KeyView.Right
-	Active     string    // for example "Nov 5, 2025 – Jan 14, 2026"
-	Used       string    // for example "used Nov 6, 2025 – Jan 14, 2026"
-	Encrypted  string
-	Waiting    string
-	Actions    []ui.Action // Reactivate, as POST
+	ID        string
+	KeyID     string
+	Sub       string // for example "3072 bit, added by Ana Lindqvist"
+	Badge     ui.Badge
+	Verified  ui.Badge
+	Hashes    []ui.Fact // as KeyView.Right
+	Active    string    // for example "Nov 5, 2025 – Jan 14, 2026"
+	Used      string    // for example "used Nov 6, 2025 – Jan 14, 2026"
+	Encrypted string
+	Waiting   string
+	Actions   []ui.Action // Reactivate, as POST
 }
 
 // Snippet is a titled piece of code with a copy button.
