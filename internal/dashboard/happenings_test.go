@@ -180,6 +180,7 @@ func TestSessions_TellsHowManyAreNew(t *testing.T) {
 	w.clock.Advance(time.Second)
 	w.open()
 	b.fragment(empty).is(http.StatusOK).shows("1 new session: show")
+	b.fragment(b.get("/sessions").find(`hx-get="(/sessions/new[^"]*)"`)).is(http.StatusNoContent)
 	failed := b.get("/sessions?status=failed").is(http.StatusOK).find(`hx-get="(/sessions/new[^"]*)"`)
 	w.clock.Advance(time.Second)
 	w.open()
