@@ -193,6 +193,25 @@ func TestSessions_TellsHowManyAreNew(t *testing.T) {
 	w.stranger().fragment(empty).is(http.StatusNoContent)
 }
 
+// TestEvents_TellsHowManyAreNew does so within the filter, too.
+func TestEvents_TellsHowManyAreNew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.member)
+	poll := func(list string) string { return b.get(list).is(http.StatusOK).find(`hx-get="(/events/new[^"]*)"`) }
+	empty, cancelled := poll("/events"), poll("/events?type=verification.session.cancelled")
+	b.fragment(empty).is(http.StatusNoContent)
+	w.fail()
+	b.fragment(empty).is(http.StatusOK).shows("1 new event: show")
+	b.fragment(cancelled).is(http.StatusNoContent)
+	newest := poll("/events")
+	b.fragment(newest).is(http.StatusNoContent)
+	w.clock.Advance(time.Second)
+	w.fail()
+	b.fragment(newest).is(http.StatusOK).shows("1 new event: show")
+	w.stranger().fragment(empty).is(http.StatusNoContent)
+}
+
 func TestSession_NobodyReceivesItsEvent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
