@@ -274,9 +274,12 @@ func (p *page) redisRule(ctx context.Context) ui.Rule {
 // unavailable stands for a database that does not answer. It uses no session: there is none without the database.
 func (p *page) unavailable() error {
 	p.W.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-	if p.Fragment() {
+	switch {
+	case p.poll():
 		p.W.WriteHeader(http.StatusServiceUnavailable) // htmx keeps what it shows and app.js says that it is stale
 		return nil
+	case p.Fragment(): // somebody waits for it
+		return p.problem(pages.Problem{Status: http.StatusServiceUnavailable, Title: "The database does not answer", Text: "What you see is as it was before. Try again in a moment."})
 	}
 	v := pages.Unavailable{
 		Bare:  ui.Bare{Title: "Database away", Version: p.footer(), Status: "Database not reachable", StatusBad: true},

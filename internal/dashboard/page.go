@@ -193,6 +193,11 @@ func (p *page) Fragment() bool {
 	return p.R.Header.Get("HX-Request") == "true" && p.R.Header.Get("HX-History-Restore-Request") != "true"
 }
 
+// poll reports whether a part of the page asks for itself: what people do has a part other than its own as its target.
+func (p *page) poll() bool {
+	return p.Fragment() && p.R.Header.Get("HX-Source") == p.R.Header.Get("HX-Target")
+}
+
 // Render answers with the component. It is rendered before the first byte is sent, so that a failure is still an error
 // page.
 func (p *page) Render(status int, c templ.Component) error {

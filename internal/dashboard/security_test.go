@@ -420,6 +420,7 @@ func TestErrors_DatabaseAwayAsksToWait(t *testing.T) {
 	if a := b.fragment("/endpoints").is(http.StatusServiceUnavailable); a.body != "" {
 		t.Errorf("a poll gets %q", a.body)
 	}
+	b.get("/endpoints?q=risk", "HX-Request", "true", "HX-Source", "form", "HX-Target", "div#results").is(http.StatusServiceUnavailable).shows(`class="toast`, "The database does not answer").hides("<html")
 	a.hides("Redis", "reload this page to send it again")
 	a = b.post("/endpoints", "name", "Ledger").is(http.StatusServiceUnavailable).shows("reload this page to send it again: what was carried out is not done twice")
 	if a.header.Get("Refresh") != "" || a.header.Get("Retry-After") == "" {

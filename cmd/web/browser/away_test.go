@@ -77,6 +77,12 @@ func loseDatabase(t *testing.T, s *suite) {
 	if !strings.Contains(watching.text("#results"), "whd_") {
 		t.Error("the stale list has lost its rows")
 	}
+	watching.choose("[name=status]", "failed")
+	watching.see("#toasts", "The database does not answer")
+	if !strings.Contains(watching.text("#results"), "whd_") {
+		t.Error("a filter without a database has emptied the list")
+	}
+	watching.choose("[name=status]", "")
 	b.expect(http.StatusServiceUnavailable).visit("/endpoints")
 	b.see("h1", "The database does not answer")
 	b.expect(http.StatusServiceUnavailable) // it tries again by itself
