@@ -38,23 +38,13 @@ func (p *page) renderMembers(status int, try inviteTry, link *pages.SecretOnce) 
 	if err != nil {
 		return err
 	}
-	owners, err := p.owners()
-	if err != nil {
-		return err
-	}
-	seen, err := p.Login.LastSeen(p.Ctx, p.Actor)
+	rows, owners, err := p.memberRows(members.Rows)
 	if err != nil {
 		return err
 	}
 	manage := p.Can(access.MembersManage)
 	v := pages.Members{Shell: p.Shell("Members", membersPath), Heading: ui.Heading{Title: "Members"}, Link: link, Matrix: roleMatrix(), Filters: p.memberFilters()}
-	for _, m := range members.Rows {
-		row := p.memberRow(m, manage, len(owners) == 1 && owners[0] == m.ID)
-		if at, ok := seen[m.ID]; ok {
-			row.LastSeen = p.AtPtr(&at)
-		}
-		v.List.Rows = append(v.List.Rows, row)
-	}
+	v.List.Rows = rows
 	if p.R.Method == http.MethodGet { // the address of a posted form is no list
 		v.List.Active = p.withSearch(p.activeFilters([3]string{"role", "Role", p.Query("role")}, [3]string{"state", "State", p.Query("state")}))
 		v.List.Pager = pager(p, members, at.Limit, func(m org.Member) string { return m.ID.String() })
@@ -123,6 +113,25 @@ func (p *page) owners() ([]id.User, error) {
 		owners[i] = m.ID
 	}
 	return owners, nil
+}
+
+// memberRows are the members as the table shows them, and the owners of the organization.
+func (p *page) memberRows(members []org.Member) (rows []pages.MemberRow, owners []id.User, err error) {
+	if owners, err = p.owners(); err != nil {
+		return nil, nil, err
+	}
+	seen, err := p.Login.LastSeen(p.Ctx, p.Actor)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, m := range members {
+		row := p.memberRow(m, p.Can(access.MembersManage), len(owners) == 1 && owners[0] == m.ID)
+		if at, ok := seen[m.ID]; ok {
+			row.LastSeen = p.AtPtr(&at)
+		}
+		rows = append(rows, row)
+	}
+	return rows, owners, nil
 }
 
 func (p *page) memberRow(m org.Member, manage, lastOwner bool) pages.MemberRow {
@@ -215,9 +224,43 @@ func (p *page) changeMember(done string, f func(m org.Member) error) error {
 
 func changeRole(p *page) error {
 	role := access.Role(p.Value("role"))
-	return p.changeMember("%s is "+article(role)+" now.", func(m org.Member) error {
+	done := "%s is " + article(role) + " now."
+	change := func(m org.Member) error {
 		return p.Org.ChangeRole(p.Ctx, p.Actor, m.ID, role, access.Role(p.Value("seen")))
-	})
+	}
+	if !p.Fragment() {
+		return p.changeMember(done, change)
+	}
+	m, err := p.member()
+	if err != nil {
+		return err
+	}
+	err = change(m)
+	if refusal, ok := fault.As(err); ok && refusal.Kind == fault.Conflict {
+		return p.swapMember(http.StatusConflict, m.ID, ui.Flash{Tone: ui.Bad, Text: refusal.Message, Sub: "Nothing was changed. " + refusal.Hint})
+	}
+	if err != nil {
+		return err
+	}
+	flash := ui.Flash{Tone: ui.OK, Text: fmt.Sprintf(done, m.Name)}
+	if role == access.Owner || m.Role == access.Owner { // which the rest of the page depends on, and what it may show
+		return p.Redirect(membersPath, flash)
+	}
+	p.ledTo = membersPath
+	return p.swapMember(http.StatusOK, m.ID, flash)
+}
+
+// swapMember answers htmx with the row of a member as it is now, and with a message.
+func (p *page) swapMember(status int, member id.User, flash ui.Flash) error {
+	m, err := p.Org.Member(p.Ctx, p.Actor, member)
+	if err != nil {
+		return err
+	}
+	rows, _, err := p.memberRows([]org.Member{m})
+	if err != nil {
+		return err
+	}
+	return p.Render(status, pages.MemberSwap(rows[0], flash, p.Session.CSRFToken))
 }
 
 // article names a role in a sentence; an unknown one is refused by the room before anybody reads this.

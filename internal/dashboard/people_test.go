@@ -185,6 +185,8 @@ func TestMembers_InviteJoinAndManage(t *testing.T) {
 	b.post("/members/" + nina + "/remove").is(http.StatusNotFound)
 	b.get("/members")
 	b.post("/members/"+w.owner.ID+"/role", "role", "member").is(http.StatusConflict).shows("keeps at least one active owner", "Nothing was changed.")
+	b.postAs("/members/"+w.owner.ID+"/role", []string{"HX-Request", "true"}, b.identified([]string{"role", "member"})...).is(http.StatusConflict).
+		shows("keeps at least one active owner", "the last owner", "<tr id=").hides("<html")
 	x := w.stranger()
 	x.get("/members").is(http.StatusOK).hides(w.member.Name)
 	x.post("/members/" + w.member.ID + "/remove").is(http.StatusNotFound)
@@ -210,6 +212,29 @@ func TestMembers_ARoleThatChangedMeanwhileIsNotOverwrittenUnseen(t *testing.T) {
 	if role := fixture.Scalar[string](t, w.db, "SELECT role FROM memberships WHERE user_id = $1", fixture.UserID(t, w.member)); role != "admin" {
 		t.Errorf("the role is %s", role)
 	}
+	// With scripting the row takes the place of the one before, and a message comes beside it.
+	b := w.as(w.owner)
+	path := "/members/" + w.member.ID
+	swap := func(path string, fields ...string) answer {
+		return b.postAs(path+"/role", []string{"HX-Request", "true"}, b.identified(fields)...)
+	}
+	row := swap(path, "role", "member", "seen", "member").is(http.StatusConflict).shows("<tr id=\""+w.member.ID, "changed this role in the meantime", `value="admin" selected`).hides("<html")
+	row.find(`(<hx-partial hx-target="#toasts" hx-swap="beforeend">)`)
+	again := b.identified([]string{"role", "member", "seen", "admin"})
+	for _, want := range []string{w.member.Name + " is a member now.", ""} { // the second is a double click
+		a := b.postAs(path+"/role", []string{"HX-Request", "true"}, again...).is(http.StatusOK).shows(want)
+		if back := a.header.Get("HX-Redirect"); (back == "") != (want != "") {
+			t.Errorf("it leads to %q and says %s", back, a.text())
+		}
+	}
+	swap("/members/"+w.owner.ID, "role", "admin", "seen", "admin").is(http.StatusConflict).shows("changed this role in the meantime")
+	if a := swap(path, "role", "owner", "seen", "member").is(http.StatusOK); a.header.Get("HX-Redirect") != "/members" { // who else is an owner is all over the page
+		t.Errorf("a new owner: %v", a.header)
+	}
+	b.get("/members").shows(w.member.Name + " is an owner now.")
+	swap(path, "role", "admin", "seen", "owner").is(http.StatusOK)
+	swap("/members/"+strings.Replace(w.member.ID, "usr_0", "usr_1", 1), "role", "admin").is(http.StatusNotFound)
+	two.open(two.get("/members"), "/members")
 	two.send(save, "role", "owner") // now they have seen it
 	two.sees(http.StatusOK, w.member.Name+" is an owner now.")
 }

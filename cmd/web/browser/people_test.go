@@ -69,9 +69,26 @@ func operatePeople(t *testing.T, s *suite) {
 	b.check("members, no match")
 	b.visit("/members?q=mia")
 	row := "tr:has(select)"
-	b.choose(row+" select", "admin")
-	b.press(row+" button", "Save")
-	b.see("main", "admin")
+	stale := s.signIn(t, s.base, s.email, s.password)
+	stale.visit("/members?q=mia")
+	save := func(b *tab, role string) {
+		b.t.Helper()
+		b.choose(row+" select", role)
+		b.do("save", chromedp.Focus(row+" button"), chromedp.KeyEvent(kb.Enter))
+	}
+	save(b, "admin")
+	b.see(".toasts", "Mia Olsen is an admin now.") // without leaving the page
+	b.check("members, role saved")
+	if at := ask[string](b, `document.activeElement.getAttribute("aria-label")`); at != "Save role of Mia Olsen" || b.path() != "/members?q=mia" {
+		t.Errorf("after a role is saved, the focus is at %s of %s", at, b.path())
+	}
+	stale.expect(http.StatusConflict)
+	save(stale, "owner")
+	stale.see(".toasts", "Choose again if you still want owner.")
+	if role := ask[string](stale, `document.querySelector("tr:has(select) select").value`); role != "admin" {
+		t.Errorf("after a conflict the row offers %s", role)
+	}
+	stale.expect()
 	guest.visit("/api-keys") // at once
 	b.visit("/members?q=mia")
 	b.press("main button", "Suspend")

@@ -7,7 +7,7 @@ import "kaylehooks/web/templates/ui"
 //	GET  /members?q=&role=&state=
 //	POST /members/invitations               email, role
 //	POST /members/invitations/{id}/revoke | /resend
-//	POST /members/{id}/role                 role
+//	POST /members/{id}/role                 role, seen; HX-Request: MemberSwap
 //	POST /members/{id}/suspend | /restore
 //	GET  /members/{id}/remove               confirmation: ConfirmPage
 //	POST /members/{id}/remove
