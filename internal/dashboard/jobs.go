@@ -166,7 +166,7 @@ func (p *page) jobBody(j delivery.Job, endpoints map[id.Endpoint]webhook.Endpoin
 		Visited: ui.Count(j.VisitedCount), VisitOf: "of " + ui.Count(j.MatchedCount) + " visited", Progress: jobMeter(j),
 		Legend: []ui.Legend{{Label: ui.Count(j.RequeuedCount) + " requeued", Fill: ui.FillStrong}, {Label: ui.Count(j.SkippedCount) + " skipped", Fill: ui.FillMuted}},
 		Tiles: []ui.Tile{
-			{Label: "Requeued", Number: ui.Count(j.RequeuedCount), Href: link(deliveriesPath, "trigger", string(delivery.Bulk)), Note: "Made due again"},
+			{Label: "Requeued", Number: ui.Count(j.RequeuedCount), Note: "Made due again"},
 			{Label: "Skipped", Number: ui.Count(j.SkippedCount), Note: "Reasons below"},
 			{Label: "Not visited", Number: ui.Count(left), Note: "Of those that matched at the start"},
 		},

@@ -108,6 +108,9 @@ func (r *reader) fill(button string, fields ...string) sentForm {
 	if name := attr(pressed, "name"); name != "" {
 		values.Set(name, attr(pressed, "value"))
 	}
+	if r.signedIn() && values.Get("form_id") == "" {
+		r.t.Fatalf("the form of %q on %s has no identity, so that it can be sent twice unnoticed", button, r.path)
+	}
 	action := attr(form, "action")
 	if to := attr(pressed, "formaction"); to != "" {
 		action = to
@@ -133,6 +136,9 @@ func (r *reader) again(s sentForm) {
 	r.t.Helper()
 	r.open(r.answerTo(s), s.action)
 }
+
+// signedIn reports whether the page is one of somebody who is signed in: it has a way out.
+func (r *reader) signedIn() bool { return strings.Contains(r.page.body, `action="/sign-out"`) }
 
 // answerTo sends a form from the page that the reader is on, and follows no redirect.
 func (r *reader) answerTo(s sentForm) answer {

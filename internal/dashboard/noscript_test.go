@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"kaylehooks/internal/fixture"
-	"kaylehooks/internal/id"
 )
 
 // TestNoScript_FromEndpointToSignOut does what an engineer on call does, with the links and forms of the pages alone. Every
@@ -102,55 +101,6 @@ func TestNoScript_FromEndpointToSignOut(t *testing.T) {
 	n.send("Sign in", "email", "new@example.com", "password", fixture.Password)
 	if n.sees(http.StatusOK, "risk"); n.path != "/endpoints" {
 		t.Errorf("after the sign-in they are at %s", n.path)
-	}
-}
-
-// TestNoScript_EveryFormRefusesWhatItMust sends the forms of an organization's pages as a stranger, from another site and
-// after the session has ended. None of it changes a row.
-func TestNoScript_EveryFormRefusesWhatItMust(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	e, _ := w.endpoint("risk", false)
-	w.sender.answers(http.StatusServiceUnavailable, "")
-	ev, found := w.of(w.fail())
-	w.work()
-	b := w.as(w.owner)
-	fields := b.get("/jobs/new?status=pending").is(http.StatusOK).hidden("/jobs")
-	job := b.post("/jobs", append(fields, "rate", "1")...).header.Get("Location")
-	session := w.open()
-	b.get("/members")
-	b.post("/members/invitations", "email", "new@example.com", "role", "member").is(http.StatusOK)
-	invitation := b.get("/members").find(`action="(/members/invitations/inv_[a-z0-9]+)/resend"`)
-	b.get("/api-keys")
-	b.post("/api-keys", "name", "ci", "scopes", "webhooks:read", "expires", "90")
-	keyID := fixture.Scalar[id.Key](t, w.db, "SELECT id FROM webhook_encryption_keys LIMIT 1").String()
-	endpoint := endpointPath(e.ID)
-	foreign := []string{
-		endpoint, endpoint + "/test", endpoint + "/pause", endpoint + "/delete", endpoint + "/keys", endpoint + "/secret/rotate", "/keys/" + keyID + "/deactivate",
-		"/deliveries/" + found[e.ID].ID.String() + "/retry", "/events/" + ev.ID.String() + "/replay", job + "/cancel", "/sessions/" + session.ID.String() + "/cancel",
-		"/members/" + w.member.ID + "/role", "/members/" + w.member.ID + "/suspend", "/members/" + w.member.ID + "/remove", invitation + "/resend", invitation + "/revoke",
-	}
-	filled := []string{"name", "stolen", "url", endpointAddress, "confirm", "risk", "overlap", "0", "role", "owner", "events", "webhook.test"}
-	state := func() string {
-		var all strings.Builder
-		for _, table := range []string{"webhook_endpoints", "webhook_encryption_keys", "webhook_deliveries", "jobs", "verification_sessions", "memberships", "invitations", "events"} {
-			all.WriteString(fixture.Scalar[string](t, w.db, "SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM "+table+" AS t") + "\n")
-		}
-		return all.String()
-	}
-	stranger := w.stranger()
-	before := state()
-	for _, action := range foreign {
-		stranger.post(action, filled...).is(http.StatusNotFound).hides("risk", w.member.Name)
-		b.postAs(action, []string{"Sec-Fetch-Site", "cross-site"}, append(filled, "csrf_token", b.csrf)...).is(http.StatusForbidden).shows("came from another site")
-		b.postAs(action, nil, append(filled, "csrf_token", "of another page")...).is(http.StatusForbidden).shows("out of date, so nothing was changed")
-	}
-	w.clock.Advance(13 * time.Hour)
-	for _, action := range foreign {
-		b.postAs(action, []string{"Referer", w.server.URL + "/endpoints?q=x"}, append(filled, "csrf_token", b.csrf)...).redirects("/sign-in?next=%2Fendpoints%3Fq%3Dx")
-	}
-	if after := state(); after != before {
-		t.Errorf("a refused form changed something:\n%s\nbefore:\n%s", after, before)
 	}
 }
 

@@ -14,21 +14,6 @@ import (
 	"kaylehooks/internal/id"
 )
 
-// TestForms_EveryPostFormHasAnIdentity sees to it that no form can be sent twice unnoticed.
-func TestForms_EveryPostFormHasAnIdentity(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	b := w.as(w.owner)
-	endpoint, _ := b.createEndpoint("Risk engine")
-	for _, path := range []string{"/endpoints/new", endpoint + "/keys", "/jobs/new", "/members", "/api-keys?new=1", "/settings"} {
-		for form := range strings.SplitSeq(b.get(path).is(http.StatusOK).body, "<form") {
-			if strings.Contains(form, `method="post"`) && !strings.Contains(form, `name="form_id"`) {
-				t.Errorf("%s: a form has no identity: %.120s", path, form)
-			}
-		}
-	}
-}
-
 func TestForms_SentTwiceDoOneThing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

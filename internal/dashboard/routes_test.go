@@ -244,6 +244,25 @@ func TestRoutes_TheDoorAsksForTheRole(t *testing.T) {
 	f.unchanged(before)
 }
 
+// TestRoutes_NoFormIsTakenFromAnotherSite though it has the right token.
+func TestRoutes_NoFormIsTakenFromAnotherSite(t *testing.T) {
+	t.Parallel()
+	f := furnish(t)
+	b := f.as(f.owner)
+	before := f.state()
+	for pattern := range signedInRoutes() {
+		method, path := f.address(pattern)
+		if method != http.MethodPost {
+			continue
+		}
+		a := b.postAs(path, []string{"Sec-Fetch-Site", "cross-site"}, append(append(f.filledFor(pattern), filled...), "csrf_token", b.csrf)...)
+		if a.status != http.StatusForbidden || !strings.Contains(a.text(), "came from another site") {
+			t.Errorf("%s: status %d:\n%.300s", pattern, a.status, a.text())
+		}
+	}
+	f.unchanged(before)
+}
+
 // harmless are forms that compute or find nothing to do: the door alone asks for the role.
 var harmless = map[string]string{
 	"POST /jobs/preview":              "counts",
