@@ -67,6 +67,9 @@ func startBenchStack(env environment, profile string) (_ *benchStack, err error)
 	if s.dir, err = os.MkdirTemp("", "kaylehooks-bench-"); err != nil {
 		return nil, usagef("no temporary folder: %w", err)
 	}
+	if err := os.Chmod(s.dir, 0o711); err != nil { //nolint:gosec // the postgres user passes through; the servers would keep their files elsewhere
+		return nil, fmt.Errorf("open temporary folder: %w", err)
+	}
 	if s.stack, err = devstack.Start(env.ctx, devstack.Options{Dir: filepath.Join(s.dir, "stack")}); err != nil {
 		return nil, usageError{err}
 	}

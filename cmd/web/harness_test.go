@@ -34,9 +34,7 @@ func TestMain(m *testing.M) {
 	}
 	const tests = 6 // some wait half a minute for what other processes do
 	devtest.AtOnce(tests)
-	// devtest.Main exits, so the directory is left to it through the environment's end: remove it when the parent test
-	// process goes. A deferred call would never run.
-	devtest.Main(m, func(ctx context.Context, url string) error {
+	code := devtest.Run(m, func(ctx context.Context, url string) error {
 		migrate := exec.CommandContext(ctx, binary, "migrate", "up")
 		migrate.Env = append(os.Environ(), "DATABASE_URL="+url)
 		if out, err := migrate.CombinedOutput(); err != nil {
@@ -44,6 +42,8 @@ func TestMain(m *testing.M) {
 		}
 		return nil
 	})
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 // installation is a database, a Redis and the settings that go with them.

@@ -60,6 +60,9 @@ func run(binary, out, only string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(data) }()
+	if err := os.Chmod(data, 0o711); err != nil { //nolint:gosec // the postgres user passes through; the servers would keep their files elsewhere
+		return err
+	}
 	program := exec.CommandContext(ctx, binary, "dev", "--data", data)
 	program.Env = append(program.Environ(), "LISTEN_ADDR=127.0.0.1:0")
 	program.Stderr = os.Stderr

@@ -48,7 +48,7 @@ var shared *servers
 // first test asks for them, so that a run which needs none is not slowed down. migrate brings the empty database at
 // databaseURL up to date, once, and must leave no connection to it open; nil means no schema.
 func Main(m *testing.M, migrate func(ctx context.Context, databaseURL string) error) {
-	os.Exit(run(m, migrate))
+	os.Exit(Run(m, migrate))
 }
 
 // AtOnce lets n tests of a package run side by side instead of one per processor, for those that mostly wait. Call it before Main;
@@ -59,7 +59,8 @@ func AtOnce(n int) {
 	}
 }
 
-func run(m *testing.M, migrate func(ctx context.Context, databaseURL string) error) (code int) {
+// Run is Main for a TestMain that has something to do afterwards, before it exits with the code.
+func Run(m *testing.M, migrate func(ctx context.Context, databaseURL string) error) (code int) {
 	shared = &servers{migrate: migrate}
 	defer func() {
 		if err := shared.stop(); err != nil {
