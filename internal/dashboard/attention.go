@@ -96,6 +96,7 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 		day := f.vitals(e).Day
 		item.Tone, item.Icon = ui.Warn, "warn"
 		item.Text = "is degraded: " + percent(day.FirstSucceeded, day.FirstAttempts) + " of first attempts got a 2xx in 24 h."
+		item.Action = &ui.Action{Label: "See retries", Href: p.dayHref(e.ID, "attempts", "2"), Small: true}
 		items = append(items, item)
 	case healthPaused, healthUnproven, healthOK:
 	}

@@ -122,7 +122,7 @@ func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
 	fixture.Exec(t, w.db, "UPDATE delivery_rollups SET latency = array_fill(0, ARRAY[28])")
 	w.rollup(ledger.ID.String(), hour, "", http.StatusOK, 1)
 	a := b.get("/").is(http.StatusOK)
-	slow := a.find(`(?s)<a class="tile" href="([^"]+)">\s*<span class="tile-label">Response time p95`)
+	slow := a.find(`(?s)<a class="tile-to" href="([^"]+)">\s*<span class="tile-label">Response time p95`)
 	if got := b.get(slow).is(http.StatusOK).shows("Took at least: 225 ms"); strings.Count(got.body, `<tr id="row-`) != 2 {
 		t.Errorf("behind the response time are %d deliveries, want the 2 slow ones: %s", strings.Count(got.body, `<tr id="row-`), slow)
 	}
@@ -136,6 +136,26 @@ func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
 		t.Errorf("behind the share of first attempts are %d deliveries, want 5: %s", got, tried)
 	}
 	b.get("/endpoints").is(http.StatusOK).shows("took=225")
+
+	// The numbers in the notes of the figures lead to lists of their own, and so does the number of what waits at an endpoint.
+	note := func(a answer, text string) string { return a.find(`<a class="tile-note[^"]*" href="([^"]+)">` + text + `</a>`) }
+	for text, want := range map[string]int{"[0-9,]+ attempts in 24 hours": 10, "2 attempts due in the next hour": 2, "p50 [^<]+": 2} {
+		if got := rows(note(a, text)); got != want {
+			t.Errorf("behind %q are %d deliveries, want %d: %s", text, got, want, note(a, text))
+		}
+	}
+	detail := b.get(endpointPath(ledger.ID)).is(http.StatusOK)
+	for name, door := range map[string]string{"the note": note(detail, "1 after a failed attempt"), "the tab": detail.find(`<a class="n" href="([^"]+)" title="waiting">`)} {
+		if got := rows(door); got != 1 {
+			t.Errorf("behind %s are %d deliveries, want 1: %s", name, got, door)
+		}
+	}
+	fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET status = 'failed', next_attempt_at = NULL, payload_retention_reason = 'terminal_failure_retention' WHERE status = 'pending'")
+	b.get("/").is(http.StatusOK).shows("2 can still be retried").hides("/jobs/new")
+	admin := w.as(w.admin)
+	for path, want := range map[string]string{"/": "2", endpointPath(ledger.ID): "1"} {
+		admin.get(note(admin.get(path).is(http.StatusOK), want+" can still be retried")).is(http.StatusOK).shows("Retry " + want + " deliver")
+	}
 }
 
 // TestNavigation_ItsNumberIsADoor: what failed lately is counted on every page, and the number leads to just that.

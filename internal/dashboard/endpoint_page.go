@@ -136,7 +136,7 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 	} {
 		l := ui.Link{Label: t.label, Href: path + tabPath(t.name), Current: t.name == tab}
 		if t.name == "deliveries" && st.standing.Waiting+st.standing.Parked > 0 {
-			l.Count = ui.Count(st.standing.Waiting + st.standing.Parked)
+			l.Count, l.CountHref, l.CountOf = ui.Count(st.standing.Waiting+st.standing.Parked), link(l.Href, "status", anyWaiting), "waiting"
 		}
 		st.SubNav.Items = append(st.SubNav.Items, l)
 	}
@@ -193,7 +193,7 @@ func showEndpoint(p *page) error {
 	from := p.FormTime(buckets[0].From)
 	v := pages.EndpointOverview{
 		Shell: p.Shell(e.DisplayName(), "/endpoints"), Head: st.EndpointHead, Verdict: p.endpointVerdict(e, st),
-		Tiles:  endpointTiles(path, sumOf(buckets), st.standing, s, from),
+		Tiles:  endpointTiles(figureDoors{list: path + "/deliveries", from: from, retry: p.retryAll(e.ID.String())}, sumOf(buckets), st.standing, s),
 		Volume: p.volumeChart(buckets, s, within), Latency: p.latencyChart(buckets, s, within),
 		Errors: errorKinds(counts, s, nil, func(kind delivery.ErrorKind, code string) string {
 			return link(path+"/deliveries", "error", string(kind), "code", code, "from", from)
@@ -229,15 +229,14 @@ func (p *page) endpointVerdict(e webhook.Endpoint, st endpointState) ui.Verdict 
 	return v
 }
 
-func endpointTiles(path string, sum delivery.Stats, now delivery.Standing, s span, from string) []ui.Tile {
-	deliveries := path + "/deliveries"
-	tiles := overviewTiles(deliveries, "", sum, now, 0, s, from)
+func endpointTiles(to figureDoors, sum delivery.Stats, now delivery.Standing, s span) []ui.Tile {
+	tiles := overviewTiles(to, sum, now, ui.Bar{}, s)
 	waiting := ui.Tile{
-		Label: "Waiting", Number: ui.Count(now.Waiting + now.Parked), Href: link(deliveries, "status", anyWaiting),
-		Note: ui.Count(now.Retrying) + " after a failed attempt",
+		Label: "Waiting", Number: ui.Count(now.Waiting + now.Parked), Href: to.behind("status", anyWaiting),
+		Note: ui.Count(now.Retrying) + " after a failed attempt", NoteHref: to.behind("status", string(delivery.StateRetrying)),
 	}
 	if now.Parked > 0 {
-		waiting.Note = ui.Count(now.Parked) + " parked until it is resumed"
+		waiting.Note, waiting.NoteHref = ui.Count(now.Parked)+" parked until it is resumed", to.behind("status", string(delivery.StateParked))
 	}
 	tiles[3] = waiting
 	return tiles

@@ -70,6 +70,14 @@ func (p *page) readJob(value func(string) string) (d jobDraft) {
 	return d
 }
 
+// retryAll is the preview of a retry of all that failed, at one endpoint if it is named; "" for those who may not retry.
+func (p *page) retryAll(endpoint string) string {
+	if !p.Can(access.WebhooksWrite) {
+		return ""
+	}
+	return link(jobsPath+"/new", "status", string(delivery.Failed), "endpoint", endpoint)
+}
+
 func newJob(p *page) error {
 	draft := p.readJob(p.Query)
 	draft.rate = strconv.Itoa(delivery.DefaultJobRate)

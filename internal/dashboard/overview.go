@@ -78,7 +78,11 @@ func showOverview(p *page) error {
 	})
 	v.Failing = p.failingEndpoints(f)
 	v.Failing.AllHref = link("/endpoints", "label", label)
-	v.Tiles = overviewTiles(deliveriesPath, label, sumOf(buckets), f.total(), due[0], s, from)
+	to := figureDoors{list: deliveriesPath, label: label, from: from}
+	if label == "" { // no bulk retry is of a label
+		to.retry = p.retryAll("")
+	}
+	v.Tiles = overviewTiles(to, sumOf(buckets), f.total(), v.Forecast.Bars[0], s)
 	return p.Render(200, pages.OverviewPage(v))
 }
 
@@ -122,10 +126,20 @@ func (p *page) noEndpoints() *ui.Empty {
 	return v
 }
 
-// overviewTiles are the headline figures. The lists behind them are list, a list of deliveries, of the label if there is one, from the beginning
-// of the span as a filter takes it.
-func overviewTiles(list, label string, sum delivery.Stats, now delivery.Standing, dueSoon int, s span, from string) []ui.Tile {
-	behind := func(filters ...string) string { return link(list, append(filters, "label", label)...) }
+// figureDoors are where headline figures lead.
+type figureDoors struct {
+	// list is a list of deliveries, label what its endpoints carry, if anything, and from where the span begins, as its filter takes it.
+	list, label, from string
+	// retry previews the retry of all that can be retried; empty for those who may not, and where there is no such preview.
+	retry string
+}
+
+// behind is the list with filters.
+func (d figureDoors) behind(filters ...string) string { return link(d.list, append(filters, "label", d.label)...) }
+
+// overviewTiles are the headline figures; due is the next hour of the forecast.
+func overviewTiles(to figureDoors, sum delivery.Stats, now delivery.Standing, due ui.Bar, s span) []ui.Tile {
+	behind, from := to.behind, to.from
 	first := ui.Tile{
 		Label: "First-try success", Number: "–", Note: "nothing was sent in " + s.words, Href: behind("from", from),
 	}
@@ -144,22 +158,24 @@ func overviewTiles(list, label string, sum delivery.Stats, now delivery.Standing
 	if ms, ok := sum.Latency.Quantile(0.95); ok {
 		p50, _ := sum.Latency.Quantile(0.5)
 		slow, _ := sum.Latency.Slowest(0.95)
-		p95.Number, p95.Note, p95.Href = ui.Millis(int(ms)), "p50 "+ui.Millis(int(p50)), behind("from", from, "took", tookAtLeast(slow))
+		half, _ := sum.Latency.Slowest(0.5)
+		p95.Number, p95.Href = ui.Millis(int(ms)), behind("from", from, "took", tookAtLeast(slow))
+		p95.Note, p95.NoteHref = "p50 "+ui.Millis(int(p50)), behind("from", from, "took", tookAtLeast(half))
 	}
 	retrying := ui.Tile{
 		Label: "Retrying now", Number: ui.Count(now.Retrying), Href: behind("status", string(delivery.StateRetrying)),
-		Note: counted(dueSoon, "attempt", "attempts") + " due in the next hour",
+		Note: counted(due.Value, "attempt", "attempts") + " due in the next hour", NoteHref: due.Href,
 	}
 	failed := ui.Tile{
 		Label: "Failed", Number: ui.Count(sum.Failed), Href: behind("status", anyFailed, "from", from), Note: "none can be retried",
 	}
 	if now.Held > 0 {
-		failed.Note, failed.NoteTone = ui.Count(now.Held)+" can still be retried", ui.Bad
+		failed.Note, failed.NoteTone, failed.NoteHref = ui.Count(now.Held)+" can still be retried", ui.Bad, to.retry
 	}
 	return []ui.Tile{
 		{
 			Label: "Delivered", Number: ui.Count(sum.Succeeded), Href: behind("status", string(delivery.StateSucceeded), "from", from),
-			Note: counted(sum.Attempts, "attempt", "attempts") + " in " + s.words,
+			Note: counted(sum.Attempts, "attempt", "attempts") + " in " + s.words, NoteHref: behind("from", from),
 		},
 		first, p95, retrying, failed,
 	}

@@ -38,7 +38,7 @@ func endpointRows() []pages.EndpointRow {
 
 func head(current string, badges ...ui.Badge) pages.EndpointHead {
 	base := "/endpoints/" + riskID
-	links := []ui.Link{{Label: "Overview", Href: base}, {Label: "Deliveries", Href: base + "/deliveries", Count: "501"}, {Label: "Keys", Href: base + "/keys", Count: "1"}, {Label: "Secret", Href: base + "/secret"}, {Label: "Settings", Href: base + "/settings"}, {Label: "Activity", Href: base + "/activity"}}
+	links := []ui.Link{{Label: "Overview", Href: base}, {Label: "Deliveries", Href: base + "/deliveries", Count: "501", CountHref: base + "/deliveries?status=waiting", CountOf: "waiting"}, {Label: "Keys", Href: base + "/keys"}, {Label: "Secret", Href: base + "/secret"}, {Label: "Settings", Href: base + "/settings"}, {Label: "Activity", Href: base + "/activity"}}
 	for i := range links {
 		links[i].Current = links[i].Label == current
 	}

@@ -28,7 +28,8 @@ type Tile struct {
 	Note   string
 	// NoteTone colours the note; only OK and Bad are used.
 	NoteTone Tone
-	Href     string
+	Href     string // the list behind Number
+	NoteHref string // the list behind the number in Note
 	Meter    *Meter
 }
 

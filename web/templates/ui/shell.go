@@ -115,7 +115,8 @@ type Link struct {
 	Label   string
 	Href    string
 	Current bool
-	Count   string
+	// Count is a number beside the link, which leads to CountHref; CountOf says of what.
+	Count, CountHref, CountOf string
 }
 
 // htmlClass is the class of <html>: theme and density of the person.
