@@ -138,7 +138,9 @@ func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
 	b.get("/endpoints").is(http.StatusOK).shows("took=225")
 
 	// The numbers in the notes of the figures lead to lists of their own, and so does the number of what waits at an endpoint.
-	note := func(a answer, text string) string { return a.find(`<a class="tile-note[^"]*" href="([^"]+)">` + text + `</a>`) }
+	note := func(a answer, text string) string {
+		return a.find(`<a class="tile-note[^"]*" href="([^"]+)">` + text + `</a>`)
+	}
 	for text, want := range map[string]int{"[0-9,]+ attempts in 24 hours": 10, "2 attempts due in the next hour": 2, "p50 [^<]+": 2} {
 		if got := rows(note(a, text)); got != want {
 			t.Errorf("behind %q are %d deliveries, want %d: %s", text, got, want, note(a, text))

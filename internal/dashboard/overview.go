@@ -135,7 +135,9 @@ type figureDoors struct {
 }
 
 // behind is the list with filters.
-func (d figureDoors) behind(filters ...string) string { return link(d.list, append(filters, "label", d.label)...) }
+func (d figureDoors) behind(filters ...string) string {
+	return link(d.list, append(filters, "label", d.label)...)
+}
 
 // overviewTiles are the headline figures; due is the next hour of the forecast.
 func overviewTiles(to figureDoors, sum delivery.Stats, now delivery.Standing, due ui.Bar, s span) []ui.Tile {
