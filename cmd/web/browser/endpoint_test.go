@@ -366,6 +366,9 @@ func stretchEndpoint(t *testing.T, s *suite) {
 	b.check("endpoint created, long names")
 	for _, page := range []string{"/endpoints?label=" + labels[1], path, path + "/keys", path + "/settings", path + "/secret", path + "/activity", path + "/recover", path + "/delete", "/endpoints", "/", "/audit"} {
 		b.visit(page)
+		if cut := ask[string](b, `[...document.querySelectorAll(".chip")].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText).join(", ")`); cut != "" {
+			t.Errorf("%s cuts the labels %s", page, cut)
+		}
 		b.check("long names, " + strings.TrimPrefix(strings.ReplaceAll(page, path, "endpoint"), "/"))
 	}
 	turned := create("\u202eturned")
