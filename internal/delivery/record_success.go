@@ -38,7 +38,7 @@ func (s *Service) recordSuccesses(ctx context.Context, reports []report) ([]reco
 		rows[i] = successRow{left.ID, c.LeaseToken, left.AttemptCount, *left.ScrubbedAt, *left.LastAttemptAt, *left.LastStatusCode, *left.LastDurationMS, left.UpdatedAt}
 	}
 	slices.SortFunc(rows, func(a, b successRow) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	switch err := w.tx.ExecPlanned(recordSuccesses, rows, w.attempts, w.tallies.rows(s.slot)); {
+	switch err := w.tx.ExecRows(recordSuccesses, rows, w.attempts, w.tallies.rows(s.slot)); {
 	case postgres.IsDivisionByZero(err):
 		return s.recordBatch(ctx, reports)
 	case err != nil:

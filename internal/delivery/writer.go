@@ -95,19 +95,20 @@ func (w *writer) updateChanged() error {
 	if len(w.changes) == 0 {
 		return nil
 	}
-	err := w.tx.ExecRows(`UPDATE webhook_deliveries d SET status = v.status, attempt_count = v.attempt_count, worker_lost_count = v.worker_lost_count,
+	if err := w.tx.ExecRows(updateDeliveries, w.changes); err != nil {
+		return fmt.Errorf("update deliveries: %w", err)
+	}
+	return nil
+}
+
+const updateDeliveries = `UPDATE webhook_deliveries d SET status = v.status, attempt_count = v.attempt_count, worker_lost_count = v.worker_lost_count,
 			next_attempt_at = v.next_attempt_at, payload = CASE WHEN v.drop_payload THEN NULL ELSE d.payload END, payload_expires_at = v.payload_expires_at,
 			payload_scrubbed_at = v.payload_scrubbed_at, payload_retention_reason = v.payload_retention_reason, last_attempt_at = v.last_attempt_at,
 			last_status_code = v.last_status_code, last_error_kind = v.last_error_kind, last_duration_ms = v.last_duration_ms, lease_token = NULL, lease_expires_at = NULL,
 			next_trigger = 'automatic', rung_at = NULL, updated_at = v.updated_at
 		FROM GIVEN AS v(id uuid, status text, attempt_count smallint, worker_lost_count smallint, next_attempt_at timestamptz, drop_payload boolean,
 			payload_expires_at timestamptz, payload_scrubbed_at timestamptz, payload_retention_reason text, last_attempt_at timestamptz, last_status_code smallint, last_error_kind text, last_duration_ms integer, updated_at timestamptz)
-		WHERE d.id = v.id`, w.changes)
-	if err != nil {
-		return fmt.Errorf("update deliveries: %w", err)
-	}
-	return nil
-}
+		WHERE d.id = v.id`
 
 func (w *writer) insertAttempts() error {
 	if len(w.attempts) == 0 {

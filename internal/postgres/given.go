@@ -50,9 +50,6 @@ func parseStatement(text string) *statement {
 	return s
 }
 
-// updates tells that it looks for rows to update.
-func (s *statement) updates() bool { return strings.HasPrefix(s.between[0], "UPDATE") }
-
 // text is the statement over arrays, one for each column, of which the first is the parameter with that number.
 func (s *statement) text(first int) string {
 	var b strings.Builder

@@ -78,14 +78,14 @@ func TestExecRows_StoresEveryKindOfField(t *testing.T) {
 	}
 }
 
-func TestExecPlanned_TakesSeveralSetsOfRows(t *testing.T) {
+func TestExecRows_TakesSeveralSetsOfRows(t *testing.T) {
 	t.Parallel()
 	type pair struct {
 		N    int  `json:"n"`
 		Word word `json:"word"`
 	}
 	got := storeGiven(t, func(tx *postgres.Tx) error {
-		return tx.ExecPlanned(`WITH a AS (INSERT INTO given_rows (n) SELECT x.n FROM GIVEN AS x(n smallint))
+		return tx.ExecRows(`WITH a AS (INSERT INTO given_rows (n) SELECT x.n FROM GIVEN AS x(n smallint))
 			INSERT INTO given_rows (n, word) SELECT y.n, y.word FROM GIVEN AS y(word text, n smallint)`, []pair{{N: 1}, {N: 2}}, []*pair{{N: 3, Word: "three"}})
 	})
 	if diff := cmp.Diff([]string{"(,,,,,,,1,,)", "(,,,,,,,2,,)", "(,,three,,,,,3,,)"}, got); diff != "" {

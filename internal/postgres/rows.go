@@ -7,17 +7,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 )
 
 // ExecRows runs a statement over rows, a slice of structs. The statement takes them as "GIVEN AS v(id uuid, at timestamptz)", each column from
-// the field with that JSON name. They go to the server as one array for each column, so that the text never varies with their number. In a
+// the field with that JSON name; with several of those, rows are as many, in their order. They go to the server as one array for each column, so
+// that the text never varies with their number and Postgres keeps the plan. In a
 // transaction it waits for company: what is left this way goes to the server as one statement, before anything else does and at the
 // latest before the commit, which is when an error shows. Such statements do not see each other's rows, but foreign keys among them hold.
-func (tx *Tx) ExecRows(text string, rows any) error {
+func (tx *Tx) ExecRows(text string, rows ...any) error {
 	s := parseStatement(text)
-	args, err := s.args(rows)
+	args, err := s.args(rows...)
 	if err != nil {
 		return fmt.Errorf("encode rows: %w", err)
 	}
@@ -25,16 +25,6 @@ func (tx *Tx) ExecRows(text string, rows any) error {
 		return tx.Exec(s.text(1), args...).Error
 	}
 	return tx.pending.add(waiting{s, args})
-}
-
-// ExecPlanned runs a statement over several sets of rows, in the order in which it takes them, at once and with a plan of its own.
-func (tx *Tx) ExecPlanned(text string, rows ...any) error {
-	s := parseStatement(text)
-	args, err := s.args(rows...)
-	if err != nil {
-		return fmt.Errorf("encode rows: %w", err)
-	}
-	return tx.Exec(s.text(1), Planned(args...)...).Error
 }
 
 // pending is the connection of a transaction with the statements that wait for company. Round trips, each with a process to wake on
@@ -81,28 +71,16 @@ func (p *pending) flush() error {
 	// Postgres runs them from the last to the first.
 	parts := make([]string, len(waiting))
 	var args []any
-	planned := false
 	for i, w := range waiting {
 		parts[len(parts)-1-i] = fmt.Sprintf("w%d AS (%s)", i+1, w.text(len(args)+1))
 		args = append(args, w.args...)
-		planned = planned || w.updates()
 	}
 	text := "WITH " + strings.Join(parts, ", ") + " SELECT"
 	if len(waiting) == 1 {
 		text = waiting[0].text(1)
 	}
-	if planned {
-		args = Planned(args...)
-	}
 	p.failed = p.tx.Exec(text, args...).Error
 	return p.failed
-}
-
-// Planned are arguments with which Postgres plans the statement each time. A kept plan is as good as what was known of the tables when
-// the connection used it first: one from the time when a table was nearly empty joins a batch of rows to it by reading an index from
-// end to end, until the table is analyzed. It costs half a millisecond, so it is for batches.
-func Planned(args ...any) []any {
-	return append([]any{pgx.QueryExecModeCacheDescribe}, args...)
 }
 
 // AmongThese is the condition that the column has one of the values, with its argument for $1. A single value is compared as it is:

@@ -1,0 +1,83 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/postgres"
+)
+
+// Postgres keeps the plans of what records results. One that it made while the table was empty has to find each row by its id all the same
+// when the table is large and nobody has analyzed it yet.
+func TestRecord_APlanOfAnEmptyTableStaysGood(t *testing.T) {
+	t.Parallel()
+	const stored, changed = 3000, 20
+	ids := make([]uuid.UUID, changed)
+	at := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	lease := uuid.New()
+	for name, record := range map[string]func(tx *postgres.Tx, ids []uuid.UUID) error{
+		"successes": func(tx *postgres.Tx, ids []uuid.UUID) error {
+			rows := make([]successRow, len(ids))
+			for i, d := range ids {
+				rows[i] = successRow{ID: d, LeaseToken: lease, AttemptCount: 1, ScrubbedAt: at, LastAttemptAt: at, LastStatusCode: 204, UpdatedAt: at}
+			}
+			return tx.ExecRows(recordSuccesses, rows, []attemptRow{}, []*tally{})
+		},
+		"others": func(tx *postgres.Tx, ids []uuid.UUID) error {
+			rows, reason := make([]changedRow, len(ids)), PendingDelivery
+			for i, d := range ids {
+				rows[i] = changedRow{d, at, change{Status: Pending, AttemptCount: 1, NextAttemptAt: &at, PayloadExpiresAt: &at, Reason: &reason}}
+			}
+			return tx.ExecRows(updateDeliveries, rows)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var read int64
+			err := fixture.DB(t).InTx(t.Context(), func(tx *postgres.Tx) error {
+				for range 10 { // the first five plans are thrown away
+					if err := record(tx, nil); err != nil {
+						return err
+					}
+				}
+				if err := tx.Exec("SET session_replication_role = replica").Error; err != nil { // what a delivery refers to is not needed here
+					return err
+				}
+				err := tx.Exec(`INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload, payload_expires_at, lease_token, lease_expires_at, created_at, updated_at)
+					SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'test', 'delivering', 'x', $1, $2, $1, $1, $1 FROM generate_series(1, $3::int)`, at, lease, stored).Error
+				if err != nil {
+					return err
+				}
+				mine := make([]uuid.UUID, 0, changed)
+				if err := tx.Raw("SELECT id FROM webhook_deliveries LIMIT $1", len(ids)).Scan(&mine).Error; err != nil {
+					return err
+				}
+				before := rowsRead(t, tx)
+				if err := record(tx, mine); err != nil {
+					return err
+				}
+				read = rowsRead(t, tx) - before
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if read < changed || read > 3*changed {
+				t.Errorf("read %d rows to change %d of %d", read, changed, stored)
+			}
+		})
+	}
+}
+
+// rowsRead is how many deliveries the connection has read.
+func rowsRead(t *testing.T, tx *postgres.Tx) int64 {
+	t.Helper()
+	var n int64
+	if err := tx.Raw(`SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'webhook_deliveries'`).Scan(&n).Error; err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
