@@ -9,6 +9,7 @@ import (
 
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/webhook"
 )
 
@@ -53,7 +54,10 @@ func (s *Service) ClaimThese(ctx context.Context, ids []id.Delivery) ([]*Claim, 
 
 // A delivery that may be sent is pending, due, and has a payload that has not expired; its endpoint is enabled. A withdrawn
 // one needs no test: withdrawal leaves no delivery of the original event pending.
-const claimable = `d.status = 'pending' AND d.next_attempt_at <= $1 AND d.payload_expires_at > $1`
+//
+// The time is wrapped, and so are the lists of the claims, to leave the planner nothing to estimate by: it would make a plan for
+// each statement, none of them better than the one that reads the index of due rows in its order.
+const claimable = `d.status = 'pending' AND d.next_attempt_at <= (SELECT $1::timestamptz) AND d.payload_expires_at > (SELECT $1::timestamptz)`
 
 // claimDueRows moves the rows of the table "due" from pending to delivering under a fresh lease (contract section 7.6 step 1). Rows
 // that are claimed together share a token: it tells one claim of a row from the next, never one row from another. The commit does not
@@ -67,8 +71,7 @@ const claimDueRows = `
 		e.url, e.signing_secret, e.previous_signing_secret, e.previous_signing_secret_expires_at`
 
 // claim runs a statement that ends in claimDueRows.
-func (s *Service) claim(ctx context.Context, due string, args ...any) ([]Claim, error) {
-	tx := s.DB.Reader(ctx)
+func (s *Service) claim(tx *postgres.Tx, due string, args ...any) ([]Claim, error) {
 	var rows []Claim
 	args = append([]any{tx.Now, uuid.New(), tx.Now.Add(Lease), s.Worker}, args...)
 	if err := tx.Raw("WITH due AS ("+due+")"+claimDueRows, args...).Scan(&rows).Error; err != nil {
@@ -83,7 +86,7 @@ func (s *Service) claimBatch(ctx context.Context, ids []id.Delivery) ([]*Claim, 
 	for i, d := range ids {
 		natives[i] = d.UUID
 	}
-	rows, err := s.claim(ctx, `SELECT d.id FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
+	rows, err := s.claim(s.DB.Reader(ctx), `SELECT d.id FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
 		WHERE d.id = ANY($5::uuid[]) AND `+claimable+` AND e.enabled AND e.deleted_at IS NULL ORDER BY d.id FOR UPDATE OF d`, natives)
 	if err != nil {
 		return nil, err
@@ -100,18 +103,21 @@ func (s *Service) claimBatch(ctx context.Context, ids []id.Delivery) ([]*Claim, 
 	return out, nil
 }
 
+// longestDue are so many deliveries of each endpoint, those due longest.
+const longestDue = `SELECT picked.id FROM UNNEST((SELECT $5::uuid[]), (SELECT $6::bigint[])) AS w(endpoint, n)
+	JOIN webhook_endpoints e ON e.id = w.endpoint AND e.enabled AND e.deleted_at IS NULL
+	CROSS JOIN LATERAL (
+		SELECT d.id FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND ` + claimable + `
+		ORDER BY d.next_attempt_at LIMIT w.n FOR UPDATE OF d SKIP LOCKED
+	) picked`
+
 // claimDueBatch serves the wishes of many endpoints in one statement. Rows that somebody else has locked are left out.
 func (s *Service) claimDueBatch(ctx context.Context, wishes []wanted) ([][]*Claim, error) {
 	endpoints, limits := make([]uuid.UUID, len(wishes)), make([]int64, len(wishes))
 	for i, w := range wishes {
 		endpoints[i], limits[i] = w.endpoint.UUID, int64(w.n)
 	}
-	rows, err := s.claim(ctx, `SELECT picked.id FROM UNNEST($5::uuid[], $6::bigint[]) AS w(endpoint, n)
-		JOIN webhook_endpoints e ON e.id = w.endpoint AND e.enabled AND e.deleted_at IS NULL
-		CROSS JOIN LATERAL (
-			SELECT d.id FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND `+claimable+`
-			ORDER BY d.next_attempt_at LIMIT w.n FOR UPDATE OF d SKIP LOCKED
-		) picked`, endpoints, limits)
+	rows, err := s.claim(s.DB.Reader(ctx), longestDue, endpoints, limits)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -80,4 +81,53 @@ func rowsRead(t *testing.T, tx *postgres.Tx) int64 {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// A claim reads what it takes, whatever the statistics say of an endpoint with a backlog: how many of its deliveries wait is not in them.
+func TestClaim_ReadsWhatItTakes(t *testing.T) {
+	t.Parallel()
+	const finished, due, n = 60_000, 400, 20
+	for name, analyzed := range map[string]bool{"with statistics": true, "before the backlog was analyzed": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var read int64
+			var claims []Claim
+			err := fixture.DB(t).InTx(t.Context(), func(tx *postgres.Tx) error {
+				endpoint := uuid.New()
+				// One in ten is the endpoint's, the others are those of nine neighbours.
+				oneOf := "CASE WHEN i % 10 = 0 THEN '" + endpoint.String() + "' ELSE lpad((i % 10)::text, 32, '0') END::uuid"
+				for _, statement := range []string{
+					"SET session_replication_role = replica", // what the rows refer to is not needed here
+					`INSERT INTO webhook_endpoints (id, organization_id, name, url, subscribed_event_types, signing_secret, signing_secret_rotated_at, created_at, updated_at)
+						VALUES ('` + endpoint.String() + `', gen_random_uuid(), 'e', 'https://x.example/', '{verification.session.failed}', 'x', now(), now(), now())`,
+					`INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload_scrubbed_at, created_at, updated_at)
+						SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), ` + oneOf + `, 'test', 'succeeded', now(), now(), now() FROM generate_series(1, ` + strconv.Itoa(finished) + `) i`,
+					"ANALYZE webhook_deliveries",
+					`INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload, payload_expires_at, next_attempt_at, created_at, updated_at)
+						SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), ` + oneOf + `, 'test', 'pending', 'x', now() + interval '1 day', now() - random() * interval '1 hour', now(), now() FROM generate_series(1, ` + strconv.Itoa(10*due) + `) i`,
+				} {
+					if err := tx.Exec(statement).Error; err != nil {
+						return err
+					}
+				}
+				if analyzed {
+					if err := tx.Exec("ANALYZE webhook_deliveries").Error; err != nil {
+						return err
+					}
+				}
+				s := New(Config{Worker: "w"})
+				before := rowsRead(t, tx)
+				var err error
+				claims, err = s.claim(tx, longestDue, []uuid.UUID{endpoint}, []int64{n})
+				read = rowsRead(t, tx) - before
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(claims) != n || read > 5*n {
+				t.Errorf("read %d rows of %d to claim %d, want %d", read, due, len(claims), n)
+			}
+		})
+	}
 }
