@@ -292,7 +292,7 @@ func (p *page) deliverySteps(v deliveryParts) (before, after []ui.Step) {
 	}
 	switch {
 	case v.PayloadExpiresAt != nil:
-		after = append(after, ui.Step{Tone: ui.Neutral, Icon: "hourglass", Lead: "The encrypted payload is erased", Time: exactPtr(p, v.PayloadExpiresAt)})
+		after = append(after, ui.Step{Tone: ui.Neutral, Icon: "hourglass", Lead: "The encrypted payload will be erased", Time: exactPtr(p, v.PayloadExpiresAt)})
 	case v.PayloadScrubbedAt != nil:
 		after = append(after, ui.Step{Tone: lookOf(v.State()).Tone, Icon: lookOf(v.State()).Icon, Lead: "Payload " + payloadWords(v.Delivery, v.Now), Time: exactPtr(p, v.PayloadScrubbedAt)})
 	}
