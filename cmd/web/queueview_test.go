@@ -14,6 +14,7 @@ import (
 	"kaylehooks/internal/dashboard"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/devstack/devtest"
+	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/queue"
 )
@@ -103,21 +104,16 @@ func TestQueueView_Schedulers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(scheduler.Shutdown)
-	for patience := time.After(20 * time.Second); ; { // it tells of itself every five seconds
+	var schedules []dashboard.QueueSchedule
+	fixture.Until(t, "the scheduler tells of itself, as it does every five seconds", func() bool {
 		s, err := v.Snapshot(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(s.Schedules) == 2 {
-			if first := s.Schedules[0]; first.Task != "sweep @every 1h" || first.Spec != "@every 1h" || !first.Last.IsZero() || time.Until(first.Next) < 59*time.Minute {
-				t.Errorf("the first is %+v", first)
-			}
-			return
-		}
-		select {
-		case <-patience:
-			t.Fatal("the scheduler was not seen")
-		case <-time.After(100 * time.Millisecond):
-		}
+		schedules = s.Schedules
+		return len(schedules) == 2
+	})
+	if first := schedules[0]; first.Task != "sweep @every 1h" || first.Spec != "@every 1h" || !first.Last.IsZero() || time.Until(first.Next) < 59*time.Minute {
+		t.Errorf("the first is %+v", first)
 	}
 }

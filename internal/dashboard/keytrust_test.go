@@ -280,9 +280,7 @@ func TestKeys_TwoAnswersAtOnceCountOnce(t *testing.T) {
 				answered <- err
 			}()
 		}
-		for fixture.Scalar[int](t, w.db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") < cap(answered) {
-			time.Sleep(time.Millisecond)
-		}
+		fixture.AwaitLocks(t, w.db, cap(answered))
 		return nil
 	}))
 	one, two := <-answered, <-answered

@@ -184,7 +184,7 @@ func TestRunJobs_LooksAgainUnderTheLock(t *testing.T) {
 			_, err := b.svc.RunJobs(t.Context(), 10)
 			stepped <- err
 		}()
-		fixture.AwaitLock(t, b.db)
+		fixture.AwaitLocks(t, b.db, 1)
 		return nil
 	}))
 	b.check(<-stepped)
@@ -303,7 +303,7 @@ func TestRunJobs_TwoWorkersNeverStartTwo(t *testing.T) {
 			_, err := b.service().RunJobs(t.Context(), 10)
 			started <- err
 		}()
-		fixture.AwaitLock(t, b.db)
+		fixture.AwaitLocks(t, b.db, 1)
 		second := b.create(failedOnes, 2)
 		fixture.Exec(t, b.db, "UPDATE jobs SET created_at = created_at - interval '3 s' WHERE id = $1", second.ID)
 		b.step(b.svc)

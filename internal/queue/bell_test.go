@@ -16,6 +16,7 @@ import (
 
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/devstack/devtest"
+	"kaylehooks/internal/fixture"
 )
 
 func TestPayload_RoundTrip(t *testing.T) {
@@ -100,7 +101,7 @@ func TestBell_RingingNeverBlocksWhenRedisIsAway(t *testing.T) {
 			case <-time.After(patience):
 				t.Fatal("ringing blocks")
 			}
-			until(t, "the outage is noticed", bell.failing.Load)
+			fixture.Until(t, "the outage is noticed", bell.failing.Load)
 		})
 	}
 }

@@ -29,9 +29,8 @@ const (
 // their turn, since a claim of many costs little more than a claim of one and the endpoint need not wait for it. If it stops answering, those
 // are sent beyond the bound (lineAtMost).
 type gate struct {
-	limit    int
-	brisk    time.Duration // briskBelow
-	patience time.Duration // lineAtMost
+	limit                  int
+	briskBelow, lineAtMost time.Duration
 
 	mu        sync.Mutex
 	endpoints map[id.Endpoint]*door
@@ -50,7 +49,7 @@ type door struct {
 }
 
 func newGate(limit int) *gate {
-	return &gate{limit: limit, brisk: briskBelow, patience: lineAtMost, endpoints: map[id.Endpoint]*door{}}
+	return &gate{limit: limit, briskBelow: briskBelow, lineAtMost: lineAtMost, endpoints: map[id.Endpoint]*door{}}
 }
 
 func (g *gate) door(e id.Endpoint) *door {
@@ -90,7 +89,7 @@ func (g *gate) waitInLine(e id.Endpoint) (sent func()) {
 		return sent
 	default:
 	}
-	late := time.NewTimer(g.patience)
+	late := time.NewTimer(g.lineAtMost)
 	defer late.Stop()
 	select {
 	case line <- struct{}{}:
@@ -119,7 +118,7 @@ func (g *gate) leave(e id.Endpoint, sent delivery.Sent) bool {
 	defer g.mu.Unlock()
 	d := g.door(e)
 	if sent.Asked {
-		d.brisk = sent.Duration < g.brisk
+		d.brisk = sent.Duration < g.briskBelow
 		switch {
 		case sent.Duration >= slowAfter:
 			d.slow = true

@@ -134,21 +134,6 @@ func (r *rig) count(where string, args ...any) int {
 	return fixture.Scalar[int](r.t, r.db, "SELECT count(*) FROM webhook_deliveries WHERE "+where, args...)
 }
 
-// until polls: what it waits for is decided in Postgres, which sends no signal.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	timeout := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-timeout:
-			t.Fatalf("%s: did not come true", what)
-		}
-	}
-}
-
 // hanging is a receiver that holds every request open until it is let go.
 type hanging struct {
 	*httptest.Server

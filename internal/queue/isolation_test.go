@@ -29,7 +29,7 @@ func TestWorker_AHangingEndpointHoldsUpNobody(t *testing.T) {
 	first := r.worker("one", concurrency)
 	stopFirst := r.start(first)
 	r.publish(first.Deliveries, hanging, flood)
-	until(t, "the hanging endpoint holds its cap", func() bool { return hang.holds() == limit })
+	fixture.Until(t, "the hanging endpoint holds its cap", func() bool { return hang.holds() == limit })
 
 	recorded := 0
 	serveOthers := func(w *Worker, held int) {
@@ -38,7 +38,7 @@ func TestWorker_AHangingEndpointHoldsUpNobody(t *testing.T) {
 			r.publish(w.Deliveries, e, each)
 		}
 		recorded += neighbours * each
-		until(t, "every delivery of the neighbours is recorded", func() bool {
+		fixture.Until(t, "every delivery of the neighbours is recorded", func() bool {
 			return r.count("webhook_endpoint_id <> $1 AND status = 'succeeded' AND attempt_count = 1", hanging) == recorded
 		})
 		if got := hang.holds(); got != held {
@@ -55,7 +55,7 @@ func TestWorker_AHangingEndpointHoldsUpNobody(t *testing.T) {
 		stopFirst()
 		close(stopped)
 	}()
-	until(t, "the new worker fills its own cap", func() bool { return hang.holds() == 2*limit })
+	fixture.Until(t, "the new worker fills its own cap", func() bool { return hang.holds() == 2*limit })
 	serveOthers(second, 2*limit)
 	select {
 	case <-stopped:
@@ -74,7 +74,7 @@ func TestWorker_AHangingEndpointHoldsUpNobody(t *testing.T) {
 
 	hang.letGo()
 	<-stopped
-	until(t, "the flood is delivered once the endpoint answers", func() bool {
+	fixture.Until(t, "the flood is delivered once the endpoint answers", func() bool {
 		return r.count("webhook_endpoint_id = $1 AND status = 'succeeded'", hanging) == flood
 	})
 	if n := r.count("webhook_endpoint_id <> $1 AND (attempt_count <> 1 OR status <> 'succeeded')", hanging); n != 0 {
@@ -94,12 +94,12 @@ func TestWorker_WhatIsClaimedAheadWaitsForItsTurn(t *testing.T) {
 	receiver := newHanging(t)
 	e := r.endpoint(receiver.URL)
 	w := r.worker("one", concurrency)
-	w.gate.brisk, w.gate.patience = time.Hour, time.Hour // whatever the pace of this machine
+	w.gate.briskBelow, w.gate.lineAtMost = time.Hour, time.Hour // whatever the pace of this machine
 	r.start(w)
 	r.publish(w.Deliveries, e, n)
-	until(t, "the receiver holds its cap", func() bool { return receiver.holds() == limit })
+	fixture.Until(t, "the receiver holds its cap", func() bool { return receiver.holds() == limit })
 	receiver.letOneGo() // so that it passes for brisk
-	until(t, "more is claimed than is in flight", func() bool { return r.count("status = 'delivering'") == limit*(1+aheadFactor) })
+	fixture.Until(t, "more is claimed than is in flight", func() bool { return r.count("status = 'delivering'") == limit*(1+aheadFactor) })
 	for range n / 2 {
 		receiver.letOneGo()
 	}
@@ -107,7 +107,7 @@ func TestWorker_WhatIsClaimedAheadWaitsForItsTurn(t *testing.T) {
 		t.Errorf("%d requests to one endpoint at once, want at most %d", got, limit)
 	}
 	receiver.letGo()
-	until(t, "every delivery is recorded", func() bool { return r.count("status = 'succeeded' AND attempt_count = 1") == n })
+	fixture.Until(t, "every delivery is recorded", func() bool { return r.count("status = 'succeeded' AND attempt_count = 1") == n })
 	if got := receiver.peak(); got != limit {
 		t.Errorf("%d requests to one endpoint at once, want at most %d", got, limit)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/devstack/devtest"
+	"kaylehooks/internal/fixture"
 )
 
 // TestWaker_ARingEndsTheWait would last for an hour without the wake-up.
@@ -33,7 +34,7 @@ func TestWaker_ARingEndsTheWait(t *testing.T) {
 		}
 		taken <- err
 	}()
-	until(t, "the lane is being watched", func() bool {
+	fixture.Until(t, "the lane is being watched", func() bool {
 		return client.PubSubNumSub(t.Context(), wakeChannel(LaneFresh)).Val()[wakeChannel(LaneFresh)] == 1
 	})
 	bell := NewBell(client, time.Now, slog.New(slog.DiscardHandler))

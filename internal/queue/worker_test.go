@@ -26,7 +26,7 @@ func TestWorker_AnEmptiedRedisLosesNoDelivery(t *testing.T) {
 	const n = 40
 	r.publish(w.Deliveries, e, n)
 	// Every delivery has been rung for, so the feeder trusts the rings; then they are gone.
-	until(t, "every delivery is named by a task", func() bool {
+	fixture.Until(t, "every delivery is named by a task", func() bool {
 		named := 0
 		for _, task := range r.redis.LRange(t.Context(), "asynq:{fresh}:pending", 0, -1).Val() {
 			named += strings.Count(r.redis.HGet(t.Context(), "asynq:{fresh}:t:"+task, "msg").Val(), "whd_")
@@ -37,7 +37,7 @@ func TestWorker_AnEmptiedRedisLosesNoDelivery(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.start(w)
-	until(t, "every due delivery is attempted", func() bool { return r.count("status = 'succeeded'") == n })
+	fixture.Until(t, "every due delivery is attempted", func() bool { return r.count("status = 'succeeded'") == n })
 	if got := r.count("attempt_count = 1"); got != n {
 		t.Errorf("%d of %d took one attempt", got, n)
 	}
@@ -66,7 +66,7 @@ func TestWorker_WhatWasNeverRungIsFound(t *testing.T) {
 	// The publisher has no bell: as if its process died between commit and ring.
 	const n = 20
 	r.publish(r.deliveries, e, n)
-	until(t, "every due delivery is attempted", func() bool { return r.count("status = 'succeeded'") == n })
+	fixture.Until(t, "every due delivery is attempted", func() bool { return r.count("status = 'succeeded'") == n })
 }
 
 func TestWorker_AWrongClockClaimsAndSweepsNothingAndSaysWhy(t *testing.T) {
@@ -146,7 +146,7 @@ func TestWorker_OneFailingSweepStopsNoOther(t *testing.T) {
 		return 1, nil
 	}
 	r.start(r.worker("one", 8, Sweep{Name: "bad", Every: time.Millisecond, Run: fails}, Sweep{Name: "good", Every: time.Millisecond, Run: works}))
-	until(t, "both go on", func() bool { return good.Load() > 3 && bad.Load() > 3 })
+	fixture.Until(t, "both go on", func() bool { return good.Load() > 3 && bad.Load() > 3 })
 }
 
 func TestWorker_StopEndsEvenWhenRedisIsGone(t *testing.T) {

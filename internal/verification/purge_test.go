@@ -23,7 +23,7 @@ func (h *harness) duringPurge(s verification.Session, token string, purge func(t
 			return err
 		}
 		go func() { redeemed <- h.redeem(s, token) }()
-		fixture.AwaitLock(h.t, h.db)
+		fixture.AwaitLocks(h.t, h.db, 1)
 		return nil
 	}))
 	return <-redeemed
