@@ -237,7 +237,15 @@ func TestKeys_NothingIsEncryptedToAKeyThatIsNotActive(t *testing.T) {
 	blocked("challenged")
 	b.post(k1+"/verify", "challenge", code).redirects(path + "/keys")
 	blocked("verified")
+	step := func(done bool) {
+		t.Helper()
+		if said := b.get("/").is(http.StatusOK).text(); strings.Contains(said, "Done: Verify that the receiver decrypts") != done {
+			t.Errorf("the step is done: want %t in %s", done, said)
+		}
+	}
+	step(false)
 	b.post(k1 + "/reactivate").redirects(path + "/keys")
+	step(true)
 	_, deliveries := w.of(w.fail())
 	for _, d := range deliveries {
 		if d.State() != delivery.StateScheduled || d.WebhookEncryptionKeyID == nil {

@@ -229,7 +229,9 @@ func TestQueue_FiguresOfARedisThatIsAwayAreOld(t *testing.T) {
 	b := w.as(w.owner)
 	q := &fakeQueue{seen: w.clock.Now(), away: true}
 	w.handler.Queue = q
-	b.get("/queue").is(http.StatusOK).shows("of the queues nothing is known yet", "Not known: they are in Redis.", "Workers are not known").hides("as of")
+	if said := b.get("/queue").is(http.StatusOK).shows("of the queues nothing is known yet", "Not known: they are in Redis.", "Workers are not known").hides("as of").text(); !strings.Contains(said, "Schedulers Not known.") {
+		t.Errorf("schedulers are known: %s", said)
+	}
 	q.set(func() { q.away = false })
 	b.get("/queue").is(http.StatusOK).shows("4,839", "wk-1", "7.4.1").hides(`class="panel stale"`, "as of")
 	known := w.clock.Now()
