@@ -19,15 +19,22 @@ import (
 	"kaylehooks/internal/queue"
 )
 
-// What the bell rings for is what the dashboard says that a task rings for.
-func TestQueueView_TasksOfTheBell(t *testing.T) {
-	t.Parallel()
+// emptyRedis is a client of a Redis database of the test's own.
+func emptyRedis(t *testing.T) *redis.Client {
+	t.Helper()
 	options, err := redis.ParseURL(devtest.Redis(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := redis.NewClient(options)
 	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// What the bell rings for is what the dashboard says that a task rings for.
+func TestQueueView_TasksOfTheBell(t *testing.T) {
+	t.Parallel()
+	client := emptyRedis(t)
 	v := newQueueView(client)
 	if tasks, err := v.Tasks(t.Context(), queue.LaneFresh, dashboard.TaskPending, 1, 10); err != nil || len(tasks) != 0 {
 		t.Fatalf("a queue that was never used has %v, %v", tasks, err)
@@ -84,12 +91,7 @@ func TestQueueView_TasksOfTheBell(t *testing.T) {
 // What a scheduler of asynq tells of itself is on the page of the queue; we have none, but somebody may.
 func TestQueueView_Schedulers(t *testing.T) {
 	t.Parallel()
-	options, err := redis.ParseURL(devtest.Redis(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(options)
-	t.Cleanup(func() { _ = client.Close() })
+	client := emptyRedis(t)
 	v := newQueueView(client)
 	if s, err := v.Snapshot(t.Context()); err != nil || len(s.Schedules) != 0 {
 		t.Fatalf("without a scheduler there are %+v, %v", s.Schedules, err)

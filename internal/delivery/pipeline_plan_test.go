@@ -56,11 +56,11 @@ func TestRecord_APlanOfAnEmptyTableStaysGood(t *testing.T) {
 				if err := tx.Raw("SELECT id FROM webhook_deliveries LIMIT $1", len(ids)).Scan(&mine).Error; err != nil {
 					return err
 				}
-				before := rowsRead(t, tx)
+				before := fixture.RowsRead(t, tx, "webhook_deliveries")
 				if err := record(tx, mine); err != nil {
 					return err
 				}
-				read = rowsRead(t, tx) - before
+				read = fixture.RowsRead(t, tx, "webhook_deliveries") - before
 				return nil
 			})
 			if err != nil {
@@ -71,16 +71,6 @@ func TestRecord_APlanOfAnEmptyTableStaysGood(t *testing.T) {
 			}
 		})
 	}
-}
-
-// rowsRead is how many deliveries the connection has read.
-func rowsRead(t *testing.T, tx *postgres.Tx) int64 {
-	t.Helper()
-	var n int64
-	if err := tx.Raw(`SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'webhook_deliveries'`).Scan(&n).Error; err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // A claim reads what it takes, whatever the statistics say of an endpoint with a backlog: how many of its deliveries wait is not in them.
@@ -116,10 +106,10 @@ func TestClaim_ReadsWhatItTakes(t *testing.T) {
 					}
 				}
 				s := New(Config{Worker: "w"})
-				before := rowsRead(t, tx)
+				before := fixture.RowsRead(t, tx, "webhook_deliveries")
 				var err error
 				claims, err = s.claim(tx, longestDue, []uuid.UUID{endpoint}, []int64{n})
-				read = rowsRead(t, tx) - before
+				read = fixture.RowsRead(t, tx, "webhook_deliveries") - before
 				return err
 			})
 			if err != nil {

@@ -33,10 +33,10 @@ func TestPurgeEvents_ReadsWhatItDeletes(t *testing.T) {
 		}
 		var events, deliveries, read int64
 		err := l.db.InTx(t.Context(), func(tx *postgres.Tx) error {
-			before := rowsRead(t, tx)
+			before := fixture.RowsRead(t, tx, "events", "webhook_deliveries")
 			var err error
 			events, deliveries, err = delivery.PurgeEvents(tx, l.ago(30*day), limit)
-			read = rowsRead(t, tx) - before
+			read = fixture.RowsRead(t, tx, "events", "webhook_deliveries") - before
 			return err
 		})
 		if err != nil {
@@ -49,14 +49,4 @@ func TestPurgeEvents_ReadsWhatItDeletes(t *testing.T) {
 			t.Errorf("analyzed %t: read %d rows to delete %d of %d", analyzed, read, limit, 2*stored)
 		}
 	}
-}
-
-// rowsRead is how many rows of events and deliveries the connection has read.
-func rowsRead(t *testing.T, tx *postgres.Tx) int64 {
-	t.Helper()
-	var n int64
-	if err := tx.Raw(`SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables WHERE relname IN ('events', 'webhook_deliveries')`).Scan(&n).Error; err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
