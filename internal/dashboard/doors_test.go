@@ -109,6 +109,15 @@ func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
 			t.Errorf("%d attempts are in the forecast of the label %q, want %d", total, label, 4*each)
 		}
 	}
+	admin := w.as(w.admin)
+	fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET next_attempt_at = $1 WHERE next_attempt_at > $2", w.clock.Now().Add(30*time.Hour), w.clock.Now().Add(9*time.Hour))
+	queue := admin.get("/queue").is(http.StatusOK)
+	for label, want := range map[string]int{"Waiting, 24 h": 6, "Due within 1 h": 4} {
+		door := queue.find(`(?s)<a class="tile-to" href="([^"]+)">\s*<span class="tile-label">` + label + `</span>\s*<span class="tile-num">\s*` + strconv.Itoa(want))
+		if got := rows(door); got != want {
+			t.Errorf("behind %q are %d deliveries, want %d: %s", label, got, want, door)
+		}
+	}
 	b.get("/deliveries?due_from=2026-03-02T09:00&due_to=2026-03-02T12:00").is(http.StatusOK).shows("Due from: Mar 2, 09:00 UTC", "Due to: Mar 2, 12:00 UTC").hides("Retry all")
 
 	// One of the answers is slow. The list of what took as long as the slowest twentieth has just that.
@@ -154,7 +163,6 @@ func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
 	}
 	fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET status = 'failed', next_attempt_at = NULL, payload_retention_reason = 'terminal_failure_retention' WHERE status = 'pending'")
 	b.get("/").is(http.StatusOK).shows("2 can still be retried").hides("/jobs/new")
-	admin := w.as(w.admin)
 	for path, want := range map[string]string{"/": "2", endpointPath(ledger.ID): "1"} {
 		admin.get(note(admin.get(path).is(http.StatusOK), want+" can still be retried")).is(http.StatusOK).shows("Retry " + want + " deliver")
 	}

@@ -80,7 +80,7 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 		}
 		body.Workers = append(body.Workers, p.workerRow(w, now))
 	}
-	body.Truth, body.Tiles = p.backlogView(backlog), queueTiles(backlog, due, p.Now)
+	body.Truth, body.Tiles = p.backlogView(backlog), p.queueTiles(backlog, body.Forecast.Bars)
 	if now.current && size > 0 {
 		body.Tiles[1].Note = counted(busy, "place", "places") + " of " + ui.Count(size) + " busy"
 		body.Tiles[1].Meter = &ui.Meter{Total: size, Parts: []ui.MeterPart{{Value: busy, Fill: ui.FillStrong}}}
@@ -192,27 +192,26 @@ func (p *page) backlogView(b delivery.Backlog) []ui.Fact {
 	return facts
 }
 
-func queueTiles(b delivery.Backlog, forecast []int, now time.Time) []ui.Tile {
+// queueTiles are the headline figures; forecast is what becomes due by hour.
+func (p *page) queueTiles(b delivery.Backlog, forecast []ui.Bar) []ui.Tile {
 	due := ui.Tile{Label: "Due now", Number: ui.Count(b.Due), Href: link(deliveriesPath, "status", anyWaiting), Note: "Nothing waits for a worker", NoteTone: ui.OK}
 	if b.OldestDue != nil {
-		wait := now.Sub(*b.OldestDue)
+		wait := p.Now.Sub(*b.OldestDue)
 		due.Note, due.NoteTone = "Oldest "+shortWait(wait), ""
 		if wait > dueLate {
 			due.NoteTone = ui.Bad
 		}
 	}
-	total, next := 0, 0
-	for i, n := range forecast {
-		total += n
-		if i == 0 {
-			next = n
-		}
+	total := 0
+	for _, hour := range forecast {
+		total += hour.Value
 	}
+	last := p.forecastStart().Add(time.Duration(len(forecast))*time.Hour - time.Minute)
 	return []ui.Tile{
 		due,
 		{Label: "In flight", Number: ui.Count(b.InFlight), Href: link(deliveriesPath, "status", string(delivery.StateInFlight)), Note: "being sent right now"},
-		{Label: "Waiting, 24 h", Number: ui.Count(total), Href: link(deliveriesPath, "status", anyWaiting), Note: "in this organization"},
-		{Label: "Due within 1 h", Number: ui.Count(next), Href: link(deliveriesPath, "status", string(delivery.StateRetrying)), Note: "in this organization"},
+		{Label: "Waiting, 24 h", Number: ui.Count(total), Href: link(deliveriesPath, "due_to", p.FormTime(last)), Note: "in this organization"},
+		{Label: "Due within 1 h", Number: ui.Count(forecast[0].Value), Href: forecast[0].Href, Note: "in this organization"},
 	}
 }
 
