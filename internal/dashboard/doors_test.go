@@ -112,7 +112,7 @@ func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
 	admin := w.as(w.admin)
 	fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET next_attempt_at = $1 WHERE next_attempt_at > $2", w.clock.Now().Add(30*time.Hour), w.clock.Now().Add(9*time.Hour))
 	queue := admin.get("/queue").is(http.StatusOK)
-	for label, want := range map[string]int{"Waiting, 24 h": 6, "Due within 1 h": 4} {
+	for label, want := range map[string]int{"Due now": 2, "Waiting, 24 h": 6, "Due within 1 h": 4} {
 		door := queue.find(`(?s)<a class="tile-to" href="([^"]+)">\s*<span class="tile-label">` + label + `</span>\s*<span class="tile-num">\s*` + strconv.Itoa(want))
 		if got := rows(door); got != want {
 			t.Errorf("behind %q are %d deliveries, want %d: %s", label, got, want, door)

@@ -194,7 +194,7 @@ func (p *page) backlogView(b delivery.Backlog) []ui.Fact {
 
 // queueTiles are the headline figures; forecast is what becomes due by hour.
 func (p *page) queueTiles(b delivery.Backlog, forecast []ui.Bar) []ui.Tile {
-	due := ui.Tile{Label: "Due now", Number: ui.Count(b.Due), Href: link(deliveriesPath, "status", anyWaiting), Note: "Nothing waits for a worker", NoteTone: ui.OK}
+	due := ui.Tile{Label: "Due now", Number: ui.Count(b.Due), Href: link(deliveriesPath, "due_to", p.FormTime(p.Now)), Note: "Nothing waits for a worker", NoteTone: ui.OK}
 	if b.OldestDue != nil {
 		wait := p.Now.Sub(*b.OldestDue)
 		due.Note, due.NoteTone = "Oldest "+shortWait(wait), ""
