@@ -45,7 +45,7 @@ type Config struct {
 type Worker struct {
 	Config
 	gate    *gate
-	slots   map[string]chan struct{} // by lane: a claim holds one until its result is recorded
+	slots   map[string]*slots // by lane
 	waker   *waker
 	servers []*asynq.Server
 	skewed  atomic.Bool
@@ -72,9 +72,9 @@ const (
 
 // NewWorker returns a worker; Start sets it going. An endpoint gets at most an eighth of a lane.
 func NewWorker(c Config) *Worker {
-	w := &Worker{Config: c, gate: newGate(max(1, c.Concurrency/8)), slots: map[string]chan struct{}{}}
+	w := &Worker{Config: c, gate: newGate(max(1, c.Concurrency/8)), slots: map[string]*slots{}}
 	for _, lane := range Lanes() {
-		w.slots[lane] = make(chan struct{}, c.Concurrency)
+		w.slots[lane] = newSlots(c.Concurrency)
 	}
 	c.Bell.lane = func(due delivery.Due) string {
 		if w.gate.isSlow(due.EndpointID) {
@@ -163,20 +163,20 @@ func (w *Worker) handle(ctx context.Context, lane string, task *asynq.Task) erro
 // deliver sends the deliveries that may be sent and that their endpoints have room for.
 func (w *Worker) deliver(ctx context.Context, lane string, dues []delivery.Due, sending *errgroup.Group) error {
 	for len(dues) > 0 {
-		got := w.takeSlots(lane, len(dues))
+		got := w.slots[lane].take(len(dues))
 		var entered []delivery.Due
 		for _, due := range dues[:got] {
 			if w.gate.enter(due.EndpointID) {
 				entered = append(entered, due)
 			} else {
-				<-w.slots[lane]
+				w.slots[lane].free()
 			}
 		}
 		dues = dues[got:]
 		claims, err := w.Deliveries.ClaimThese(ctx, idsOf(entered))
 		for i, due := range entered {
 			if claims[i] == nil { // not due any more, or somebody else has it
-				<-w.slots[lane]
+				w.slots[lane].free()
 				w.leave(due.EndpointID, delivery.Sent{})
 				continue
 			}
@@ -200,7 +200,7 @@ func idsOf(dues []delivery.Due) []id.Delivery {
 // send sends what was claimed, with a slot of the lane and a place at the endpoint that were taken before.
 func (w *Worker) send(ctx context.Context, lane string, c *delivery.Claim, sending *errgroup.Group) {
 	sending.Go(func() error {
-		defer func() { <-w.slots[lane] }()
+		defer func() { w.slots[lane].free() }()
 		done := w.gate.waitInLine(c.WebhookEndpointID)
 		return w.Deliveries.Send(ctx, c, func(sent delivery.Sent) {
 			done()
@@ -242,11 +242,11 @@ func (w *Worker) drainUntil(ctx context.Context, end time.Time, lane string, e i
 		if n == 0 {
 			break
 		}
-		got := w.takeSlots(lane, n)
+		got := w.slots[lane].take(n)
 		w.gate.giveBack(e, n-got)
 		claims, err := w.Deliveries.Claim(ctx, e, got)
 		for range got - len(claims) {
-			<-w.slots[lane]
+			w.slots[lane].free()
 		}
 		w.gate.giveBack(e, got-len(claims))
 		for _, c := range claims {
@@ -257,22 +257,6 @@ func (w *Worker) drainUntil(ctx context.Context, end time.Time, lane string, e i
 		}
 	}
 	return false, nil
-}
-
-// takeSlots takes up to n slots of the lane, waiting for the first.
-func (w *Worker) takeSlots(lane string, n int) int {
-	for got := range n {
-		if got == 0 {
-			w.slots[lane] <- struct{}{}
-			continue
-		}
-		select {
-		case w.slots[lane] <- struct{}{}:
-		default:
-			return got
-		}
-	}
-	return n
 }
 
 // feed rings for every endpoint where a delivery is due that has no ring under way, whatever the reason.
