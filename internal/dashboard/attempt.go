@@ -29,6 +29,7 @@ func attemptPath(d id.Delivery, a id.Attempt) string {
 // its panel.
 func (p *page) attemptViews(v deliveryParts, open string) (views []pages.AttemptView, labels []string) {
 	scale := axisOf(v.Attempts)
+	open = namedAttempt(v.Attempts, open)
 	for i, a := range v.Attempts {
 		view := pages.AttemptView{
 			ID: a.ID.String(), Open: a.ID.String() == open, Number: "–",
@@ -65,6 +66,17 @@ func (p *page) attemptViews(v deliveryParts, open string) (views []pages.Attempt
 		labels = append(labels, label)
 	}
 	return views, labels
+}
+
+// namedAttempt is the id of the attempt that an address names: by its id, or by its number in the latest run that has it.
+func namedAttempt(attempts []delivery.Attempt, text string) string {
+	number, err := strconv.Atoi(text)
+	for _, a := range slices.Backward(attempts) {
+		if err == nil && a.Number == number && a.Counted {
+			return a.ID.String()
+		}
+	}
+	return text
 }
 
 // attemptTone keeps red for the attempt that ended the delivery.
@@ -151,7 +163,7 @@ func sent(kind delivery.ErrorKind) bool {
 // delivery and no page returns it before.
 func (p *page) attemptPanel(v deliveryParts, a delivery.Attempt) pages.AttemptPanel {
 	kind := kindOf(a)
-	panel := pages.AttemptPanel{Remote: deref(a.RemoteAddress), Worker: deref(a.Worker)}
+	panel := pages.AttemptPanel{Remote: deref(a.RemoteAddress), Worker: deref(a.Worker), Asker: v.askers[a.ID]}
 	if p.Can(access.QueueRead) {
 		panel.WorkerHref = queuePath + "#workers-t"
 	}

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/ui"
 )
@@ -187,6 +190,43 @@ func TestDelivery_TellsWhatHappened(t *testing.T) {
 
 // TestDelivery_AHostileAnswerIsInertText answers an attempt with what browsers, terminals and readers trip over. The page holds it
 // as text, none of it acts, and nothing of it hides.
+func TestDelivery_ATestNamesWhoSentIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	var paths []string
+	for _, by := range []access.Actor{w.admin, w.owner} { // in one moment
+		test, err := w.handler.Deliveries.SendTest(t.Context(), by, e.ID)
+		w.check(err)
+		paths = append(paths, "/deliveries/"+fixture.Scalar[id.Delivery](t, w.db, "SELECT id FROM webhook_deliveries WHERE event_id = $1", test.ID).String())
+	}
+	w.work()
+	for i, by := range []access.Actor{w.admin, w.owner} {
+		w.as(w.member).get(paths[i] + "?attempt=1").is(http.StatusOK).shows("asked for by <b>" + by.Name)
+	}
+}
+
+// TestDelivery_ItsEndChangesTheHeading, which is not polled for.
+func TestDelivery_ItsEndChangesTheHeading(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	_, found := w.of(w.fail())
+	path := "/deliveries/" + found[e.ID].ID.String()
+	b := w.as(w.owner)
+	poll := html.UnescapeString(b.get(path).is(http.StatusOK).shows("Pause").find(`hx-get="(` + path + `[^"]*seen=[^"]*)"`))
+	b.fragment(poll).is(http.StatusNoContent)
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	w.work()
+	again := b.fragment(poll).is(http.StatusOK).shows("Retrying 1/8").hides("<hx-partial")
+	w.sender.answers(http.StatusOK, "")
+	w.clock.Advance(5 * time.Second)
+	w.work()
+	poll = html.UnescapeString(again.find(`hx-get="(` + path + `[^"]*seen=[^"]*)"`))
+	b.fragment(poll).is(http.StatusOK).shows(`<hx-partial hx-target=".head" hx-swap="outerHTML">`, "Delivered on attempt 2").hides("Live, updated", "<html")
+	b.fragment(path + "?attempt=1").is(http.StatusOK).hides("<hx-partial") // what people open has no heading
+}
+
 func TestDelivery_AHostileAnswerIsInertText(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ body, shown, not string }{
@@ -273,8 +313,15 @@ func TestRetryDelivery(t *testing.T) {
 	}
 	w.work()
 	b.get(path).is(http.StatusOK).shows("Run 2: manual retry, by "+w.admin.Name, "1 attempt failed; attempt 2 of 8 is due")
+	w.clock.Advance(time.Second)
 	b.post(path+"/retry", "run", "2").redirects(path) // a waiting run is made due
 	b.get(path).shows("Attempt 2 of 8 is due now.")
+	w.work()
+	hurried := "asked for by <b>" + w.admin.Name
+	b.get(path + "?attempt=2").is(http.StatusOK).shows(hurried) // of the latest run
+	b.get(path + "?attempt=1").is(http.StatusOK).shows("asked for by")
+	b.get(path + "?attempt=8").is(http.StatusOK).shows("Request").hides(hurried) // which only the first run has
+	b.get(path + "?attempt=9").is(http.StatusOK).hides(hurried)
 
 	// Refusals say why and show the state.
 	off := false
@@ -282,9 +329,63 @@ func TestRetryDelivery(t *testing.T) {
 	w.check(err)
 	b.get(path).shows("Parked: the endpoint is paused", "Open endpoint")
 	b.post(path+"/retry", "run", "2").is(http.StatusConflict).shows("The endpoint is disabled.", "Nothing was changed.")
-	if a := b.postAs(path+"/retry", []string{"HX-Request", "true"}, "csrf_token", b.csrf); a.status != http.StatusConflict || a.header.Get("HX-Retarget") != "#toasts" {
-		t.Errorf("htmx gets %d, retargeted to %q", a.status, a.header.Get("HX-Retarget"))
+}
+
+// TestRetryDelivery_FromItsRow: what failed can be retried where it is listed. Without scripting that leads back to the list; with it, the
+// row takes the place of the one before, in the columns of its list.
+func TestRetryDelivery_FromItsRow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	_, found := w.of(w.fail())
+	d := found[e.ID].ID.String()
+	retry := "Retry " + ui.ShortID(d)
+	b := w.as(w.admin)
+	b.get("/deliveries").is(http.StatusOK).hides(retry) // it waits for its first attempt
+	giveUp := func() {
+		w.exhaust()
+		b = w.as(w.admin) // the session is over by then
 	}
+	giveUp()
+	w.as(w.member).get("/deliveries").is(http.StatusOK).shows(ui.ShortID(d)).hides(retry)
+
+	r := b.reader("/deliveries?code=503")
+	r.send(retry)
+	r.sees(http.StatusOK, "Run 2 has started; its first attempt is due now.", "Follow")
+	if r.path != "/deliveries?code=503" {
+		t.Errorf("it leads to %s", r.path)
+	}
+	giveUp()
+	for run, list := range []string{2: "/deliveries", 3: endpointPath(e.ID) + "/deliveries"} {
+		if list == "" {
+			continue
+		}
+		href := html.UnescapeString(b.get(list).is(http.StatusOK).find(`hx-post="(/deliveries/` + d + `/retry[^"]*)"`))
+		fields := b.identified([]string{"run", strconv.Itoa(run), "return", list})
+		row := b.postAs(href, []string{"HX-Request", "true"}, fields...).is(http.StatusOK).hides("<html", retry)
+		row.shows(`<tr id="row-`+d, `type="checkbox"`, "due now", `data-focus`, fmt.Sprintf("Run %d has started", run+1), `<hx-partial hx-target="#toasts" hx-swap="beforeend">`)
+		if named := strings.Contains(row.body, `data-label="Endpoint"`); named != (list == "/deliveries") {
+			t.Errorf("%s: the row has a column for the endpoint: %t", list, named)
+		}
+		b.fragment(html.UnescapeString(row.find(`hx-get="([^"]+)"`))).is(http.StatusOK).shows(`type="checkbox"`)
+		if to := b.postAs(href, []string{"HX-Request", "true"}, fields...).is(http.StatusOK).header.Get("HX-Redirect"); to != list { // a double click
+			t.Errorf("%s: the second time leads to %q", list, to)
+		}
+		giveUp()
+	}
+	if n := fixture.Audited(t, w.db, w.org, "webhook_delivery.retried"); n != 3 {
+		t.Errorf("%d retries are audited, want 3", n)
+	}
+
+	// A refusal shows how the row is now.
+	href := html.UnescapeString(b.get("/deliveries").find(`hx-post="(/deliveries/` + d + `/retry[^"]*)"`))
+	off := false
+	_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, e.ID, webhook.EndpointChange{Enabled: &off})
+	w.check(err)
+	b.postAs(href, []string{"HX-Request", "true"}, b.identified([]string{"run", "4"})...).is(http.StatusConflict).
+		shows("The endpoint is disabled.", "Nothing was changed.", `<tr id="row-`+d).hides(retry, "<html")
+	b.get("/deliveries").is(http.StatusOK).hides(retry)
 }
 
 // TestDelivery_NamesWhoMadeARun: by a replay of the event and by a bulk retry, and nobody where it may have been one of two. That

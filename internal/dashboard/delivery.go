@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
@@ -33,6 +34,8 @@ type deliveryParts struct {
 	bodyHash string
 	// makers are who made each run, as far as it is on record.
 	makers map[int]runMaker
+	// askers are who asked for single attempts: of a test, or of a run that they did not want to wait for.
+	askers map[id.Attempt]string
 }
 
 func (p *page) loadDelivery() (deliveryParts, error) {
@@ -40,7 +43,7 @@ func (p *page) loadDelivery() (deliveryParts, error) {
 	if err != nil {
 		return deliveryParts{}, err
 	}
-	v := deliveryParts{story: story{Delivery: d, Now: p.Now, Moment: p.Moment}, makers: map[int]runMaker{}}
+	v := deliveryParts{story: story{Delivery: d, Now: p.Now, Moment: p.Moment}, makers: map[int]runMaker{}, askers: map[id.Attempt]string{}}
 	if v.Attempts, _, err = p.Deliveries.Attempts(p.Ctx, p.Actor, d.ID, delivery.AttemptsPage{Limit: attemptsMax}); err != nil {
 		return v, err
 	}
@@ -67,10 +70,36 @@ func (p *page) loadDelivery() (deliveryParts, error) {
 			return v, err
 		}
 	}
-	if d.Run > 1 {
+	asked := func(t delivery.Trigger) bool {
+		return slices.ContainsFunc(v.Attempts, func(a delivery.Attempt) bool { return a.Trigger == t })
+	}
+	if asked(delivery.TestSend) {
+		if err := p.nameTester(&v); err != nil {
+			return v, err
+		}
+	}
+	if d.Run > 1 || asked(delivery.Manual) {
 		return v, p.nameRuns(&v)
 	}
 	return v, nil
+}
+
+// nameTester finds out who sent the test event.
+func (p *page) nameTester(v *deliveryParts) error {
+	at := v.event.CreatedAt // the entry is of the same transaction
+	entries, err := audit.List(p.Ctx, p.DB, p.Actor, audit.Filter{TargetID: v.WebhookEndpointID.String(), From: at, To: at}, postgres.Page{Limit: 100})
+	if err != nil {
+		return err
+	}
+	for _, e := range entries.Rows {
+		var metadata struct {
+			EventID id.Event `json:"event_id"`
+		}
+		if json.Unmarshal(e.Metadata, &metadata) == nil && metadata.EventID == v.EventID {
+			v.askers[v.Attempts[0].ID] = e.ActorName
+		}
+	}
+	return nil
 }
 
 // runMaker is who made a run, and the bulk retry by which they did.
@@ -159,6 +188,13 @@ func (p *page) nameRetries(v *deliveryParts) error {
 			v.makers[metadata.Run] = runMaker{name: e.ActorName}
 		}
 	}
+	var since time.Time
+	for _, a := range v.Attempts {
+		i := slices.IndexFunc(entries.Rows, func(e audit.Entry) bool { return e.CreatedAt.After(since) && !e.CreatedAt.After(a.StartedAt) })
+		if since = a.StartedAt; i >= 0 && a.Trigger == delivery.Manual {
+			v.askers[a.ID] = entries.Rows[i].ActorName
+		}
+	}
 	return nil
 }
 
@@ -170,10 +206,12 @@ func (p *page) renderDelivery(status int) error {
 		return err
 	}
 	version := deliveryVersion(v)
-	if p.Fragment() && status == http.StatusOK {
-		if p.Query("seen") == version {
-			return p.NoChange()
-		}
+	open := v.Status == delivery.Pending || v.Status == delivery.Delivering
+	part := p.Fragment() && status == http.StatusOK
+	switch {
+	case part && p.Query(seenParam) == version:
+		return p.NoChange()
+	case part && (open || p.Query(seenParam) == ""): // the latter is asked for by people, who have the heading already
 		return p.Render(status, pages.DeliveryRegion(p.deliveryBody(v, version)))
 	}
 	text := v.ID.String()
@@ -186,16 +224,17 @@ func (p *page) renderDelivery(status int) error {
 	if v.EventType == event.Test {
 		heading.Badges = append(heading.Badges, ui.Badge{Tone: ui.Test, Icon: "flask", Label: "Test"})
 	}
-	open := v.Status == delivery.Pending || v.Status == delivery.Delivering
 	if open {
 		heading.Live = p.liveNote()
 	}
 	if !open || !p.live() { // the heading is not polled, and a badge that lags behind would mislead
 		heading.Badges = append([]ui.Badge{statusBadge(v.Delivery)}, heading.Badges...)
 	}
-	return p.Render(status, pages.DeliveryPage(pages.Delivery{
-		Shell: p.Shell("Delivery "+ui.ShortID(text), deliveriesPath), Heading: heading, Body: p.deliveryBody(v, version),
-	}))
+	page := pages.Delivery{Shell: p.Shell("Delivery "+ui.ShortID(text), deliveriesPath), Heading: heading, Body: p.deliveryBody(v, version)}
+	if part {
+		return p.Render(status, pages.DeliveryEnd(page))
+	}
+	return p.Render(status, pages.DeliveryPage(page))
 }
 
 // deliveryVersion changes with everything that the page of a delivery shows, so that a poll can tell whether to redraw.
@@ -212,7 +251,7 @@ func (p *page) deliveryBody(v deliveryParts, version string) pages.DeliveryBody 
 	path := deliveriesPath + "/" + v.ID.String()
 	open := p.Query("attempt")
 	if (v.Status == delivery.Pending || v.Status == delivery.Delivering) && p.live() {
-		body.PollHref = link(path, "attempt", open, "check", p.Query("check"), "live", p.Query("live"), "seen", version)
+		body.PollHref = link(path, "attempt", open, "check", p.Query("check"), "live", p.Query("live"), seenParam, version)
 	}
 	body.Verdict.Actions = p.deliveryActions(v)
 	body.Before, body.After = p.deliverySteps(v)
@@ -418,10 +457,14 @@ func retryDelivery(p *page) error {
 	if seen, err := strconv.Atoi(p.Value("run")); err == nil && d.Run > seen {
 		return p.Redirect(p.Back(path), ui.Flash{Tone: ui.Info, Text: fmt.Sprintf("It was retried already: run %d exists.", d.Run), Action: follow})
 	}
-	wasFailed := d.Status == delivery.Failed
-	d, err = p.Deliveries.Retry(p.Ctx, p.Actor, d.ID)
-	if f, ok := fault.As(err); ok && f.Kind == fault.Conflict && !p.Fragment() {
-		p.Flash(ui.Flash{Tone: ui.Bad, Text: f.Message, Sub: "Nothing was changed. " + f.Hint})
+	wasFailed, whd := d.Status == delivery.Failed, d.ID
+	d, err = p.Deliveries.Retry(p.Ctx, p.Actor, whd)
+	if f, ok := fault.As(err); ok && f.Kind == fault.Conflict {
+		flash := ui.Flash{Tone: ui.Bad, Text: f.Message, Sub: "Nothing was changed. " + f.Hint}
+		if p.Fragment() {
+			return p.swapRow(http.StatusConflict, whd, flash)
+		}
+		p.Flash(flash)
 		return p.renderDelivery(http.StatusConflict)
 	}
 	if err != nil {
@@ -430,6 +473,10 @@ func retryDelivery(p *page) error {
 	flash := ui.Flash{Tone: ui.OK, Text: fmt.Sprintf("Attempt %d of %d is due now.", d.AttemptCount+1, delivery.AttemptsPerRun), Action: follow}
 	if wasFailed {
 		flash.Text = fmt.Sprintf("Run %d has started; its first attempt is due now.", d.Run)
+	}
+	if p.Fragment() { // from its row in a list
+		p.ledTo = p.Back(path)
+		return p.swapRow(http.StatusOK, whd, flash)
 	}
 	return p.Redirect(p.Back(path), flash)
 }

@@ -20,8 +20,12 @@ const (
 	anyFailed  = "any_failed"
 )
 
-// noCode is the choice of the code filter for "no answer came".
-const noCode = "none"
+const (
+	// noCode is the choice of the code filter for "no answer came".
+	noCode = "none"
+	// codeExamples say what that filter takes.
+	codeExamples = "503, 5xx, " + noCode
+)
 
 // deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts, next,
 // trigger, label, key, event, from, to, due_from, due_to, took. impossible is true when one of them can match nothing, such as an id that is none.
@@ -49,16 +53,11 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	if kind := delivery.ErrorKind(p.Query("error")); kind != "" {
 		f.ErrorKind, impossible = kind, impossible || !slices.Contains(delivery.ErrorKinds(), kind)
 	}
-	if code := p.Query("code"); code != "" {
-		f.StatusCode, f.StatusClass, bad = parseCode(code)
-		if code == noCode {
-			f.Unanswered, bad = true, false
-		}
-		impossible = impossible || bad
-	}
-	f.MinAttempts, bad = p.queryAttempts("attempts")
+	f.StatusCode, f.StatusClass, f.Unanswered, bad = parseCode(p.Query("code"))
 	impossible = impossible || bad
-	f.NextAttempt, bad = p.queryAttempts("next")
+	f.MinAttempts, bad = parseAttempts(p.Query("attempts"))
+	impossible = impossible || bad
+	f.NextAttempt, bad = parseAttempts(p.Query("next"))
 	impossible = impossible || bad
 	if t := delivery.Trigger(p.Query("trigger")); t != "" {
 		f.Trigger, impossible = t, impossible || !slices.Contains(delivery.Triggers(), t)
@@ -84,9 +83,8 @@ func queryID[K id.Kind](p *page, name string) (v id.ID[K], bad bool) {
 	return v, err != nil
 }
 
-// queryAttempts reads a number of attempts from the address; bad is true for what no delivery has.
-func (p *page) queryAttempts(name string) (n int, bad bool) {
-	text := p.Query(name)
+// parseAttempts reads a number of attempts; bad is true for what no delivery has.
+func parseAttempts(text string) (n int, bad bool) {
 	if text == "" {
 		return 0, false
 	}
@@ -94,16 +92,21 @@ func (p *page) queryAttempts(name string) (n int, bad bool) {
 	return n, err != nil || n < 1 || n > delivery.AttemptsPerRun
 }
 
-// parseCode reads "503" or "5xx".
-func parseCode(s string) (code, class int, bad bool) {
-	if len(s) == 3 && s[1:] == "xx" && s[0] >= '1' && s[0] <= '5' {
-		return 0, int(s[0] - '0'), false
+// parseCode reads "503", "5xx" or "none", which stands for no answer; bad is true for what is no such thing.
+func parseCode(s string) (code, class int, unanswered, bad bool) {
+	switch {
+	case s == "":
+		return 0, 0, false, false
+	case s == noCode:
+		return 0, 0, true, false
+	case len(s) == 3 && s[1:] == "xx" && s[0] >= '1' && s[0] <= '5':
+		return 0, int(s[0] - '0'), false, false
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 100 || n > 599 {
-		return 0, 0, true
+		return 0, 0, false, true
 	}
-	return n, 0, false
+	return n, 0, false, false
 }
 
 // tookAtLeast is the filter of deliveries whose last attempt took so many milliseconds at least, which is all of them for none.
@@ -150,18 +153,14 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 		}
 	}
 	v.Fields = append(v.Fields, p.selectField("type", "Event", eventTypeOptions()...))
-	kinds := []ui.Option{{Label: "Any result"}}
-	for _, k := range delivery.ErrorKinds() {
-		kinds = append(kinds, ui.Option{Value: string(k), Label: explainError(k, 0).Name})
-	}
 	triggers := []ui.Option{{Label: "Any trigger"}}
 	for _, t := range delivery.Triggers() {
 		triggers = append(triggers, ui.Option{Value: string(t), Label: upperFirst(triggerWord(t))})
 	}
 	v.More = append(v.More,
-		p.selectField("error", "Last error", kinds...),
+		p.selectField("error", "Last error", errorOptions()...),
 		p.selectField("trigger", "Attempt made by", triggers...),
-		withPlaceholder(p.inputField("code", "Code", "text"), "503, 5xx, "+noCode),
+		withPlaceholder(p.inputField("code", "Code", "text"), codeExamples),
 		p.inputField("attempts", "Attempts ≥", "number"),
 		p.inputField("from", "From", "datetime-local"),
 		p.inputField("to", "To", "datetime-local"),
@@ -174,6 +173,15 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 		}
 	}
 	return v
+}
+
+// errorOptions are the choices of an error filter.
+func errorOptions() []ui.Option {
+	options := []ui.Option{{Label: "Any result"}}
+	for _, k := range delivery.ErrorKinds() {
+		options = append(options, ui.Option{Value: string(k), Label: explainError(k, 0).Name})
+	}
+	return options
 }
 
 // labelOptions are the labels in use, each once whatever its letter case.

@@ -9,6 +9,7 @@ import (
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
@@ -37,8 +38,9 @@ func endpointDeliveries(p *page) error {
 		Active: p.deliveryActive(nil), Pager: pager(p, list, at.Limit, func(d delivery.Delivery) string { return d.ID.String() }),
 	}
 	v.Bulk = p.bulk(e.ID.String())
+	own := map[id.Endpoint]webhook.Endpoint{e.ID: e}
 	for _, d := range list.Rows {
-		row := withoutEndpoint(p.deliveryRow(d, nil))
+		row := withoutEndpoint(p.deliveryRow(d, own))
 		if v.Bulk != nil {
 			row = choosable(row)
 		}

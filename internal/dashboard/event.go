@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
@@ -66,6 +67,10 @@ func (p *page) renderEvent(status int) error {
 	if err != nil {
 		return err
 	}
+	return p.Render(status, pages.EventPage(p.eventPage(v)))
+}
+
+func (p *page) eventPage(v eventParts) pages.Event {
 	text := v.ID.String()
 	number := ui.NewID(text, "event id", "")
 	subject := subjectOf(v.Event, "")
@@ -92,7 +97,7 @@ func (p *page) renderEvent(status int) error {
 	}
 	// What needs a look comes first; the record itself is in the order of the endpoints' ids.
 	slices.SortStableFunc(out.Routing, func(a, b pages.RouteRow) int { return cmp.Compare(routeRank(a), routeRank(b)) })
-	return p.Render(status, pages.EventPage(out))
+	return out
 }
 
 func routeRank(r pages.RouteRow) int {
@@ -154,7 +159,7 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	}
 	d, ok := v.deliveries[r.EndpointID]
 	if !ok {
-		if row.Action == nil && !row.Gone && p.Can(access.WebhooksWrite) {
+		if row.Action == nil && !row.Gone && p.Can(access.WebhooksWrite) && v.Type != event.Test { // a test is made for one endpoint
 			row.Action = &ui.Action{
 				Label: "Send", Icon: "arrow", Small: true,
 				Disabled: "Nothing was encrypted for this endpoint when the event happened, so there is nothing to send. Its server can read the session over the API.",
@@ -164,9 +169,8 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	}
 	badge, strip := statusBadge(d), attemptStrip(d)
 	row.Delivery, row.Strip, row.DelHref = &badge, &strip, deliveriesPath+"/"+d.ID.String()
-	due := d.NextAttemptAt != nil && !d.NextAttemptAt.After(p.Now)
-	if (d.Status == delivery.Delivering || due) && p.live() {
-		row.PollHref = eventsPath + "/" + v.ID.String() + "/routes/" + row.Key
+	if p.anyStirs([]delivery.Delivery{d}) {
+		row.PollHref = link(eventsPath+"/"+v.ID.String()+"/routes/"+row.Key, "live", p.Query("live"), seenParam, routeVersion(d))
 	}
 	s := story{Delivery: d, Now: p.Now, Paused: !e.Enabled, Gone: row.Gone}
 	if row.Action == nil && p.Can(access.WebhooksWrite) && s.retryRefusal() == "" && (d.Status == delivery.Failed || d.AttemptCount > 0) {
@@ -178,16 +182,25 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	return row
 }
 
-// showRoute is one line of the routing table, for a delivery in flight that asks for itself.
+// routeVersion changes with what the line of a delivery shows.
+func routeVersion(d delivery.Delivery) string {
+	return fmt.Sprintf("%s.%d.%d", d.Status, d.Run, d.UpdatedAt.UnixMicro())
+}
+
+// showRoute is one line of the routing table, for a delivery in flight that asks for itself, and with it what the page says of all.
 func showRoute(p *page) error {
 	v, err := p.loadEvent()
 	if err != nil {
 		return err
 	}
 	for _, r := range v.Routing {
-		if r.EndpointID.String() == p.R.PathValue("endpoint") {
-			return p.Render(http.StatusOK, pages.RouteTableRow(p.routeRow(v, r), p.Session.CSRFToken))
+		if r.EndpointID.String() != p.R.PathValue("endpoint") {
+			continue
 		}
+		if seen := p.Query(seenParam); seen != "" && seen == routeVersion(v.deliveries[r.EndpointID]) {
+			return p.NoChange()
+		}
+		return p.Render(http.StatusOK, pages.RouteSwap(p.eventPage(v), p.routeRow(v, r)))
 	}
 	return webhook.ErrEndpointNotFound
 }
@@ -219,7 +232,7 @@ func (p *page) payloadFacts(v eventParts) []ui.Fact {
 	facts := []ui.Fact{
 		{Term: "Format", Text: fmt.Sprintf("contract version %d", event.ContractVersion), Href: "/help/receivers"},
 		{Term: "Readable here", Text: "never", Sub: "It was encrypted to each receiver's key when the event happened; the plaintext was stored nowhere."},
-		{Term: "Encrypted copies", Text: v.reach.held()},
+		{Term: "Encrypted copies", Text: v.reach.held(), Sub: p.goneSince(v)},
 	}
 	smallest, largest := 0, 0
 	for _, d := range v.deliveries {
@@ -238,6 +251,25 @@ func (p *page) payloadFacts(v eventParts) []ui.Fact {
 		facts = append(facts, ui.Fact{Term: "Size", Text: ui.Bytes(int64(smallest)) + " to " + ui.Bytes(int64(largest)), Sub: "it varies with the receiver's key"})
 	}
 	return facts
+}
+
+// goneSince says since when there is nothing left of what was encrypted.
+func (p *page) goneSince(v eventParts) string {
+	var last time.Time
+	for _, d := range v.deliveries {
+		if d.PayloadHeld(p.Now) {
+			return ""
+		}
+		for _, end := range []*time.Time{d.PayloadScrubbedAt, d.PayloadExpiresAt} { // the latter where it is over and not yet swept
+			if d.State() != delivery.StateBlocked && end != nil && end.After(last) {
+				last = *end
+			}
+		}
+	}
+	if last.IsZero() {
+		return ""
+	}
+	return "gone since " + p.Moment(last)
 }
 
 // replayEvent sends an event again to every endpoint that has not received it.

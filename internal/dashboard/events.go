@@ -113,7 +113,7 @@ func listEvents(p *page) error {
 		Pager: pager(p, list, at.Limit, func(e event.Event) string { return e.ID.String() }), Status: counted(len(list.Rows), "event", "events"),
 	}
 	for _, e := range list.Rows {
-		v.Rows = append(v.Rows, p.eventRow(e, deliveries[e.ID]))
+		v.Rows = append(v.Rows, p.eventRow(e, deliveries[e.ID], v.Bulk != nil))
 	}
 	if !f.impossible {
 		newest := ""
@@ -218,13 +218,40 @@ func newEvents(p *page) error {
 	return p.foundNew(len(list.Rows), list.HasNewer, "new event", "new events", eventsPath)
 }
 
-func (p *page) eventRow(e event.Event, deliveries []delivery.Delivery) pages.EventRow {
+// eventRow is one event in the list; choose tells that the rows have boxes.
+func (p *page) eventRow(e event.Event, deliveries []delivery.Delivery, choose bool) pages.EventRow {
 	r := reachOf(e.Routing, deliveries, p.Now)
-	return pages.EventRow{
-		ID: ui.NewID(e.ID.String(), "", eventsPath+"/"+e.ID.String()), Type: e.Type.Short(), Test: e.Type == event.Test,
+	href := eventsPath + "/" + e.ID.String()
+	row := pages.EventRow{
+		ID: ui.NewID(e.ID.String(), "", href), Type: e.Type.Short(), Test: e.Type == event.Test,
 		Subject: subjectOf(e, ""), Outcome: r.badge(), Reach: r.meter(), ReachOf: r.words(), Payloads: r.held(), Created: p.Past(e.CreatedAt),
 		Selectable: r.Held > 0 && r.Waiting+r.Retrying+r.Failed > 0,
 	}
+	if p.anyStirs(deliveries) {
+		row.PollHref = link(href+"/row", "live", p.Query("live"))
+		if choose {
+			row.PollHref = link(row.PollHref, "choose", "1")
+		}
+	}
+	return row
+}
+
+// showEventRow is one row of the list, for an event of which something is in flight.
+func showEventRow(p *page) error {
+	evt, err := pathID[id.EventKind](p, "id", event.ErrNotFound)
+	if err != nil {
+		return err
+	}
+	e, err := event.Get(p.Ctx, p.DB, p.Actor, evt)
+	if err != nil {
+		return err
+	}
+	deliveries, err := p.deliveriesOf([]event.Event{e})
+	if err != nil {
+		return err
+	}
+	choose := p.Query("choose") == "1"
+	return p.Render(http.StatusOK, pages.EventTableRow(p.eventRow(e, deliveries[evt], choose), choose))
 }
 
 // subjectOf is what an event is about: a session, or for a test an endpoint.

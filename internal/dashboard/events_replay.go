@@ -51,6 +51,8 @@ func fatesOf(p *page, list []delivery.Delivery, endpoints map[id.Endpoint]webhoo
 			f.delivered++
 		case d.Status == delivery.Delivering:
 			f.InFlight++
+		case d.State() == delivery.StateBlocked:
+			f.NeverEncrypted++
 		case !d.PayloadHeld(p.Now):
 			f.PayloadGone++
 		case !e.Enabled || e.DeletedAt != nil:

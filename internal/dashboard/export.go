@@ -250,7 +250,8 @@ func exportSessions(p *page) error {
 			}
 			clear(last)
 			clear(reached)
-			return list, p.lastEvents(list.Rows, last, reached)
+			_, err = p.lastEvents(list.Rows, last, reached)
+			return list, err
 		},
 		func(s verification.Session) ([]any, postgres.Position) {
 			var code any

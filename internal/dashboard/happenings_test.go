@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"html"
 	"net/http"
 	"strings"
 	"testing"
@@ -97,6 +98,41 @@ func TestEvents_ListAndRouting(t *testing.T) {
 	w.stranger().get(path).is(http.StatusNotFound)
 }
 
+// TestEvent_ALineTellsTheRest: with the line of a delivery comes what the page says of all of them, once and not at every poll.
+func TestEvent_ALineTellsTheRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	ev, _ := w.of(w.fail())
+	b := w.as(w.owner)
+	path := "/events/" + ev.ID.String()
+	a := b.get(path).is(http.StatusOK).shows("1 waiting", "Replay to 1 endpoint").hides("gone since")
+	poll := html.UnescapeString(a.find(`hx-get="(` + path + `/routes/[^"]+)"`))
+	b.fragment(poll).is(http.StatusNoContent)
+	w.work()
+	b.fragment(poll).is(http.StatusOK).shows(
+		"Succeeded", `<hx-partial hx-target=".head" hx-swap="outerHTML">`, "No delivery of this event can be sent again now.",
+		`<hx-partial hx-target=".verdict" hx-swap="outerHTML">`, "Delivered to 1 endpoint.", `<hx-partial hx-target="#payload"`, "none held", "gone since ").hides("hx-get", "<html")
+	b.get(path).is(http.StatusOK).shows("none held", "gone since ").hides(poll)
+}
+
+// TestEvent_ATestIsForOneEndpoint: the others have not missed it, and there is no session in which its outcome could be read.
+func TestEvent_ATestIsForOneEndpoint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	w.endpoint("billing", false)
+	test, err := w.handler.Deliveries.SendTest(t.Context(), w.admin, e.ID)
+	w.check(err)
+	missed := "Its server can read the session over the API."
+	b := w.as(w.owner)
+	b.get("/events/"+test.ID.String()).is(http.StatusOK).shows("billing", "Not targeted").hides(missed)
+	_, err = w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, e.ID, webhook.EndpointChange{Enabled: new(bool)})
+	w.check(err)
+	ev, _ := w.of(w.fail())
+	b.get("/events/"+ev.ID.String()).is(http.StatusOK).shows("Paused", missed)
+}
+
 func TestReplayEvent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -121,6 +157,9 @@ func TestReplayEvent(t *testing.T) {
 	w.work()
 	b.get(path).shows("2 delivered, 1 failed")
 	b.post(path+"/replay").is(http.StatusConflict).shows("no longer held", "Nothing was changed.")
+	if a := b.postAs(path+"/replay", []string{"HX-Request", "true"}, "csrf_token", b.csrf); a.status != http.StatusConflict || a.header.Get("HX-Retarget") != "#toasts" {
+		t.Errorf("htmx gets %d, retargeted to %q", a.status, a.header.Get("HX-Retarget"))
+	}
 	if n := fixture.Audited(t, w.db, w.org, "webhook_event.replayed"); n != 2 {
 		t.Errorf("%d replays are audited, want 2", n)
 	}
@@ -145,7 +184,7 @@ func TestSessions_ListDetailAndCancel(t *testing.T) {
 	b.get("/sessions/"+done.ID.String()).is(http.StatusOK).shows("All checks passed.", "family_name", "Values are never stored here").hides("MARKERNAME")
 	path := "/sessions/" + open.ID.String()
 	b.get(path).is(http.StatusOK).shows("No event yet", "It is open until", "Cancel session…")
-	b.fragment(path).is(http.StatusOK).shows("Expires").hides("<html")
+	b.fragment(path).is(http.StatusOK).shows("Expires").hides("<html", "<hx-partial")
 
 	m := w.as(w.member)
 	m.get(path).is(http.StatusOK).shows("Needs the role admin.")
@@ -158,6 +197,8 @@ func TestSessions_ListDetailAndCancel(t *testing.T) {
 	b.get(path+"/cancel").is(http.StatusOK).shows("Cancel this session?", "Keep it open")
 	b.post(path + "/cancel").redirects(path)
 	b.get(path).shows("The session is cancelled.", "Cancelled by "+w.owner.Name)
+	// Whoever had it open is not offered to cancel it any more.
+	b.fragment(path).is(http.StatusOK).shows(`<hx-partial hx-target=".head" hx-swap="outerHTML">`, "Cancelled").hides("Cancel session…", "<html", "Live, updated")
 	b.post(path + "/cancel").redirects(path)
 	b.get(path).shows("had ended already")
 	b.get(path + "/cancel").redirects(path)

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"kaylehooks/internal/access"
@@ -37,7 +38,10 @@ func jobBadge(s delivery.JobStatus) ui.Badge {
 // jobScope writes what a job is for in words.
 func (p *page) jobScope(f delivery.JobFilters, endpoints map[id.Endpoint]webhook.Endpoint) string {
 	text := "Failed"
-	if f.Status == delivery.Pending {
+	switch {
+	case f.State != "":
+		text = lookOf(f.State).Word
+	case f.Status == delivery.Pending:
 		text = "Waiting"
 	}
 	switch e, err := id.Parse[id.EndpointKind](f.EndpointID); {
@@ -60,7 +64,29 @@ func (p *page) jobScope(f delivery.JobFilters, endpoints map[id.Endpoint]webhook
 	if !f.FailedFrom.IsZero() {
 		text += ", last attempt since " + p.Moment(f.FailedFrom)
 	}
+	if f.ErrorKind != "" {
+		text += ", last error " + explainError(f.ErrorKind, 0).Name
+	}
+	if code := jobCode(f); code != "" {
+		text += ", code " + code
+	}
+	if f.MinAttempts > 0 {
+		text += ", attempts at least " + strconv.Itoa(f.MinAttempts)
+	}
 	return text
+}
+
+// jobCode is a job's filter of codes as parseCode reads it.
+func jobCode(f delivery.JobFilters) string {
+	switch {
+	case f.Unanswered:
+		return noCode
+	case f.StatusClass > 0:
+		return strconv.Itoa(f.StatusClass) + "xx"
+	case f.StatusCode > 0:
+		return strconv.Itoa(f.StatusCode)
+	}
+	return ""
 }
 
 // jobMeter draws how far a job got.

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,8 +18,13 @@ import (
 	"kaylehooks/web/templates/ui"
 )
 
-// confirmAbove is how many deliveries are retried without typing their number.
-const confirmAbove = 1000
+const (
+	// confirmAbove is how many deliveries are retried without typing their number.
+	confirmAbove = 1000
+	// driftShare and driftMin bound how many more there may be than a person was told, a tenth or so many, before they are asked again. While a
+	// receiver is down their number rises by itself: who had to hit it could never start.
+	driftShare, driftMin = 10, 10
+)
 
 // jobDraft is a bulk retry that is not started yet.
 type jobDraft struct {
@@ -26,8 +32,10 @@ type jobDraft struct {
 	rate    string
 	// shown is the number of deliveries that the person was told, typed what they wrote to confirm it.
 	shown, typed string
-	// unreadable is the label of a time of the scope that is none.
+	// unreadable says what part of the scope cannot be read.
 	unreadable string
+	// grown tells that there are more deliveries by now than the person was told.
+	grown bool
 	// counts is what the retry would meet, as far as that was asked for.
 	counts *delivery.JobPreview
 	found  problems
@@ -36,11 +44,18 @@ type jobDraft struct {
 // errNotStarted keeps a bulk retry from being made.
 var errNotStarted = errors.New("bulk retry not started")
 
-// consider looks at what the retry would meet, for a form that was sent: many of them ask for their number.
+// consider looks at what the retry would meet, for a form that was sent: many of them ask for their number, and many more than were
+// shown are shown first.
 func (d *jobDraft) consider(counts delivery.JobPreview) error {
-	d.counts = &counts
+	d.counts, d.grown = &counts, false
 	delete(d.found, "confirm")
-	if counts.Eligible > confirmAbove && (d.shown == "" || strings.ReplaceAll(d.typed, ",", "") != d.shown) {
+	delete(d.found, "count")
+	shown, _ := strconv.Atoi(d.shown) // what is no number has told nobody anything
+	switch {
+	case counts.Eligible > shown+max(shown/driftShare, driftMin):
+		d.grown, d.typed = true, ""
+		d.found["count"] = ui.Count(counts.Eligible) + " can be sent again by now, not " + ui.Count(shown) + ". Nothing was started; look at the counts once more."
+	case counts.Eligible > confirmAbove && strings.ReplaceAll(d.typed, ",", "") != d.shown:
 		d.found["confirm"] = "This is not the number of deliveries."
 	}
 	if len(d.found) > 0 || counts.Eligible == 0 {
@@ -49,13 +64,25 @@ func (d *jobDraft) consider(counts delivery.JobPreview) error {
 	return nil
 }
 
-// readJob reads the scope of a bulk retry; value is the source: the address, or the posted form. A time that cannot be read is no
-// scope: without it the retry would be of more than was asked for.
+// readJob reads the scope of a bulk retry; value is the source: the address, or the posted form. What cannot be read is no scope: without
+// it the retry would be of more than was asked for.
 func (p *page) readJob(value func(string) string) (d jobDraft) {
 	f := &d.filters
-	*f = delivery.JobFilters{Status: delivery.Status(value("status")), EndpointID: cutText(value("endpoint"), 200), EventType: event.Type(cutText(value("type"), 100))}
-	if f.Status == "" {
+	*f = delivery.JobFilters{EndpointID: cutText(value("endpoint"), 200), EventType: event.Type(cutText(value("type"), 100)), ErrorKind: delivery.ErrorKind(cutText(value("error"), 100))}
+	switch status := value("status"); delivery.State(status) {
+	case "":
 		f.Status = delivery.Failed
+	case delivery.StateScheduled, delivery.StateRetrying:
+		f.Status, f.State = delivery.Pending, delivery.State(status)
+	default:
+		f.Status = delivery.Status(status)
+	}
+	var bad bool
+	if f.StatusCode, f.StatusClass, f.Unanswered, bad = parseCode(value("code")); bad {
+		d.unreadable = "“Code” is no status. Write it as 503, 5xx or none."
+	}
+	if f.MinAttempts, bad = parseAttempts(value("attempts")); bad {
+		d.unreadable = fmt.Sprintf("“Attempts ≥” must be 1 to %d.", delivery.AttemptsPerRun)
 	}
 	for _, field := range []struct {
 		name, label string
@@ -64,7 +91,7 @@ func (p *page) readJob(value func(string) string) (d jobDraft) {
 	}{{"from", "From", false, &f.From}, {"to", "To", true, &f.To}, {"failed_from", "Failed since", false, &f.FailedFrom}} {
 		text, ok := value(field.name), false
 		if *field.to, ok = p.ParseFormTime(text, field.end); !ok && text != "" {
-			d.unreadable = field.label
+			d.unreadable = "“" + field.label + "” is no time. Write it as 2026-01-31T14:00."
 		}
 	}
 	return d
@@ -105,14 +132,14 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 	v = pages.JobPreview{Filter: p.jobScope(draft.filters, endpoints), Scope: p.jobScopeForm(draft.filters, byName(endpoints))}
 	v.Shell, v.Heading = p.jobPreviewHead()
 	if draft.unreadable != "" {
-		v.Filter = "Nothing: the time in “" + draft.unreadable + "” cannot be read."
-		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: "“" + draft.unreadable + "” is no time. Write it as 2026-01-31T14:00."}
+		v.Filter = "Nothing: a part of the scope cannot be read."
+		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: draft.unreadable}
 		return v, true, nil
 	}
 	err = p.countDraft(&draft)
 	if found, ok := problemsOf(err); ok { // an address that somebody changed by hand
 		v.Filter = "Nothing: this scope names something unknown."
-		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: formErrors(found, "", labelled{"status", "", "Status"}, labelled{"endpoint_id", "", "Endpoint"}, labelled{"type", "", "Event"}).Items[0].Text}
+		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: formErrors(found, "", labelled{"status", "", "Status"}, labelled{"endpoint_id", "", "Endpoint"}, labelled{"type", "", "Event"}, labelled{"last_error", "", "Last error"}).Items[0].Text}
 		return v, true, nil
 	}
 	if err != nil {
@@ -131,12 +158,15 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 	form := &pages.JobForm{
 		Hidden: []ui.Hidden{
 			{Name: "count", Value: strconv.Itoa(counts.Eligible)},
-			{Name: "status", Value: string(f.Status)},
+			{Name: "status", Value: jobStatus(f)},
 			{Name: "endpoint", Value: f.EndpointID},
 			{Name: "type", Value: string(f.EventType)},
 			{Name: "from", Value: formMoment(f.From)},
 			{Name: "to", Value: formMoment(f.To)},
 			{Name: "failed_from", Value: formMoment(f.FailedFrom)},
+			{Name: "error", Value: string(f.ErrorKind)},
+			{Name: "code", Value: jobCode(f)},
+			{Name: "attempts", Value: countOrNone(f.MinAttempts)},
 		},
 		Rate: ui.Field{
 			Name: "rate", Label: "Deliveries per second", Type: "number", Value: draft.rate, Min: strconv.Itoa(delivery.MinJobRate), Max: strconv.Itoa(delivery.MaxJobRate),
@@ -144,7 +174,7 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 		},
 		Submit: "Retry " + counted(counts.Eligible, "delivery", "deliveries"),
 		Takes:  "Oldest first. About " + jobTakes(counts.Eligible, delivery.DefaultJobRate) + " at 10 per second. Each is looked at again when its turn comes.",
-		Errors: formErrors(draft.found, "this retry can start", labelled{"rate", "f-rate", "Deliveries per second"}, labelled{"confirm", "f-confirm", "Confirmation"}),
+		Errors: formErrors(draft.found, "this retry can start", labelled{"count", "counts-t", "Deliveries"}, labelled{"rate", "f-rate", "Deliveries per second"}, labelled{"confirm", "f-confirm", "Confirmation"}),
 	}
 	if counts.Eligible > confirmAbove {
 		form.Typed = &ui.Field{
@@ -195,11 +225,30 @@ func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint)
 		options = append(options, ui.Option{Value: e.ID.String(), Label: e.DisplayName()})
 	}
 	return &ui.Filters{Action: jobsPath + "/new", Fields: []ui.FilterField{
-		choose("status", "Status", string(f.Status), []ui.Option{{Value: string(delivery.Failed), Label: "Failed"}, {Value: string(delivery.Pending), Label: "Waiting"}}),
+		choose("status", "Status", jobStatus(f), []ui.Option{
+			{Value: string(delivery.Failed), Label: "Failed"},
+			{Value: string(delivery.Pending), Label: "Waiting"},
+			{Value: string(delivery.StateScheduled), Label: lookOf(delivery.StateScheduled).Word},
+			{Value: string(delivery.StateRetrying), Label: lookOf(delivery.StateRetrying).Word},
+		}),
 		choose("endpoint", "Endpoint", f.EndpointID, options), choose("type", "Event", string(f.EventType), eventTypeOptions()),
 		moment("from", "From", f.From), moment("to", "To", f.To),
 		moment("failed_from", "Failed since", f.FailedFrom),
+		choose("error", "Last error", string(f.ErrorKind), errorOptions()),
+		{Name: "code", Label: "Code", Type: "text", Value: jobCode(f), Placeholder: codeExamples, Set: jobCode(f) != ""},
+		{Name: "attempts", Label: "Attempts ≥", Type: "number", Value: countOrNone(f.MinAttempts), Set: f.MinAttempts > 0},
 	}}
+}
+
+// jobStatus is what readJob takes for the status and the state of a scope.
+func jobStatus(f delivery.JobFilters) string { return cmp.Or(string(f.State), string(f.Status)) }
+
+// countOrNone writes a number that is a filter, which 0 is not.
+func countOrNone(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 func formMoment(t time.Time) string {
@@ -214,15 +263,18 @@ func previewCounts(c delivery.JobPreview) []pages.CountRow {
 	rows := []pages.CountRow{
 		{Label: "Eligible", Sub: "The payload is held and the endpoint is enabled", Count: ui.Count(c.Eligible), Strong: true},
 		{Label: "In flight", Sub: "An attempt is under way", Count: ui.Count(c.InFlight)},
+		{Label: "Never encrypted", Sub: "Their endpoint had no usable key; these can never be sent", Count: ui.Count(c.NeverEncrypted)},
 		{Label: "Payload gone", Sub: "Erased after its time; these can never be sent again", Count: ui.Count(c.PayloadGone)},
 		{Label: "Endpoint paused or deleted", Count: ui.Count(c.EndpointDisabled)},
 		{Label: "Matched", Count: ui.Count(c.Matched), Strong: true},
 	}
-	if c.PayloadGone > 0 {
-		rows[2].Tone = ui.Warn
+	for i, n := range map[int]int{2: c.NeverEncrypted, 3: c.PayloadGone} {
+		if n > 0 {
+			rows[i].Tone = ui.Warn
+		}
 	}
 	if c.Capped {
-		rows[4].Sub = "Counted up to this many; more may match"
+		rows[len(rows)-1].Sub = "Counted up to this many; more may match"
 	}
 	return rows
 }
@@ -243,6 +295,9 @@ func createJob(p *page) error {
 		return p.renderJobPreview(http.StatusUnprocessableEntity, draft)
 	}
 	j, err := p.Deliveries.CreateJob(p.Ctx, p.Actor, delivery.JobInput{Filters: draft.filters, RatePerSecond: &rate, Consider: draft.consider})
+	if draft.grown {
+		return p.renderJobPreview(http.StatusConflict, draft)
+	}
 	if _, invalid := problemsOf(err); invalid || errors.Is(err, errNotStarted) {
 		return p.renderJobPreview(http.StatusUnprocessableEntity, draft)
 	}
@@ -321,29 +376,21 @@ func (p *page) bulk(endpoint string) *pages.Bulk {
 		return nil
 	}
 	v := &pages.Bulk{Action: jobsPath + "/preview", Return: p.With()}
-	if !p.filteredOnlyBy("status", "endpoint", "type", "from", "to") {
+	if !p.filteredOnlyBy("status", "endpoint", "type", "from", "to", "error", "code", "attempts") {
 		return v
 	}
-	status := delivery.Failed
-	switch p.Query("status") {
-	case "", anyFailed:
+	status := string(delivery.Failed)
+	v.All = "Retry all failed…"
+	switch shown := p.Query("status"); shown {
+	case "", anyFailed, string(delivery.StateFailed): // what failed otherwise has no payload
 	case anyWaiting:
-		status = delivery.Pending
+		status, v.All = string(delivery.Pending), "Retry all waiting…"
+	case string(delivery.StateScheduled), string(delivery.StateRetrying):
+		status, v.All = shown, "Retry all "+lowerFirst(lookOf(delivery.State(shown)).Word)+"…"
 	default:
 		return v
 	}
-	v.All = "Retry all failed…"
-	if status == delivery.Pending {
-		v.All = "Retry all waiting…"
-	}
-	v.AllHref = link(jobsPath+"/new", "status", string(status), "endpoint", endpoint, "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to"))
+	v.AllHref = link(jobsPath+"/new", "status", status, "endpoint", endpoint, "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to"),
+		"error", p.Query("error"), "code", p.Query("code"), "attempts", p.Query("attempts"))
 	return v
-}
-
-// choosable is a row of a list with boxes, also when it is polled for.
-func choosable(row pages.DeliveryRow) pages.DeliveryRow {
-	if row.PollHref != "" {
-		row.PollHref = link(row.PollHref, "choose", "1")
-	}
-	return row
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"errors"
+	"html"
 	"net/http"
 	"slices"
 	"strconv"
@@ -50,13 +51,13 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 	b := w.as(w.admin)
 	b.get("/jobs").is(http.StatusOK).shows("No bulk retry yet", "New bulk retry")
 	b.get("/deliveries?status=any_failed").is(http.StatusOK).shows("Retry all failed…", "Retry chosen…", "/jobs/new?status=failed")
-	b.get("/deliveries?code=500").is(http.StatusOK).shows("Retry chosen…").hides("Retry all failed…")
+	b.get("/deliveries?trigger=automatic").is(http.StatusOK).shows("Retry chosen…").hides("Retry all failed…")
 	// A filter that is added later is one that a bulk retry does not know.
 	b.get("/deliveries?some_filter=x").is(http.StatusOK).shows("Retry chosen…").hides("Retry all failed…")
 	b.get("/deliveries?status=any_failed&live=0&limit=25").is(http.StatusOK).shows("Retry all failed…")
 
 	preview := b.get("/jobs/new").is(http.StatusOK).shows("Failed, all endpoints", "Retry 3 deliveries")
-	for label, n := range map[string]string{"Eligible": "3", "Payload gone": "3", "Endpoint paused or deleted": "3", "Matched": "9"} {
+	for label, n := range map[string]string{"Eligible": "3", "Never encrypted": "3", "Payload gone": "0", "Endpoint paused or deleted": "3", "Matched": "9"} {
 		if got := preview.find(`(?s)` + label + `.*?<td[^>]*>([0-9,]+)</td>`); got != n {
 			t.Errorf("%s counts %s, want %s", label, got, n)
 		}
@@ -65,6 +66,9 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 	b.get("/jobs/new?status=nonsense").is(http.StatusUnprocessableEntity).shows("Must be failed or pending.")
 	b.get("/jobs/new?endpoint=nonsense").is(http.StatusOK).shows("No delivery of this scope")
 	b.get("/jobs/new?type=nonsense").is(http.StatusUnprocessableEntity).shows("Is not an event type.")
+	b.get("/jobs/new?error=nonsense").is(http.StatusUnprocessableEntity).shows("Is not a kind of error.")
+	b.get("/jobs/new?code=nonsense").is(http.StatusUnprocessableEntity).shows("“Code” is no status.").hides("Retry 3")
+	b.get("/jobs/new?attempts=9").is(http.StatusUnprocessableEntity).shows("must be 1 to 8").hides("Retry 3")
 
 	fields := preview.hidden("/jobs")
 	b.get("/jobs/new")
@@ -121,6 +125,38 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 			t.Errorf("%s is audited %d times, want once", name, n)
 		}
 	}
+}
+
+// TestJobs_TakeTheFiltersOfTheList: a bulk retry is of no more than what the list that led to it shows.
+func TestJobs_TakeTheFiltersOfTheList(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	w.sender.answers(http.StatusBadGateway, "")
+	w.fail()
+	w.fail()
+	w.exhaust()
+	fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET last_status_code = 503 WHERE id = (SELECT id FROM webhook_deliveries LIMIT 1)")
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	w.fail()
+	w.work() // retrying
+	b := w.as(w.owner)
+	for list, want := range map[string]struct {
+		scope string
+		count int
+	}{
+		"code=502":                     {"Failed, all endpoints, code 502", 1},
+		"code=5xx":                     {"Failed, all endpoints, code 5xx", 2},
+		"error=http_status&attempts=8": {"Failed, all endpoints, last error HTTP status, attempts at least 8", 2},
+		"status=failed&code=503":       {"Failed, all endpoints, code 503", 1},
+		"status=retrying&code=503":     {"Retrying, all endpoints, code 503", 1},
+	} {
+		preview := b.get(html.UnescapeString(b.get("/deliveries?" + list).is(http.StatusOK).find(`href="(/jobs/new[^"]*)"`)))
+		preview.is(http.StatusOK).shows(want.scope, "Retry "+counted(want.count, "delivery", "deliveries"))
+		job := b.post("/jobs", append(preview.hidden("/jobs"), "rate", "1")...).header.Get("Location")
+		b.get(job).is(http.StatusOK).shows(append(strings.Split(want.scope, ", all endpoints"), "of "+strconv.Itoa(want.count)+" visited")...)
+	}
+	b.get("/deliveries?status=parked").is(http.StatusOK).hides("Retry all")
 }
 
 func TestJobs_ChosenRows(t *testing.T) {
@@ -202,9 +238,29 @@ func TestJobs_ManyAskForTheNumber(t *testing.T) {
 	}
 	b.post("/jobs", append(slices.Clone(fields[:len(fields)-1]), "0", "confirm", "1000")...).is(http.StatusUnprocessableEntity).shows("Must be 1 to 100.", "This is not the number of deliveries.")
 	counts = 0
+	// What was told is told again once there is much more of it, and what was typed for it does not count any more.
+	told := func(n string) []string {
+		old := slices.Clone(fields)
+		old[slices.Index(old, "count")+1] = n
+		return old
+	}
+	for _, n := range []string{"900", "12", "0", "many"} {
+		stale := b.post("/jobs", append(told(n), "confirm", n)...).is(http.StatusConflict).shows("1,001 can be sent again by now, not ", "Nothing was started", "Type 1001 to confirm")
+		if now := stale.hidden("/jobs"); now[slices.Index(now, "count")+1] != "1001" {
+			t.Errorf("the next question is about %v", now)
+		}
+	}
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM jobs"); n != 0 {
+		t.Errorf("%d were started", n)
+	}
+	counts = 0
 	a := b.post("/jobs", append(fields, "confirm", "1,001")...)
 	once("started")
 	if a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), "/jobs/job_") {
 		t.Fatalf("got %d to %q:\n%s", a.status, a.header.Get("Location"), a.text())
+	}
+	// A few more are no other question: while a receiver is down there are more every second.
+	if a = b.post("/jobs", append(told("950"), "confirm", "950")...); a.status != http.StatusSeeOther {
+		t.Errorf("950 of 1,001: got %d:\n%s", a.status, a.text())
 	}
 }

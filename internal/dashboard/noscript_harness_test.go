@@ -157,6 +157,11 @@ func (r *reader) formOf(button string) (form, pressed *html.Node) {
 		if n.Data != "button" || has(n, "hidden") || has(n, "disabled") || attr(n, "type") == "button" || !named(textOf(n), button) && !named(attr(n, "aria-label"), button) {
 			continue
 		}
+		for f := range r.root.Descendants() {
+			if id := attr(n, "form"); f.Data == "form" && id != "" && attr(f, "id") == id {
+				return f, n
+			}
+		}
 		for p := range n.Ancestors() {
 			if p.Data == "form" {
 				return p, n

@@ -127,6 +127,35 @@ func TestRows_RestWhilePagesArePaused(t *testing.T) {
 		b.fragment(poll).is(http.StatusOK).shows(`hx-get="` + strings.ReplaceAll(poll, "&amp;", "&") + `"`)
 	}
 	b.fragment(row).is(http.StatusOK).hides("hx-get")
+
+	// What stands for several deliveries does so while something of them is in flight.
+	b.post("/settings/live", "live", "1").redirects("/")
+	session := "/sessions/" + ev.SessionID().String()
+	polls := map[string]string{"/events": "/events/" + ev.ID.String() + "/row?choose=1", "/sessions": session + "/row", session: session}
+	for list, poll := range polls {
+		b.get(list).is(http.StatusOK).shows(`hx-get="` + poll + `"`)
+		b.fragment(poll).is(http.StatusOK).shows(`hx-get="`+poll+`"`, "1 waiting").hides("<html")
+		b.get(list + "?live=0").is(http.StatusOK).hides(`hx-get="` + poll)
+		if at, _, _ := strings.Cut(poll, "?"); at != session {
+			w.stranger().fragment(poll).is(http.StatusNotFound)
+			b.fragment(strings.Replace(at, "_0", "_1", 1)).is(http.StatusNotFound)
+		}
+	}
+	b.fragment(polls["/events"]).shows(`type="checkbox"`)
+	w.as(w.member).fragment("/events/" + ev.ID.String() + "/row").is(http.StatusOK).hides(`type="checkbox"`)
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	w.work()
+	w.clock.Advance(time.Second)
+	for _, poll := range polls { // in 5 seconds
+		b.fragment(poll).is(http.StatusOK).shows(`hx-get="`+poll+`"`, "1 retrying")
+	}
+	w.sender.answers(http.StatusOK, "")
+	w.clock.Advance(5 * time.Second)
+	w.work()
+	for list, poll := range polls {
+		b.fragment(poll).is(http.StatusOK).shows("1 delivered").hides(`hx-get="` + poll)
+		b.get(list).is(http.StatusOK).hides(`hx-get="` + poll)
+	}
 }
 
 // TestChosen_ComesBackToTheListItWasChosenIn

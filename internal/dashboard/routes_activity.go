@@ -25,6 +25,7 @@ func activityRoutes(r router) {
 	r.route("POST /events/preview", access.WebhooksWrite, previewReplay)
 	r.route("POST /events/replay", access.WebhooksWrite, replayChosen)
 	r.route("GET /events/{id}", access.WebhooksRead, showEvent)
+	r.route("GET /events/{id}/row", access.WebhooksRead, showEventRow)
 	r.route("GET /events/{id}/routes/{endpoint}", access.WebhooksRead, showRoute)
 	r.route("POST /events/{id}/replay", access.WebhooksWrite, replayEvent)
 
@@ -40,6 +41,7 @@ func activityRoutes(r router) {
 	r.route("GET /sessions/export", access.SessionsRead, exportSessions)
 	r.route("GET /sessions/new", access.SessionsRead, newSessions)
 	r.route("GET /sessions/{id}", access.SessionsRead, showSession)
+	r.route("GET /sessions/{id}/row", access.SessionsRead, showSessionRow)
 	r.route("GET /sessions/{id}/cancel", access.SessionsWrite, askCancelSession)
 	r.route("POST /sessions/{id}/cancel", access.SessionsWrite, cancelSession)
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +38,8 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 		ID: text, Short: ui.ShortID(text), Href: "/deliveries/" + text, Status: statusBadge(d), Test: d.EventType == event.Test,
 		Type: string(d.EventType), TypeShort: d.EventType.Short(), Strip: attemptStrip(d), Result: lastResult(d), Created: p.Past(d.CreatedAt),
 	}
-	if e, ok := endpoints[d.WebhookEndpointID]; ok {
+	e, known := endpoints[d.WebhookEndpointID]
+	if known {
 		row.Endpoint, row.EndpointHref = e.DisplayName(), endpointPath(e.ID)
 	}
 	if d.LastDurationMS != nil {
@@ -45,24 +47,26 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 	}
 	switch d.State() {
 	case delivery.StateInFlight:
-		row.PollHref, row.ResultText = link(row.Href+"/row", "live", p.Query("live")), "sending"
+		row.ResultText = "sending"
 	case delivery.StateScheduled, delivery.StateRetrying:
 		if d.NextAttemptAt.After(p.Now) {
 			row.NextTime = p.AtPtr(d.NextAttemptAt)
 		} else {
 			row.Next = "due now"
 		}
-		if d.NextAttemptAt.Sub(p.Now) < watchSoon {
-			row.PollHref = link(row.Href+"/row", "live", p.Query("live"))
-		}
 	case delivery.StateParked:
 		row.Next = "when resumed"
 	case delivery.StateBlocked:
 		row.Next, row.NextHref = "Add a key", endpointPath(d.WebhookEndpointID)+"/keys"
-	case delivery.StateSucceeded, delivery.StateFailed, delivery.StateExpired, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
+	case delivery.StateFailed:
+		s := story{Delivery: d, Now: p.Now, Paused: !e.Enabled, Gone: e.DeletedAt != nil}
+		if known && s.retryRefusal() == "" && p.Can(access.WebhooksWrite) {
+			row.RetryHref, row.Run = link(row.Href+"/retry", "live", p.Query("live")), strconv.Itoa(d.Run)
+		}
+	case delivery.StateSucceeded, delivery.StateExpired, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
 	}
-	if !p.live() {
-		row.PollHref = ""
+	if p.anyStirs([]delivery.Delivery{d}) {
+		row.PollHref = link(row.Href+"/row", "live", p.Query("live"))
 	}
 	if d.PayloadHeld(p.Now) {
 		row.Selectable = d.Status == delivery.Failed || d.Status == delivery.Pending
@@ -73,10 +77,28 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 	return row
 }
 
-// withoutEndpoint is a row for a list that has no endpoint column, also when it is polled for.
-func withoutEndpoint(row pages.DeliveryRow) pages.DeliveryRow {
-	if row.PollHref != "" {
-		row.PollHref = link(row.PollHref, "endpoint", "0")
+// stirs reports whether something happens to the delivery at any moment, so that what shows it looks after itself.
+func stirs(d delivery.Delivery, now time.Time) bool {
+	return d.Status == delivery.Delivering || d.NextAttemptAt != nil && d.NextAttemptAt.Sub(now) < watchSoon
+}
+
+// anyStirs reports whether a page that is live looks after what shows these deliveries.
+func (p *page) anyStirs(deliveries []delivery.Delivery) bool {
+	return p.live() && slices.ContainsFunc(deliveries, func(d delivery.Delivery) bool { return stirs(d, p.Now) })
+}
+
+// withoutEndpoint is a row for a list that has no endpoint column, also when it is asked for by itself.
+func withoutEndpoint(row pages.DeliveryRow) pages.DeliveryRow { return asksWith(row, "endpoint", "0") }
+
+// choosable is a row of a list with boxes, also when it is asked for by itself.
+func choosable(row pages.DeliveryRow) pages.DeliveryRow { return asksWith(row, "choose", "1") }
+
+// asksWith adds a parameter to the addresses whose answer is the row.
+func asksWith(row pages.DeliveryRow, name, value string) pages.DeliveryRow {
+	for _, href := range []*string{&row.PollHref, &row.RetryHref} {
+		if *href != "" {
+			*href = link(*href, name, value)
+		}
 	}
 	return row
 }

@@ -76,7 +76,7 @@ func showSession(p *page) error {
 		return err
 	}
 	body := p.sessionBody(v)
-	if p.Fragment() {
+	if p.Fragment() && v.Status.Active() {
 		return p.Render(http.StatusOK, pages.SessionRegion(body))
 	}
 	text := v.ID.String()
@@ -94,12 +94,16 @@ func showSession(p *page) error {
 		}
 		heading.Actions = []ui.Action{stop}
 	}
-	return p.Render(http.StatusOK, pages.SessionPage(pages.Session{Shell: p.Shell("Session "+ui.ShortID(text), sessionsPath), Heading: heading, Body: body}))
+	page := pages.Session{Shell: p.Shell("Session "+ui.ShortID(text), sessionsPath), Heading: heading, Body: body}
+	if p.Fragment() {
+		return p.Render(http.StatusOK, pages.SessionSwap(page))
+	}
+	return p.Render(http.StatusOK, pages.SessionPage(page))
 }
 
 func (p *page) sessionBody(v sessionParts) pages.SessionBody {
 	body := pages.SessionBody{CSRF: p.Session.CSRFToken, Verdict: p.sessionVerdict(v), Steps: p.sessionSteps(v), Facts: p.sessionFacts(v)}
-	if v.Status.Active() && p.live() {
+	if v.Status.Active() && p.live() || p.anyStirs(slices.Concat(slices.Collect(maps.Values(v.deliveries))...)) {
 		body.PollHref = link(sessionsPath+"/"+v.ID.String(), "live", p.Query("live"))
 	}
 	for _, e := range v.events {

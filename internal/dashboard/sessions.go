@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
@@ -149,7 +150,8 @@ func (p *page) sessionRows(sessions []verification.Session) ([]pages.SessionRow,
 		return nil, nil
 	}
 	last, reached := map[id.Session]event.Event{}, map[id.Session]reach{}
-	if err := p.lastEvents(sessions, last, reached); err != nil {
+	deliveries, err := p.lastEvents(sessions, last, reached)
+	if err != nil {
 		return nil, err
 	}
 	rows := make([]pages.SessionRow, len(sessions))
@@ -171,31 +173,47 @@ func (p *page) sessionRows(sessions []verification.Session) ([]pages.SessionRow,
 			r := reached[s.ID]
 			row.Event = idPtr(ui.NewID(e.ID.String(), "", eventsPath+"/"+e.ID.String()))
 			row.Reach, row.ReachOf = r.meter(), r.words()
+			if p.anyStirs(deliveries[e.ID]) {
+				row.PollHref = link(row.ID.Href+"/row", "live", p.Query("live"))
+			}
 		}
 		rows[i] = row
 	}
 	return rows, nil
 }
 
-// lastEvents finds the event that counts of each session, and how far it came. A replacement comes after its original.
-func (p *page) lastEvents(sessions []verification.Session, last map[id.Session]event.Event, reached map[id.Session]reach) error {
+// showSessionRow is one row of the list, for a session of whose event something is in flight.
+func showSessionRow(p *page) error {
+	s, err := p.session()
+	if err != nil {
+		return err
+	}
+	rows, err := p.sessionRows([]verification.Session{s})
+	if err != nil {
+		return err
+	}
+	return p.Render(http.StatusOK, pages.SessionTableRow(rows[0]))
+}
+
+// lastEvents finds the event that counts of each session, how far it came and its deliveries. A replacement comes after its original.
+func (p *page) lastEvents(sessions []verification.Session, last map[id.Session]event.Event, reached map[id.Session]reach) (map[id.Event][]delivery.Delivery, error) {
 	ids := make([]id.Session, len(sessions))
 	for i, s := range sessions {
 		ids[i] = s.ID
 	}
 	events, err := event.OfSessions(p.DB.Reader(p.Ctx), p.Actor.Organization, ids)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	deliveries, err := p.deliveriesOf(events)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range events {
 		last[e.SessionID()] = e
 		reached[e.SessionID()] = reachOf(e.Routing, deliveries[e.ID], p.Now)
 	}
-	return nil
+	return deliveries, nil
 }
 
 func targetsWord(n int) string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -54,6 +55,8 @@ var ErrJobNotFound = fault.Missing("job")
 type JobFilters struct {
 	// Status is Failed or Pending. A pending delivery whose attempt is under way counts as matching, and is skipped.
 	Status Status `json:"status"`
+	// State narrows Status; it is empty, StateScheduled or StateRetrying.
+	State State `json:"state,omitempty"`
 	// EndpointID is a text id; one that names no endpoint of the organization matches nothing.
 	EndpointID string     `json:"endpoint_id,omitempty"`
 	EventType  event.Type `json:"type,omitempty"`
@@ -62,6 +65,12 @@ type JobFilters struct {
 	// FailedFrom is when the last attempt was made at the earliest. A delivery fails up to a day and more after it was
 	// created, so a receiver's bad time is better told by this than by From.
 	FailedFrom time.Time `json:"failed_from,omitzero"`
+	// ErrorKind, StatusCode, StatusClass, Unanswered and MinAttempts are those of [Filter].
+	ErrorKind   ErrorKind `json:"last_error,omitempty"`
+	StatusCode  int       `json:"last_status_code,omitempty"`
+	StatusClass int       `json:"last_status_class,omitempty"`
+	Unanswered  bool      `json:"unanswered,omitempty"`
+	MinAttempts int       `json:"min_attempts,omitempty"`
 }
 
 // JobInput is the input of CreateJob.
@@ -165,6 +174,12 @@ func (f JobFilters) check() []fault.Field {
 	if f.EventType != "" && !f.EventType.Known() {
 		problems = append(problems, fault.Field{Name: "type", Message: "is not an event type"})
 	}
+	if f.State != "" && (f.Status != Pending || f.State != StateScheduled && f.State != StateRetrying) {
+		problems = append(problems, fault.Field{Name: "state", Message: "must be scheduled or retrying, of what is pending"})
+	}
+	if f.ErrorKind != "" && !slices.Contains(ErrorKinds(), f.ErrorKind) {
+		problems = append(problems, fault.Field{Name: "last_error", Message: "is not a kind of error"})
+	}
 	return problems
 }
 
@@ -178,7 +193,10 @@ func (f JobFilters) statuses() []Status {
 
 // apply limits a query on webhook_deliveries AS d to what matches now.
 func (f JobFilters) apply(q *gorm.DB) *gorm.DB {
-	rest := Filter{EventType: f.EventType, From: f.From, To: f.To}
+	rest := Filter{
+		State: f.State, EventType: f.EventType, From: f.From, To: f.To,
+		ErrorKind: f.ErrorKind, StatusCode: f.StatusCode, StatusClass: f.StatusClass, Unanswered: f.Unanswered, MinAttempts: f.MinAttempts,
+	}
 	if f.EndpointID != "" {
 		endpoint, err := id.Parse[id.EndpointKind](f.EndpointID)
 		if err != nil {
@@ -272,9 +290,11 @@ func (j Job) counts() audit.Metadata {
 
 // JobPreview counts what a job would meet if it were done now. Matched is the sum of the others.
 type JobPreview struct {
-	Matched          int
-	Eligible         int
-	InFlight         int
+	Matched  int
+	Eligible int
+	InFlight int
+	// NeverEncrypted counts those whose endpoint had no usable key when their event happened.
+	NeverEncrypted   int
 	PayloadGone      int
 	EndpointDisabled int
 	// Capped is set when at least JobCountLimit deliveries match: the counts are over that many of them.
@@ -297,12 +317,13 @@ func (s *Service) PreviewJob(ctx context.Context, actor access.Actor, filters Jo
 // countJob sorts what matches now by the rules of contract section 7.10, in their order.
 func countJob(tx *postgres.Tx, org id.Organization, filters JobFilters) (JobPreview, error) {
 	matching := filters.apply(tx.Table("webhook_deliveries AS d").Joins("JOIN webhook_endpoints AS e ON e.id = d.webhook_endpoint_id").
-		Select(`CASE WHEN d.status = 'delivering' THEN 'in_flight' WHEN d.payload_expires_at IS NULL OR d.payload_expires_at <= ? THEN 'payload_gone'
+		Select(`CASE WHEN d.status = 'delivering' THEN 'in_flight' WHEN d.payload_retention_reason IN ('no_active_key', 'jwe_creation_failed') THEN 'never_encrypted'
+			WHEN d.payload_expires_at IS NULL OR d.payload_expires_at <= ? THEN 'payload_gone'
 			WHEN NOT e.enabled THEN 'endpoint_disabled' ELSE 'eligible' END AS fate`, tx.Now).
 		Where("d.organization_id = ?", org)).Limit(JobCountLimit)
 	var p JobPreview
 	err := tx.Raw(`SELECT count(*) AS matched, count(*) FILTER (WHERE fate = 'eligible') AS eligible, count(*) FILTER (WHERE fate = 'in_flight') AS in_flight,
-			count(*) FILTER (WHERE fate = 'payload_gone') AS payload_gone, count(*) FILTER (WHERE fate = 'endpoint_disabled') AS endpoint_disabled
+			count(*) FILTER (WHERE fate = 'never_encrypted') AS never_encrypted, count(*) FILTER (WHERE fate = 'payload_gone') AS payload_gone, count(*) FILTER (WHERE fate = 'endpoint_disabled') AS endpoint_disabled
 		FROM (?) AS matching`, matching).Scan(&p).Error
 	if err != nil {
 		return JobPreview{}, fmt.Errorf("count deliveries: %w", err)

@@ -205,6 +205,8 @@ func TestCreateJob_Rules(t *testing.T) {
 		"status":          {Filters: delivery.JobFilters{}},
 		"type":            {Filters: delivery.JobFilters{Status: delivery.Failed, EventType: "nope"}},
 		"endpoint_id":     {Filters: delivery.JobFilters{Status: delivery.Failed, EndpointID: "a\x00"}},
+		"state":           {Filters: delivery.JobFilters{Status: delivery.Failed, State: delivery.StateRetrying}},
+		"last_error":      {Filters: delivery.JobFilters{Status: delivery.Failed, ErrorKind: "nope"}},
 		"rate_per_second": {Filters: failedOnes, RatePerSecond: new(int)},
 	} {
 		_, err := b.svc.CreateJob(t.Context(), b.owner, in)
@@ -279,6 +281,14 @@ func TestJobs_EveryFilterNarrows(t *testing.T) {
 	b := newBulk(t)
 	e, f := b.endpoint(), b.endpoint()
 	rows := append(b.addMany(3, e, "failed"), b.add(f, "failed"))
+	waiting := b.add(f, "pending") // for its fourth attempt
+	mark := func() {
+		fixture.Exec(t, b.db, `UPDATE webhook_deliveries SET status = 'failed', run = 1, attempt_count = 8, next_attempt_at = NULL, payload_retention_reason = 'terminal_failure_retention'
+			WHERE id <> $1`, waiting)
+		fixture.Exec(t, b.db, "UPDATE webhook_deliveries SET last_error_kind = 'http_status', last_status_code = 503 WHERE id = $1", rows[0])
+		fixture.Exec(t, b.db, "UPDATE webhook_deliveries SET last_error_kind = 'dns', attempt_count = 7 WHERE id = $1", rows[1])
+	}
+	mark()
 	at := func(i int) time.Time {
 		d, err := b.svc.Get(t.Context(), b.owner, rows[i])
 		b.check(err)
@@ -302,7 +312,15 @@ func TestJobs_EveryFilterNarrows(t *testing.T) {
 		"from":          {failed(func(f *delivery.JobFilters) { f.From = at(1) }), 3},
 		"to":            {failed(func(f *delivery.JobFilters) { f.To = at(1) }), 2},
 		"from to":       {failed(func(f *delivery.JobFilters) { f.From, f.To = at(1), at(2) }), 2},
-		"pending":       {delivery.JobFilters{Status: delivery.Pending}, 0},
+		"error":         {failed(func(f *delivery.JobFilters) { f.ErrorKind = delivery.DNS }), 1},
+		"code":          {failed(func(f *delivery.JobFilters) { f.StatusCode = 503 }), 1},
+		"other code":    {failed(func(f *delivery.JobFilters) { f.StatusCode = 500 }), 0},
+		"class":         {failed(func(f *delivery.JobFilters) { f.StatusClass = 5 }), 1},
+		"no answer":     {failed(func(f *delivery.JobFilters) { f.Unanswered = true }), 1},
+		"attempts":      {failed(func(f *delivery.JobFilters) { f.MinAttempts = 8 }), 3},
+		"pending":       {delivery.JobFilters{Status: delivery.Pending}, 1},
+		"retrying":      {delivery.JobFilters{Status: delivery.Pending, State: delivery.StateRetrying}, 1},
+		"scheduled":     {delivery.JobFilters{Status: delivery.Pending, State: delivery.StateScheduled}, 0},
 	} {
 		preview, err := b.svc.PreviewJob(t.Context(), b.owner, tc.filters)
 		b.check(err)
@@ -319,6 +337,6 @@ func TestJobs_EveryFilterNarrows(t *testing.T) {
 		if got := b.get(job); got.MatchedCount != tc.want || got.RequeuedCount != tc.want || got.Status != delivery.JobCompleted {
 			t.Errorf("%s: %s", name, fmt.Sprintf("%+v", got))
 		}
-		fixture.Exec(t, b.db, "UPDATE webhook_deliveries SET status = 'failed', run = 1, next_attempt_at = NULL, payload_retention_reason = 'terminal_failure_retention'")
+		mark()
 	}
 }

@@ -104,6 +104,34 @@ func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
 	if now := asked(); now != n {
 		t.Errorf("a row at rest has asked %d times", now-n)
 	}
+
+	for other, route := range map[string]string{"/events": "GET /events/{id}/row", "/sessions": "GET /sessions/{id}/row"} {
+		s.event(t) // its second attempt is due in five seconds
+		b.visit(other)
+		eventually(t, "a row of "+other+" asks for itself", func() bool { return s.routes.did(route) })
+	}
+	b.visit(list)
+}
+
+// retryRow retries a delivery where it is listed: its row changes in its place, what was chosen stays so, and the focus stays at the row.
+func retryRow(t *testing.T, b *tab) {
+	t.Helper()
+	row := "#" + ask[string](b, `document.querySelector("#results tbody tr:has(button)").id`)
+	list := b.path()
+	b.do("choose another", chromedp.Click("#results tbody tr:not("+row+") .check:enabled"))
+	was := b.text("#results tbody")
+	b.do("retry", chromedp.Click(row+" button"))
+	b.see(".toasts", "has started; its first attempt is due now")
+	if b.has(row+" button") || b.text("#results tbody") == was {
+		t.Errorf("the row has not changed: %s", b.text(row))
+	}
+	if n := ask[int](b, `document.querySelectorAll("#results tbody .check:checked").length`); n != 1 || b.path() != list {
+		t.Errorf("%d rows are chosen at %s, want one at %s", n, b.path(), list)
+	}
+	if !ask[bool](b, `document.querySelector(`+quote(row)+`).contains(document.activeElement)`) {
+		t.Errorf("the focus is at %s", ask[string](b, `document.activeElement.outerHTML.slice(0, 120)`))
+	}
+	b.do("none", chromedp.Click(".bulk [type=reset]"))
 }
 
 // operateDeliveries follows deliveries from their failure to their success: live, by retry, by replay and by bulk.
@@ -151,6 +179,7 @@ func operateDeliveries(t *testing.T, s *suite) {
 	far.SetBehaviour(nil)
 	b.press("main button", "Retry now")
 	b.see("main", "Delivered")
+	b.see(".head", "Succeeded") // with the rest
 	b.check("delivery, delivered after a retry")
 
 	// The event: routing with reasons, and a replay.
@@ -167,6 +196,7 @@ func operateDeliveries(t *testing.T, s *suite) {
 	b.press("main button", "Replay")
 	b.see(".toasts", "Replayed")
 	b.see("tr:has(a[href='"+far.path+"'])", "Succeeded")
+	b.see(".head", "No delivery of this event can be sent again now.") // with the line
 
 	showHostile(t, b, s, far)
 
@@ -175,6 +205,12 @@ func operateDeliveries(t *testing.T, s *suite) {
 	chosen := func(which string) int {
 		return ask[int](b, `document.querySelectorAll("#results tbody .check`+which+`").length`)
 	}
+	b.view(phone, light)
+	if !ask[bool](b, `(() => { const r = document.querySelector("[data-all]").getBoundingClientRect(); return r.width >= 20 && r.right < innerWidth && r.left > 0; })()`) {
+		t.Error("the box for all is not there on a phone")
+	}
+	b.view(desk, light)
+	retryRow(t, b)
 	b.do("choose all", chromedp.Click("[data-all]"))
 	if all := chosen(":enabled"); all < 2 || chosen(":checked") != all {
 		t.Errorf("%d of %d rows are chosen at once", chosen(":checked"), all)

@@ -158,6 +158,8 @@ var parts = map[string]string{
 	"GET /events/export":                 "a file",
 	"GET /jobs/{id}/row":                 "polled by the list",
 	"GET /deliveries/{id}/row":           "polled by the list",
+	"GET /events/{id}/row":               "polled by the list",
+	"GET /sessions/{id}/row":             "polled by the list",
 	"GET /events/new":                    "polled by the list",
 	"GET /events/{id}/routes/{endpoint}": "polled by the page of the event",
 	"GET /audit/export":                  "a file",

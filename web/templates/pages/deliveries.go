@@ -8,7 +8,7 @@ import "kaylehooks/web/templates/ui"
 //	     #results
 //	GET  /deliveries/new?…         HX-Request only: ui.NewRows, 204 when nothing is new
 //	GET  /deliveries/{id}/row      HX-Request only: DeliveryTableRow of a row in flight
-//	POST /deliveries/{id}/retry    return (path to go back to)
+//	POST /deliveries/{id}/retry    run, return (path to go back to)   HX-Request: DeliverySwap
 //	POST /jobs/preview             id (repeated): the chosen rows
 //	GET  /jobs/new?status=&endpoint=&type=&from=&to=   all rows that match
 type Deliveries struct {
@@ -59,6 +59,9 @@ type DeliveryRow struct {
 	Next         string   // for example "due now", "when resumed"
 	NextTime     *ui.Time // wins over Next
 	NextHref     string   // makes Next a link, for example "Add a key"
+	RetryHref    string   // POST of a retry, in a list with boxes; the answer is DeliverySwap
+	Run          string   // the run that a retry follows
+	Focus        bool     // takes the focus of the button that it was swapped in for
 	Expiry       *ui.Chip // payload-expiry note when it is near
 	Created      ui.Time
 	Selectable   bool
@@ -66,7 +69,7 @@ type DeliveryRow struct {
 
 // Delivery is the page that answers "why".
 //
-//	GET  /deliveries/{id}?attempt=wha_…   HX-Request: DeliveryBody
+//	GET  /deliveries/{id}?attempt=wha_… or its number   HX-Request: DeliveryBody, or DeliveryEnd for a poll once it has ended
 //	POST /deliveries/{id}/retry           run (idempotency: the run the person saw)
 //	POST /events/{id}/replay
 type Delivery struct {
@@ -121,6 +124,7 @@ type AttemptPanel struct {
 	Remote       string // ip:port
 	Worker       string
 	WorkerHref   string // the workers, for those who may see them
+	Asker        string // who asked for the attempt, where somebody did
 	RequestLine  string
 	RequestHead  []Header
 	JWEHeader    string

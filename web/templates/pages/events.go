@@ -5,7 +5,8 @@ import "kaylehooks/web/templates/ui"
 // Events is the list of events.
 //
 //	GET /events?q=&type=&outcome=delivered|waiting|failed|nobody&from=&to=&after=&before=&limit=   #results
-//	GET /events/new?…   HX-Request only: ui.NewRows
+//	GET /events/new?…      HX-Request only: ui.NewRows
+//	GET /events/{id}/row   HX-Request only: EventTableRow of an event of which something is in flight
 type Events struct {
 	Shell   ui.Shell
 	Heading ui.Heading
@@ -38,6 +39,7 @@ type EventRow struct {
 	Created  ui.Time
 	// Selectable is whether a replay could send something.
 	Selectable bool
+	PollHref   string // set while something of it is in flight: the row asks for itself every 3 s
 }
 
 // Event is one event with its routing.
@@ -56,7 +58,7 @@ type Event struct {
 
 // RouteRow is the decision for one endpoint.
 type RouteRow struct {
-	PollHref string // set while its delivery is in flight: GET /events/{id}/routes/{endpoint}
+	PollHref string // set while its delivery is in flight: GET /events/{id}/routes/{endpoint}, answered by RouteSwap
 	Key      string // unique suffix for the element id, the endpoint id
 	Endpoint string
 	Href     string

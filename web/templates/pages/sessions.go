@@ -6,7 +6,8 @@ import "kaylehooks/web/templates/ui"
 // personal data.
 //
 //	GET /sessions?q=&status=&delivery=undelivered&from=&to=&after=&before=&limit=   #results
-//	GET /sessions/new?…   HX-Request only: ui.NewRows
+//	GET /sessions/new?…      HX-Request only: ui.NewRows
+//	GET /sessions/{id}/row   HX-Request only: SessionTableRow of a session of whose event something is in flight
 type Sessions struct {
 	Shell   ui.Shell
 	Heading ui.Heading
@@ -36,11 +37,12 @@ type SessionRow struct {
 	Created  ui.Time
 	Expires  *ui.Time // while open
 	Finished *ui.Time
+	PollHref string // set while something of its event is in flight: the row asks for itself every 3 s
 }
 
 // Session is one session joined with its event and deliveries.
 //
-//	GET  /sessions/{id}          HX-Request: SessionBody
+//	GET  /sessions/{id}          HX-Request: SessionBody, or SessionSwap once it has ended
 //	POST /sessions/{id}/cancel   (an Action of the heading)
 type Session struct {
 	Shell   ui.Shell
@@ -48,7 +50,7 @@ type Session struct {
 	Body    SessionBody
 }
 
-// SessionBody is the region #session; it polls itself while the session is open.
+// SessionBody is the region #session; it polls itself while the session is open or its event is on its way.
 type SessionBody struct {
 	CSRF       string
 	PollHref   string

@@ -394,7 +394,7 @@ func ActionView(a Action, csrf string) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			if a.Label == "" {
+			if a.Label == "" || a.Export > 0 {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, " title=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
