@@ -57,7 +57,7 @@ func (p *page) attention(f *fleet) (v pages.Attention, seen string, err error) {
 		v.Count = fmt.Sprintf("%d open", len(items))
 	}
 	if len(items) > attentionMax {
-		v.Note = fmt.Sprintf("the worst %d are shown", attentionMax)
+		v.Note = ui.Link{Label: fmt.Sprintf("the worst %d are shown", attentionMax), Href: "/endpoints?sort=health"}
 		items = items[:attentionMax]
 	}
 	v.Items = items
@@ -88,7 +88,11 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 			item.When = "last 2xx " + p.Moment(*s.LastSuccess)
 		}
 		if n := s.Waiting; n > 0 {
-			item.Why = counted(n, "delivery waits", "deliveries wait") + " for the next attempt."
+			item.Cause = ui.Link{Label: counted(n, "delivery", "deliveries"), Href: link(path+"/deliveries", "status", anyWaiting)}
+			item.Why = "wait for the next attempt."
+			if n == 1 {
+				item.Why = "waits for the next attempt."
+			}
 		}
 		item.Action = &ui.Action{Label: "See failures", Href: link(path+"/deliveries", "status", string(delivery.StateRetrying)), Small: true}
 		items = append(items, item)

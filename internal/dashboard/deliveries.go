@@ -156,6 +156,11 @@ func newDeliveries(p *page) error {
 	if jump != "" || impossible {
 		return p.NoChange()
 	}
+	return p.countNew(f, deliveriesPath)
+}
+
+// countNew answers the poll of a list of deliveries at the path.
+func (p *page) countNew(f delivery.Filter, path string) error {
 	at, err := positionOf(p, p.Deliveries.Position)
 	if err != nil {
 		return err
@@ -164,7 +169,7 @@ func newDeliveries(p *page) error {
 	if err != nil {
 		return err
 	}
-	return p.foundNew(len(list.Rows), list.HasNewer, "new delivery", "new deliveries", deliveriesPath)
+	return p.foundNew(len(list.Rows), list.HasNewer, "new delivery", "new deliveries", path)
 }
 
 // showDeliveryRow is one row of a list, for a row in flight that asks for itself.

@@ -134,6 +134,20 @@ func TestNewDeliveries_TellsHowManyCame(t *testing.T) {
 	if show := a.find(`class="newrows" href="([^"]+)"`); show != "/deliveries?type=verification.session.failed" {
 		t.Errorf("they are shown at %q", show)
 	}
+	// The tab of an endpoint tells of its own.
+	risk := b.get("/endpoints").find(`class="lead" href="(/endpoints/whe_[a-z0-9]+)"`)
+	poll = b.get(risk + "/deliveries?type=verification.session.failed").is(http.StatusOK).shows("Pause live updates").find(`hx-get="(` + risk + `/deliveries/new[^"]*)"`)
+	b.fragment(poll).is(http.StatusNoContent)
+	w.endpoint("ledger", false)
+	w.clock.Advance(1e9)
+	w.fail()
+	a = b.fragment(poll).is(http.StatusOK).shows("1 new delivery: show")
+	if show := a.find(`class="newrows" href="([^"]+)"`); show != risk+"/deliveries?type=verification.session.failed" {
+		t.Errorf("the new one of an endpoint is shown at %q", show)
+	}
+	b.fragment(poll + "&code=none-such").is(http.StatusNoContent)
+	b.get(risk + "/deliveries?live=0").is(http.StatusOK).shows("Resume live updates").hides("/deliveries/new")
+	w.stranger().fragment(poll).is(http.StatusNotFound)
 	// Paused pages do not poll.
 	b.get("/deliveries?live=0").is(http.StatusOK).shows("Resume").hides("/deliveries/new")
 	b.get("/deliveries").shows("Pause")
@@ -528,6 +542,24 @@ func TestExport_QuotesFormulasAndIsAudited(t *testing.T) {
 		t.Errorf("%d exports are audited, want 7", n)
 	}
 	w.as(w.member).get("/audit/export").is(http.StatusForbidden)
+
+	// Whoever asks for the head alone takes no rows, and uses up no message.
+	b.post("/settings/profile", "theme", "dark", "live", "1", "shortcuts", "1").redirects("/settings")
+	for _, path := range []string{"/deliveries/export", "/events/export", "/sessions/export", "/audit/export", "/settings"} {
+		if a := b.do(b.request(http.MethodHead, path, nil)).is(http.StatusOK); (a.header.Get("Content-Disposition") == "") != (path == "/settings") {
+			t.Errorf("the head of %s: %v", path, a.header)
+		}
+	}
+	if n := fixture.Audited(t, w.db, w.org, "export.created"); n != 7 {
+		t.Errorf("%d exports are audited after four heads, want 7", n)
+	}
+	b.get("/settings").shows("Your settings are saved.")
+	// What chooses no row is no filter.
+	w.clock.Advance(1e9)
+	b.get("/deliveries/export?status=blocked&limit=25&live=0").is(http.StatusOK)
+	if got := fixture.Scalar[string](t, w.db, "SELECT metadata ->> 'filters' FROM audit_logs WHERE event = 'export.created' ORDER BY created_at DESC, id DESC LIMIT 1"); got != `["status"]` {
+		t.Errorf("the filters of an export are %s", got)
+	}
 }
 
 func TestFind(t *testing.T) {

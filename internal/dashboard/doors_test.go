@@ -4,6 +4,7 @@ import (
 	"html"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -166,6 +167,50 @@ func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
 	for path, want := range map[string]string{"/": "2", endpointPath(ledger.ID): "1"} {
 		admin.get(note(admin.get(path).is(http.StatusOK), want+" can still be retried")).is(http.StatusOK).shows("Retry " + want + " deliver")
 	}
+}
+
+// TestHealth_LeadsToWhatProvesIt: in the list, on the overview and at the head of an endpoint.
+func TestHealth_LeadsToWhatProvesIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	off, hour := false, w.clock.Now().Truncate(time.Hour)
+	want := map[string]string{}
+	for name, to := range map[string]string{"keyless": "/keys", "failing": "/deliveries", "degraded": "/deliveries?attempts=2&from=", "resting": "/activity", "fresh": "/deliveries", "well": "/deliveries?from="} {
+		e, _ := w.endpoint(name, name == "keyless")
+		path := endpointPath(e.ID)
+		want[name] = path + to
+		switch name {
+		case "failing":
+			w.rollup(e.ID.String(), hour, "http_status", http.StatusInternalServerError, 5)
+		case "degraded":
+			w.rollup(e.ID.String(), hour, "", http.StatusOK, 90)
+			w.rollup(e.ID.String(), hour, "http_status", http.StatusInternalServerError, 10)
+		case "well":
+			w.rollup(e.ID.String(), hour, "", http.StatusOK, 90)
+		case "resting":
+			_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, e.ID, webhook.EndpointChange{Enabled: &off})
+			w.check(err)
+		}
+	}
+	b := w.as(w.member)
+	list, overview := b.get("/endpoints").is(http.StatusOK), b.get("/").is(http.StatusOK)
+	rows := strings.Split(list.body, `<tr id="row-`)
+	for name, to := range want {
+		at := slices.IndexFunc(rows, func(row string) bool { return strings.Contains(row, ">"+name+"</a>") })
+		head := b.get(strings.Join(strings.SplitN(to, "/", 4)[:3], "/")).is(http.StatusOK)
+		for place, body := range map[string]string{"list": rows[at], "head": head.body} {
+			door := answer{t: t, body: body}.find(`<a class="badge [^"]*" href="([^"]+)" title="Healthy: `)
+			if !strings.HasPrefix(door, to) {
+				t.Errorf("%s: the health of %s leads to %s, want %s", place, name, door, to)
+			}
+			b.get(door).is(http.StatusOK)
+		}
+	}
+	if n := strings.Count(overview.body, `<a class="badge `); n != 3 {
+		t.Errorf("%d endpoints with failures have a health that leads somewhere, want 3", n)
+	}
+	list.shows("No key").hides("Add a key") // which a member cannot do
+	w.as(w.admin).get("/endpoints").is(http.StatusOK).shows("Add a key")
 }
 
 // TestNavigation_ItsNumberIsADoor: what failed lately is counted on every page, and the number leads to just that.

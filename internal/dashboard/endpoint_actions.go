@@ -2,8 +2,10 @@ package dashboard
 
 import (
 	"net/http"
+	"slices"
 
 	"kaylehooks/internal/event"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -23,7 +25,11 @@ func (p *page) switchEndpoint(on bool) error {
 		flash.Text = e.DisplayName() + " is enabled already."
 	}
 	if e.Enabled == on { // a second click; the update would only leave a trace of nothing
-		return p.Redirect(p.Back(path), flash)
+		return p.switched(e.ID, flash)
+	}
+	standings, err := p.Deliveries.Standings(p.Ctx, p.Actor)
+	if err != nil {
+		return err
 	}
 	var missed event.Missed
 	if on {
@@ -34,17 +40,39 @@ func (p *page) switchEndpoint(on bool) error {
 	if _, err := p.Webhooks.UpdateEndpoint(p.Ctx, p.Actor, e.ID, webhook.EndpointChange{Enabled: &on}); err != nil {
 		return err
 	}
-	undo := &ui.Action{Label: "Undo", Post: true, Small: true, Fields: []ui.Hidden{{Name: "return", Value: p.Back(path)}}}
+	undo := &ui.Action{Label: "Undo", Post: true, Small: true, Fields: []ui.Hidden{{Name: "return", Value: p.Back(path)}}, ID: "undo", Name: "Undo: " + e.DisplayName()}
+	if p.Fragment() {
+		undo.Swap = endpointRowID(e.ID)
+	}
 	if on {
-		flash.Text, flash.Sub = e.DisplayName()+" is resumed.", "Its parked deliveries are due now."
+		flash.Text, flash.Sub = e.DisplayName()+" is resumed.", counted(standings[e.ID].Parked, "parked delivery is", "parked deliveries are")+" due now."
 		undo.Href = path + "/pause"
 		p.tellMissed(&flash, e, missed)
 	} else {
-		flash.Text, flash.Sub = e.DisplayName()+" is paused.", "Waiting deliveries are parked; new events skip it."
+		flash.Text, flash.Sub = e.DisplayName()+" is paused.", counted(standings[e.ID].Waiting, "waiting delivery is", "waiting deliveries are")+" parked; new events skip it."
 		undo.Href = path + "/resume"
 	}
 	flash.Action = undo
-	return p.Redirect(p.Back(path), flash)
+	return p.switched(e.ID, flash)
+}
+
+// switched answers a form that has paused or resumed an endpoint. With scripting it was sent from a row of the list, which is
+// all that is shown anew; without, it leads back to where it was sent from.
+func (p *page) switched(endpoint id.Endpoint, flash ui.Flash) error {
+	back := p.Back(endpointPath(endpoint))
+	if !p.Fragment() {
+		return p.Redirect(back, flash)
+	}
+	p.ledTo = back
+	f, err := p.loadFleet()
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(f.endpoints, func(e webhook.Endpoint) bool { return e.ID == endpoint })
+	if at < 0 {
+		return webhook.ErrEndpointNotFound
+	}
+	return p.Render(http.StatusOK, pages.EndpointSwap(p.endpointRow(f, f.entry(f.endpoints[at]), back), flash, p.Session.CSRFToken))
 }
 
 func testEndpoint(p *page) error {

@@ -84,10 +84,14 @@ func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error 
 	if active == nil {
 		v.Blocked = &ui.Alert{
 			Tone: ui.Bad, Icon: "blocked", Urgent: true, Title: "New deliveries to this endpoint are blocked until a key is active",
-			Text: "Add the receiver's public key below, or reactivate a retired one. What is blocked meanwhile is recorded and cannot be sent later.",
+			Text: "What is blocked meanwhile is recorded and cannot be sent later.",
 		}
 	}
 	if p.Can(access.WebhooksWrite) {
+		if active == nil {
+			v.Blocked.Text = "Add the receiver's public key, or reactivate a retired one. " + v.Blocked.Text
+			v.Blocked.Actions = []ui.Action{{Label: "Add a key", Icon: "key", Href: "#add", Small: true}, {Label: "Make a key pair", Icon: "plus", Href: "#generate", Small: true}}
+		}
 		v.Add = p.keyForm(e, active, uses, offer)
 	}
 	return p.Render(status, pages.EndpointKeysPage(v))
@@ -128,7 +132,7 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 			{Term: "Encrypted", Text: encrypted(use), Href: link("/deliveries", "key", k.ID.String())},
 		},
 		Right:   keyHashes(k),
-		Actions: []ui.Action{{Label: "JWK", Icon: "down", Href: "/keys/" + k.ID.String() + "/jwk", Download: true, Small: true, Name: "Download " + k.KeyID + " as JWK"}},
+		Actions: []ui.Action{jwkAction(k)},
 		Note:    p.waitingNote(use),
 	}
 	first, last := ui.Fact{Term: "First used", Time: p.AtPtr(k.FirstUsedAt)}, ui.Fact{Term: "Last used", Time: p.AtPtr(use.LastUsed)}
@@ -144,6 +148,10 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 		v.Actions = append(v.Actions, verifyAction(k), ui.Action{Label: "Deactivate…", Icon: "pause", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true, Dialog: true})
 	}
 	return v
+}
+
+func jwkAction(k webhook.Key) ui.Action {
+	return ui.Action{Label: "JWK", Icon: "down", Href: keyPath(k.ID) + "/jwk", Download: true, Small: true, Name: "Download " + k.KeyID + " as JWK"}
 }
 
 // keyHashes are the names of a key that anybody can work out, each with a command that does.
@@ -193,8 +201,12 @@ func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 		row.Badge = ui.Badge{Tone: ui.Warn, Icon: "hourglass", Label: "Retiring", Title: p.waitingNote(use)}
 		row.Waiting += ", until " + p.Moment(*use.LastExpiry)
 	}
+	if use.Deliveries > 0 {
+		row.EncryptedHref = link(deliveriesPath, "key", k.ID.String())
+	}
+	row.Actions = []ui.Action{jwkAction(k)}
 	if p.Can(access.WebhooksWrite) {
-		row.Actions = []ui.Action{activateAction(k)}
+		row.Actions = append(row.Actions, activateAction(k))
 	}
 	return row
 }

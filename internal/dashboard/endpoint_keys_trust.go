@@ -65,8 +65,9 @@ func (p *page) stagedKey(k webhook.Key) pages.RetiredKey {
 	if by := addedBy(k); by != "" {
 		row.Sub += ", added " + by
 	}
+	row.Actions = []ui.Action{jwkAction(k)}
 	if p.Can(access.WebhooksWrite) {
-		row.Actions = []ui.Action{verifyAction(k), activateAction(k)}
+		row.Actions = append(row.Actions, verifyAction(k), activateAction(k))
 	}
 	return row
 }

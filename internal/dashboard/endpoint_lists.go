@@ -39,6 +39,13 @@ func endpointDeliveries(p *page) error {
 	}
 	v.Bulk = p.bulk(e.ID.String())
 	own := map[id.Endpoint]webhook.Endpoint{e.ID: e}
+	if !impossible {
+		newest := ""
+		if len(list.Rows) > 0 {
+			newest = list.Rows[0].ID.String()
+		}
+		v.New = p.newRows(path+"/new", newest, at)
+	}
 	for _, d := range list.Rows {
 		row := withoutEndpoint(p.deliveryRow(d, own))
 		if v.Bulk != nil {
@@ -62,8 +69,22 @@ func endpointDeliveries(p *page) error {
 		return err
 	}
 	return p.Render(http.StatusOK, pages.EndpointDeliveriesPage(pages.EndpointDeliveries{
-		Shell: p.Shell(e.DisplayName()+" deliveries", "/endpoints"), Head: st.EndpointHead, Filters: p.deliveryFilters(path, nil), Results: v,
+		Shell: p.Shell(e.DisplayName()+" deliveries", "/endpoints"), Head: st.EndpointHead, Live: p.liveNote(), Filters: p.deliveryFilters(path, nil), Results: v,
 	}))
+}
+
+// newEndpointDeliveries answers the poll of that list.
+func newEndpointDeliveries(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	filter, impossible := p.deliveryFilter()
+	if impossible {
+		return p.NoChange()
+	}
+	filter.EndpointID = e.ID
+	return p.countNew(filter, endpointPath(e.ID)+"/deliveries")
 }
 
 // endpointActivity lists what was done to the endpoint.

@@ -51,6 +51,13 @@ func (p *page) orTombstone(endpoint id.Endpoint, missing error) error {
 
 // showTombstone says what is left of a deleted endpoint.
 func (p *page) showTombstone(e webhook.Endpoint) error {
+	switch {
+	case p.poll(): // which ends
+		p.W.WriteHeader(http.StatusNotFound)
+		return nil
+	case p.Fragment():
+		return p.problem(pages.Problem{Status: http.StatusNotFound, Title: e.DisplayName() + " was deleted", Text: "What you see is as it was before."})
+	}
 	v := pages.EndpointGone{
 		Shell:   p.Shell(e.DisplayName()+" (deleted)", "/endpoints"),
 		Heading: ui.Heading{Title: e.DisplayName(), Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}, Badges: []ui.Badge{{Tone: ui.Neutral, Icon: "trash", Label: "Deleted"}}},
@@ -113,7 +120,7 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 	path := endpointPath(e.ID)
 	st.Heading = ui.Heading{
 		Crumbs: []ui.Link{{Label: "Endpoints", Href: "/endpoints"}}, Title: e.DisplayName(),
-		Badges: []ui.Badge{healthBadge(st.health)},
+		Badges: []ui.Badge{p.healthDoor(e.ID, st.health)},
 		Sub:    []ui.SubItem{{Text: e.URL, Mono: true}, {ID: idPtr(ui.NewID(e.ID.String(), "endpoint id", ""))}},
 	}
 	if st.standing.LastSuccess != nil {
@@ -127,8 +134,7 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Text: streakWords(streak), Href: path + "/deliveries"})
 	}
 	if p.Can(access.WebhooksWrite) {
-		back := []ui.Hidden{{Name: "return", Value: path + tabPath(tab)}}
-		st.Heading.Actions = append(endpointActions(e, st.key != nil, back, false), ui.Action{Label: "Recover…", Icon: "loop", Href: path + "/recover", Name: "Recover what failed at " + e.DisplayName()})
+		st.Heading.Actions = append(endpointActions(e, st.key != nil, path+tabPath(tab), false), ui.Action{Label: "Recover…", Icon: "loop", Href: path + "/recover", Name: "Recover what failed at " + e.DisplayName()})
 	}
 	st.SubNav = ui.SubNav{Label: e.DisplayName()}
 	for _, t := range []struct{ name, label string }{
@@ -277,10 +283,10 @@ func responseCodes(counts []delivery.ErrorCount, attempts int, path, from string
 }
 
 // retrySchedule puts the backlog onto the ruler of eight attempts.
-func (p *page) retrySchedule(e webhook.Endpoint, s delivery.Standing) (ui.RetrySchedule, string, error) {
+func (p *page) retrySchedule(e webhook.Endpoint, s delivery.Standing) (ui.RetrySchedule, ui.Link, error) {
 	backlog, err := p.Deliveries.Steps(p.Ctx, p.Actor, e.ID)
 	if err != nil {
-		return ui.RetrySchedule{}, "", err
+		return ui.RetrySchedule{}, ui.Link{}, err
 	}
 	busiest := slices.Max(backlog.Waiting[:])
 	var v ui.RetrySchedule
@@ -300,13 +306,13 @@ func (p *page) retrySchedule(e webhook.Endpoint, s delivery.Standing) (ui.RetryS
 	}
 	total := s.Waiting + s.Parked
 	if total == 0 {
-		return v, "nothing waits", nil
+		return v, ui.Link{Label: "nothing waits"}, nil
 	}
 	note := counted(total, "delivery waits", "deliveries wait")
 	if backlog.Partial {
 		note += "; where the first " + ui.Count(backlog.Seen) + " of them stand is shown"
 	}
-	return v, note, nil
+	return v, ui.Link{Label: note, Href: link(endpointPath(e.ID)+"/deliveries", "status", anyWaiting)}, nil
 }
 
 func (p *page) endpointFacts(e webhook.Endpoint, st endpointState) []ui.Fact {

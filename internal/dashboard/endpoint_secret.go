@@ -54,13 +54,17 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 	if st.standing.LastAttempt != nil {
 		v.Facts[2] = ui.Fact{Term: "Last signed", Time: p.AtPtr(st.standing.LastAttempt)}
 	}
-	waiting := counted(st.standing.Waiting+st.standing.Parked, "waiting delivery is", "waiting deliveries are")
+	n := st.standing.Waiting + st.standing.Parked
+	waiting, are := ui.Link{Label: counted(n, "waiting delivery", "waiting deliveries")}, isOrAre(n)
+	if n > 0 {
+		waiting.Href = link(endpointPath(e.ID)+"/deliveries", "status", anyWaiting)
+	}
 	overlapping := e.InOverlap(p.Now)
 	if overlapping {
 		until := *e.PreviousSigningSecretExpiresAt
 		v.Overlap = &pages.Overlap{
 			Text: "Both secrets sign until " + p.Moment(until), Left: p.At(until),
-			Waiting: waiting + " signed with both until then, and with the new secret alone afterwards. End the overlap once the receiver knows the new secret.",
+			Waiting: waiting, Next: are + "signed with both until then, and with the new secret alone afterwards. End the overlap once the receiver knows the new secret.",
 		}
 	}
 	if p.Can(access.WebhooksWrite) {
@@ -70,9 +74,9 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 			Hint: "Meanwhile each webhook carries both signatures.",
 		}
 		v.OverlapHours.Options = overlapChoices(webhook.OverlapOptions(), in.overlap, "The receiver refuses webhooks until it has the new secret.")
-		v.RotateNote = waiting + " signed with whatever is valid at the time of sending."
+		v.RotateNote = waiting.Label + are + "signed with whatever is valid at the time of sending."
 		if overlapping {
-			v.Overlap.EndAction = path + "/end-overlap"
+			v.Overlap.EndHref = path + "/end-overlap"
 		}
 	}
 	if p.Can(access.WebhooksSecrets) {
@@ -125,6 +129,43 @@ func rotateSecret(p *page) error {
 		ID: "secret", Label: "New signing secret", Value: rotation.Secret, Env: secretVariable + "=" + rotation.Secret,
 		Note: "Give it to the receiver now: it is shown here once.",
 	}})
+}
+
+// isOrAre is the verb of so many things.
+func isOrAre(n int) string {
+	if n == 1 {
+		return " is "
+	}
+	return " are "
+}
+
+// askEndOverlap says what the end of an overlap does: the former secret cannot be brought back.
+func askEndOverlap(p *page) error {
+	e, err := p.endpoint()
+	if err != nil {
+		return err
+	}
+	path := endpointPath(e.ID) + "/secret"
+	if !e.InOverlap(p.Now) {
+		return p.Redirect(path, ui.Flash{Tone: ui.Info, Text: "No overlap is running.", Sub: "Only the current secret signs."})
+	}
+	st, err := p.endpointHead(e, "secret")
+	if err != nil {
+		return err
+	}
+	n := st.standing.Waiting + st.standing.Parked
+	v := pages.EndpointDelete{
+		Shell: p.Shell("End overlap of "+e.DisplayName(), "/endpoints"), Head: st.EndpointHead,
+		Confirm: ui.Confirm{
+			ID: "end-overlap", Title: "End the overlap of two secrets now?", Icon: "clock", Danger: true, Action: path + "/end-overlap", Submit: "End overlap", BackHref: path, Back: "Keep both secrets",
+			Effects: []string{
+				"The former secret is erased at once and cannot be brought back. By itself it would stop signing " + p.Moment(*e.PreviousSigningSecretExpiresAt) + ".",
+				counted(n, "waiting delivery", "waiting deliveries") + isOrAre(n) + "signed with the new secret alone, like everything from then on.",
+				"A receiver that knows only the former secret refuses them.",
+			},
+		},
+	}
+	return p.ask(http.StatusOK, v.Confirm, pages.EndpointDeletePage(v))
 }
 
 func endOverlap(p *page) error {

@@ -34,7 +34,7 @@ func listEndpoints(p *page) error {
 	v := pages.EndpointsResults{CSRF: p.Session.CSRFToken}
 	entries := p.filteredEndpoints(f)
 	for _, e := range entries {
-		v.Rows = append(v.Rows, p.endpointRow(f, e))
+		v.Rows = append(v.Rows, p.endpointRow(f, e, p.With()))
 	}
 	v.Active = p.activeFilters(
 		[3]string{"q", "Text", p.Query("q")}, [3]string{"health", "Health", lowerFirst(healthBadge(health(p.Query("health"))).Label)},
@@ -113,13 +113,17 @@ func (p *page) endpointFilters(f *fleet) ui.Filters {
 	return v
 }
 
+func (f *fleet) entry(e webhook.Endpoint) endpointEntry {
+	v := f.vitals(e)
+	return endpointEntry{Endpoint: e, vitals: v, standing: f.standings[e.ID], health: judge(v)}
+}
+
 // filteredEndpoints applies the filters and the order of the list.
 func (p *page) filteredEndpoints(f *fleet) []endpointEntry {
 	text, label := strings.ToLower(p.Query("q")), p.Query("label")
 	var out []endpointEntry
 	for _, e := range f.endpoints {
-		entry := endpointEntry{Endpoint: e, vitals: f.vitals(e), standing: f.standings[e.ID]}
-		entry.health = judge(entry.vitals)
+		entry := f.entry(e)
 		haystack := strings.ToLower(e.DisplayName() + "\n" + e.URL + "\n" + e.ID.String())
 		switch {
 		case text != "" && !strings.Contains(haystack, text),
@@ -159,12 +163,13 @@ func timeOf(t *time.Time) time.Time {
 // shortThumbprint is the beginning of a key's thumbprint: enough to tell keys apart by eye.
 func shortThumbprint(k webhook.Key) string { return k.Thumbprint[:min(8, len(k.Thumbprint))] }
 
-func (p *page) endpointRow(f *fleet, e endpointEntry) pages.EndpointRow {
+// endpointRow is one endpoint of the list; its forms come back to the list at the address back.
+func (p *page) endpointRow(f *fleet, e endpointEntry, back string) pages.EndpointRow {
 	path := endpointPath(e.ID)
 	row := pages.EndpointRow{
-		ID: e.ID.String(), Name: e.DisplayName(), Href: path, Address: addressOf(e.URL), Labels: e.Labels, Health: healthBadge(e.health),
-		Events:  fmt.Sprintf("%d / %d", len(e.SubscribedEventTypes), len(event.SubscribableTypes())),
-		NoKey:   "New webhooks are blocked",
+		ID: e.ID.String(), Name: e.DisplayName(), Href: path, Address: addressOf(e.URL), Labels: e.Labels, Health: p.healthDoor(e.ID, e.health),
+		Events:     fmt.Sprintf("%d / %d", len(e.SubscribedEventTypes), len(event.SubscribableTypes())),
+		EventsHref: path + "/settings#f-events", NoKey: "No key",
 		KeyHref: path + "/keys", Spark: spark(e.DisplayName(), f.hours[e.ID], p.Now),
 		FirstTry: percent(e.vitals.Day.FirstSucceeded, e.vitals.Day.FirstAttempts),
 		Waiting:  ui.Count(e.standing.Waiting + e.standing.Parked), Last: p.AtPtr(e.standing.LastAttempt),
@@ -183,26 +188,33 @@ func (p *page) endpointRow(f *fleet, e endpointEntry) pages.EndpointRow {
 		row.WaitHref = link(path+"/deliveries", "status", anyWaiting)
 	}
 	if p.Can(access.WebhooksWrite) {
-		back := []ui.Hidden{{Name: "return", Value: p.With()}}
+		row.NoKey = "Add a key"
 		row.Actions = append(endpointActions(e.Endpoint, e.vitals.HasKey, back, true),
 			ui.Action{Icon: "trash", Kind: "icon", Href: path + "/delete", Dialog: true, Name: "Delete " + row.Name + "…"})
 	}
 	return row
 }
 
-// endpointActions are the buttons of an endpoint. back is what its forms carry to come back to the page they are on.
-func endpointActions(e webhook.Endpoint, hasKey bool, back []ui.Hidden, small bool) []ui.Action {
-	path, name := endpointPath(e.ID), e.DisplayName()
-	test := ui.Action{Label: "Send test", Icon: "flask", Href: path + "/test", Post: true, Fields: back, Small: small, Name: "Send test event to " + name}
+// endpointRowID is the element that shows an endpoint in the list.
+func endpointRowID(e id.Endpoint) string { return "row-" + e.String() }
+
+// endpointActions are the buttons of an endpoint, in its row of the list or on its own pages. Their forms come back to the page at
+// the address back.
+func endpointActions(e webhook.Endpoint, hasKey bool, back string, row bool) []ui.Action {
+	path, name, fields := endpointPath(e.ID), e.DisplayName(), []ui.Hidden{{Name: "return", Value: back}}
+	test := ui.Action{Label: "Send test", Icon: "flask", Href: path + "/test", Post: true, Fields: fields, Small: row, Name: "Send test event to " + name}
 	switch {
 	case !e.Enabled:
 		test.Disabled = "Resume the endpoint first"
 	case !hasKey:
 		test.Disabled = "Add a key first"
 	}
-	toggle := ui.Action{Label: "Pause", Icon: "pause", Href: path + "/pause", Post: true, Fields: back, Small: small, Name: "Pause " + name}
+	toggle := ui.Action{Label: "Pause", Icon: "pause", Href: path + "/pause", Post: true, Fields: fields, Small: row, Name: "Pause " + name}
 	if !e.Enabled {
 		toggle.Label, toggle.Icon, toggle.Href, toggle.Name = "Resume", "play", path+"/resume", "Resume "+name
+	}
+	if row { // elsewhere most of the page depends on it
+		toggle.Swap, toggle.ID = endpointRowID(e.ID), "toggle-"+e.ID.String()
 	}
 	return []ui.Action{test, toggle}
 }

@@ -241,7 +241,11 @@ func (p *page) problem(v pages.Problem) error {
 	if p.Fragment() {
 		p.W.Header().Set("HX-Retarget", "#toasts")
 		p.W.Header().Set("HX-Reswap", "beforeend")
-		return p.Render(v.Status, ui.FlashView(ui.Flash{Tone: ui.Bad, Text: v.Title, Sub: v.Text}, p.Session.CSRFToken))
+		message := ui.Flash{Tone: ui.Bad, Text: v.Title, Sub: strings.TrimSpace(v.Text + " " + v.Sub)}
+		if v.RequestID != "" {
+			message.Sub += " Request " + v.RequestID + "."
+		}
+		return p.Render(v.Status, ui.FlashView(message, p.Session.CSRFToken))
 	}
 	v.Shell = p.Shell(v.Title, "")
 	return p.Render(v.Status, pages.ProblemPage(v))
@@ -279,7 +283,7 @@ func (p *page) unavailable() error {
 		p.W.WriteHeader(http.StatusServiceUnavailable) // htmx keeps what it shows and app.js says that it is stale
 		return nil
 	case p.Fragment(): // somebody waits for it
-		return p.problem(pages.Problem{Status: http.StatusServiceUnavailable, Title: "The database does not answer", Text: "What you see is as it was before. Try again in a moment."})
+		return p.problem(pages.Problem{Status: http.StatusServiceUnavailable, Title: "The database does not answer", Text: "What you see is as it was before. Try again in a moment.", RequestID: p.RequestID})
 	}
 	v := pages.Unavailable{
 		Bare:  ui.Bare{Title: "Database away", Version: p.footer(), Status: "Database not reachable", StatusBad: true},

@@ -54,7 +54,7 @@ func (f *furnished) formCases() []formCase {
 		{pattern: "POST /keys/{id}/verify", page: "{endpoint}/keys", button: "Verify key", fields: []string{"challenge", "kch_wrong"}, shows: "This is not the code that was sent.", again: computes, silent: "a wrong code changes nothing", typed: pasted},
 		{pattern: "POST /keys/{id}/deactivate", page: "{key}/deactivate", button: "Deactivate key", fields: []string{"confirm", "risk-key"}, shows: "risk-key is deactivated.", typed: confirmation},
 		{pattern: "POST /endpoints/{id}/secret/rotate", page: "{endpoint}/secret", button: "Rotate secret", fields: []string{"overlap", "24"}, shows: "The secret is rotated.", typed: choice},
-		{pattern: "POST /endpoints/{id}/secret/end-overlap", page: "{endpoint}/secret", button: "End overlap now", shows: "The overlap has ended."},
+		{pattern: "POST /endpoints/{id}/secret/end-overlap", page: "{endpoint}/secret/end-overlap", button: "End overlap", shows: "The overlap has ended."},
 		{pattern: "POST /endpoints/{id}/secret/reveal", page: "{endpoint}/secret", button: "Reveal", shows: "whsec_", again: "the first answer is lost with the first click; each look is in the log"},
 		{pattern: "POST /deliveries/{id}/retry", page: "{delivery}", button: "Retry now", shows: "Attempt 2 of 8 is due now."},
 		{pattern: "POST /events/{id}/replay", page: "{event}", button: "Replay to 1 endpoint", shows: "Replayed: 1 delivery is due now."},
@@ -327,6 +327,7 @@ func TestNoScript_ConflictingEditsShowBoth(t *testing.T) {
 	}{
 		{"{endpoint}/settings", "Save changes", []string{"name", "ledger"}, []string{"name", "audit"}, "Name is now “ledger”", `value="audit"`, "SELECT name = 'audit' FROM webhook_endpoints"},
 		{"/settings", "Save organization", []string{"name", "Theirs", "environment", "staging"}, []string{"name", "Mine"}, "Now it is “Theirs”, staging", `value="Mine"`, "SELECT name = 'Mine' FROM organizations"},
+		{"/settings", "Save my settings", []string{"theme", "dark"}, []string{"density", "compact"}, "Theme is now “dark”", `value="compact" checked`, "SELECT theme = 'system' AND density = 'compact' FROM users WHERE id = '" + fixture.UserID(t, f.owner).UUID.String() + "'"},
 		{"/members", "Save role of " + f.member.Name, []string{"role", "admin"}, []string{"role", "owner"}, "The role is admin now.", "if you still want owner", "SELECT role = 'owner' FROM memberships WHERE user_id = '" + fixture.UserID(t, f.member).UUID.String() + "'"},
 	} {
 		page := f.fillIn(c.page)

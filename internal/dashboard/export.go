@@ -26,10 +26,13 @@ const (
 	exportBatch = 500
 )
 
+// noFilters are the parameters of a list that choose none of its rows.
+var noFilters = []string{"after", "before", "limit", "live"}
+
 // exportActions are the links to the export of what a list shows, one for each form: the same filters without the cursor.
 func exportActions(p *page, path, things string) []ui.Action {
 	q := p.R.URL.Query()
-	for _, name := range []string{"after", "before", "limit", "live"} {
+	for _, name := range noFilters {
 		q.Del(name)
 	}
 	action := func(label string) ui.Action {
@@ -54,6 +57,10 @@ type writer interface {
 // exportList streams a filtered list, newest first, times in UTC. That somebody took the rows is audited before the first
 // one leaves.
 func exportList[T any](p *page, name string, empty bool, head []string, list func(postgres.Page) (postgres.List[T], error), row func(T) ([]any, postgres.Position)) error {
+	if p.R.Method == http.MethodHead { // takes no rows
+		p.exportTo(name, head)
+		return nil
+	}
 	at := postgres.Page{Limit: exportBatch}
 	var batch postgres.List[T]
 	var err error
@@ -63,6 +70,7 @@ func exportList[T any](p *page, name string, empty bool, head []string, list fun
 		}
 	}
 	filters := slices.Sorted(maps.Keys(p.R.URL.Query())) // their names only: what people type does not belong into the log
+	filters = slices.DeleteFunc(filters, func(name string) bool { return slices.Contains(noFilters, name) })
 	err = p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
 		return audit.Record(tx, p.Actor, "export.created", audit.Target{}, audit.Metadata{"list": name, "filters": filters, "most_rows": exportMax})
 	})

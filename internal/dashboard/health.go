@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/ui"
 )
@@ -43,7 +44,7 @@ const (
 	degradedPerMille  = 990
 	healthRuleSummary = "Healthy: at least 99 % of first attempts in 24 h got a 2xx. Degraded: fewer, with 20 attempts or more. " +
 		"Failing: no 2xx in the last 10 deliveries, or in the last hour with 3 attempts or more. Unproven: no 2xx yet. " +
-		"No key: nothing can be encrypted, so nothing is sent."
+		"No key: nothing can be encrypted, so nothing is sent. Paused: nothing is sent; what waits is parked, and new events skip it."
 )
 
 // vitals is what health is judged by.
@@ -89,6 +90,24 @@ func healthBadge(h health) ui.Badge {
 		b.Tone, b.Icon, b.Label = ui.Neutral, "dash", "Unproven"
 	case healthOK:
 		b.Tone, b.Icon, b.Label = ui.OK, "check", "Healthy"
+	}
+	return b
+}
+
+// healthDoor is a health that leads to what proves it.
+func (p *page) healthDoor(e id.Endpoint, h health) ui.Badge {
+	b, path := healthBadge(h), endpointPath(e)
+	switch h {
+	case healthNoKey:
+		b.Href = path + "/keys"
+	case healthFailing, healthUnproven:
+		b.Href = path + "/deliveries"
+	case healthDegraded:
+		b.Href = p.dayHref(e, "attempts", "2")
+	case healthPaused:
+		b.Href = path + "/activity"
+	case healthOK:
+		b.Href = p.dayHref(e)
 	}
 	return b
 }

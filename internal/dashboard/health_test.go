@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -33,6 +34,21 @@ func TestJudge(t *testing.T) {
 	for name, tc := range tests {
 		if got := judge(tc.v); got != tc.want {
 			t.Errorf("%s: got %s, want %s", name, got, tc.want)
+		}
+	}
+}
+
+// TestHealthRule_IsInTheDocumentation as the badges have it.
+func TestHealthRule_IsInTheDocumentation(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sentence := range strings.SplitSeq(strings.TrimSuffix(healthRuleSummary, "."), ". ") {
+		name, rule, _ := strings.Cut(sentence, ": ")
+		if want := "| " + name + " | " + upperFirst(rule) + ". |"; !strings.Contains(string(readme), want) {
+			t.Errorf("README.md does not say %q", want)
 		}
 	}
 }

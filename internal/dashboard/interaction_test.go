@@ -23,8 +23,11 @@ func TestConfirmations_AreDialogsToScriptingAndPagesToEverybody(t *testing.T) {
 	b.post(path + "/test").redirects(path)
 	retry := b.get(path+"/deliveries").find(`href="(/deliveries/whd_[a-z0-9]+)"`) + "/retry"
 
+	b.post(path+"/secret/rotate", "overlap", "24").is(http.StatusOK)
+	b.get(path+"/secret/end-overlap").is(http.StatusOK).shows("erased at once and cannot be brought back", "1 waiting delivery is signed with the new secret alone")
+
 	for at, from := range map[string]string{
-		path + "/delete": path + "/settings", key: path + "/keys", apiKey: "/api-keys", member: "/members",
+		path + "/delete": path + "/settings", path + "/secret/end-overlap": path + "/secret", key: path + "/keys", apiKey: "/api-keys", member: "/members",
 		"/sessions/" + session.ID.String() + "/cancel": "/sessions/" + session.ID.String(), retry: "",
 	} {
 		action := `action="` + at + `"`
@@ -39,6 +42,8 @@ func TestConfirmations_AreDialogsToScriptingAndPagesToEverybody(t *testing.T) {
 		}
 		w.as(w.member).fragment(at).is(http.StatusForbidden)
 	}
+	b.post(path + "/secret/end-overlap").redirects(path + "/secret")
+	b.get(path + "/secret/end-overlap").redirects(path + "/secret")
 	// A name that cannot be right stays in the browser.
 	b.get(path + "/delete").shows(`pattern="risk"`)
 }

@@ -126,3 +126,35 @@ func TestAddKey_SetOffersAChoice(t *testing.T) {
 	b.upload(other+"/keys", nil, "keytext", set, "key_id", "a").redirects(other + "/keys")
 	b.get(other + "/keys").shows("a is the active key.")
 }
+
+// TestKeys_LeadToWhatTheyAreAbout: each can be downloaded, its number leads to what was encrypted to it, and a page without an active
+// one leads to the two ways of getting one.
+func TestKeys_LeadToWhatTheyAreAbout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", true)
+	path := endpointPath(e.ID)
+	b, m := w.as(w.owner), w.as(w.member)
+	b.get(path+"/keys").is(http.StatusOK).shows("are blocked until a key is active", `href="#add"`, `id="add"`, `href="#generate"`, `id="generate"`)
+	m.get(path + "/keys").is(http.StatusOK).shows("are blocked until a key is active").hides(`href="#add"`)
+	b.addKey(path, "k1")
+	w.fail()
+	b.addKey(path, "k2")
+	b.get(path + "/keys").is(http.StatusOK).hides(`href="#add"`)
+	for _, person := range []*browser{b, m} {
+		a := person.get(path + "/keys").is(http.StatusOK)
+		for _, name := range []string{"k1", "k2"} {
+			file := a.find(`href="(/keys/whk_[a-z0-9]+/jwk)"[^>]*aria-label="Download ` + name + ` as JWK"`)
+			person.get(file).is(http.StatusOK).shows(`"kty":"RSA"`)
+		}
+		door := a.find(`(?s)Retired keys.*<a href="([^"]+)">1 webhook</a>`)
+		if n := strings.Count(person.get(door).is(http.StatusOK).body, `<tr id="row-`); n != 1 {
+			t.Errorf("behind the number of a retired key are %d deliveries, want 1: %s", n, door)
+		}
+	}
+	b.get(path + "/secret").is(http.StatusOK)
+	door := b.post(path+"/secret/rotate", "overlap", "24").is(http.StatusOK).find(`<a href="([^"]+)">1 waiting delivery</a>\s*is signed with both until then`)
+	if n := strings.Count(b.get(door).is(http.StatusOK).body, `<tr id="row-`); n != 1 {
+		t.Errorf("behind what waits are %d deliveries, want 1: %s", n, door)
+	}
+}

@@ -283,6 +283,7 @@ func TestOverview_TellsOfTheQueue(t *testing.T) {
 	w.clock.Advance(queueFresh)
 	b.fragment(poll).is(http.StatusOK).shows("Redis", "does not answer.", "last answer")
 	b.get("/").is(http.StatusOK).shows("does not answer.")
+	w.browser().get("/sign-in").is(http.StatusOK).shows("Redis</span>", "no answer", "You can sign in all the same.")
 	w.as(w.member).get("/").is(http.StatusOK).hides("does not answer.")
 	asked := q.snapshots.Load()
 	b.get("/")
@@ -293,6 +294,7 @@ func TestOverview_TellsOfTheQueue(t *testing.T) {
 	q.set(func() { q.away, q.paused, q.seen = false, true, w.clock.Now() })
 	w.clock.Advance(queueFresh)
 	b.get("/").is(http.StatusOK).shows("The queue", "fresh", "is paused.", "First attempts of every organization wait").hides("does not answer.")
+	w.browser().get("/sign-in").is(http.StatusOK).hides("Redis", "Postgres")
 }
 
 // TestQueue_APollWithoutNewsChangesNothing

@@ -210,6 +210,49 @@ func TestUpdateEndpoint_ResumingLeadsToWhatWasMissed(t *testing.T) {
 	save("enabled", "1").hides("missed while")
 }
 
+// TestEndpoints_PauseChangesTheRow: with scripting the list stays as it is but for the row and a message with the way back.
+func TestEndpoints_PauseChangesTheRow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	w.fail()
+	b := w.as(w.admin)
+	path, row, list := endpointPath(e.ID), endpointRowID(e.ID), "/endpoints?q=ri"
+	htmx := []string{"HX-Request", "true", "HX-Target", "tr#" + row}
+	b.get(list).is(http.StatusOK).find(`hx-post="(` + path + `/pause)" hx-target="#` + row + `"`)
+	sent := b.identified([]string{"return", list})
+	a := b.postAs(path+"/pause", htmx, sent...).is(http.StatusOK).shows(`<tr id="`+row, "Paused", "Resume risk", "risk is paused.", "1 waiting delivery is parked; new events skip it.", `hx-target="#toasts"`).hides("<html", "Pause risk")
+	undo := a.find(`(?s)<hx-partial.*hx-post="([^"]+)" hx-target="#` + row + `"`)
+	if undo != path+"/resume" || strings.Count(a.body, `name="return" value="/endpoints?q=ri"`) != 2 {
+		t.Errorf("the way back is %s:\n%s", undo, a.body)
+	}
+	if to := b.postAs(path+"/pause", htmx, sent...).is(http.StatusOK).header.Get("HX-Redirect"); to != list {
+		t.Errorf("the form sent twice leads to %q", to)
+	}
+	b.postAs(path+"/pause", htmx, b.identified([]string{"return", list})...).is(http.StatusOK).shows(`<tr id="`+row, "risk is paused already.").hides("Undo")
+	b.postAs(undo, htmx, b.identified([]string{"return", list})...).is(http.StatusOK).shows("Pause risk", "risk is resumed.", "1 parked delivery is due now.", path+"/pause")
+	if n := fixture.Audited(t, w.db, w.org, "webhook_endpoint.updated"); n != 2 {
+		t.Errorf("%d changes are in the log, want 2", n)
+	}
+	// Without, it is a page with a message.
+	b.post(path+"/pause", "return", list).redirects(list)
+	b.get(list).shows("risk is paused.", "Undo", "Resume risk")
+	// Whoever may not, and whoever comes too late, hears that in a message and keeps the list.
+	m := w.as(w.member)
+	m.get("/endpoints").is(http.StatusOK).hides("Resume risk")
+	for _, late := range []answer{m.postAs(path+"/resume", htmx, m.identified(nil)...).is(http.StatusForbidden), func() answer {
+		b.post(path+"/delete", "confirm", "risk").redirects("/endpoints")
+		return b.postAs(path+"/resume", htmx, b.identified(nil)...).is(http.StatusNotFound).shows("risk was deleted")
+	}()} {
+		if late.header.Get("HX-Retarget") != "#toasts" || strings.Contains(late.body, "<html") {
+			t.Errorf("status %d is put into %q: %s", late.status, late.header.Get("HX-Retarget"), late.body)
+		}
+	}
+	if a := b.get(path+"/deliveries/new", "HX-Request", "true", "HX-Source", "div#new", "HX-Target", "div#new").is(http.StatusNotFound); a.body != "" {
+		t.Errorf("a poll of what was deleted is answered with %q", a.body)
+	}
+}
+
 // TestEndpoint_HeadTellsTheStreak, of failures and of successes.
 func TestEndpoint_HeadTellsTheStreak(t *testing.T) {
 	t.Parallel()

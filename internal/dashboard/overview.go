@@ -263,7 +263,7 @@ func (p *page) failingEndpoints(f *fleet) pages.FailingEndpoints {
 	for _, c := range list[:min(len(list), 8)] {
 		s := f.standings[c.e.ID]
 		row := pages.FailingEndpoint{
-			Name: c.e.DisplayName(), Href: endpointPath(c.e.ID), Health: healthBadge(c.h),
+			Name: c.e.DisplayName(), Href: endpointPath(c.e.ID), Health: p.healthDoor(c.e.ID, c.h),
 			FirstTry: percent(c.v.Day.FirstSucceeded, c.v.Day.FirstAttempts), FirstHref: p.dayHref(c.e.ID), Waiting: ui.Count(s.Waiting + s.Parked),
 		}
 		if s.Waiting+s.Parked > 0 {

@@ -81,6 +81,12 @@ func TestPreferences_PauseIsRememberedForThePerson(t *testing.T) {
 	b.get("/deliveries?live=1&code=503").is(http.StatusOK).shows("/deliveries/new", `name="return" value="/deliveries?code=503"`)
 	b.get("/deliveries").hides("/deliveries/new")
 	colleague.get("/deliveries").is(http.StatusOK).shows("/deliveries/new")
+	// Filters change the address of a page without loading it: the browser's own one counts.
+	filtered := []string{"Referer", w.server.URL + "/deliveries?live=1&status=failed&type=webhook.test"}
+	b.get("/deliveries")
+	b.postAs("/settings/live", filtered, b.identified([]string{"live", "0", "return", "/deliveries"})...).redirects("/deliveries?status=failed&type=webhook.test")
+	b.postAs("/settings/zone", filtered, b.identified([]string{"zone", "utc", "return", "/deliveries?code=503"})...).redirects("/deliveries?status=failed&type=webhook.test")
+	b.postAs("/settings/zone", filtered, b.identified([]string{"zone", "utc", "return", "/events"})...).redirects("/events") // as on the answer to a form
 	// The settings show it and change it.
 	b.get("/settings").is(http.StatusOK).shows("Pages update themselves")
 	b.post("/settings/profile", "live", "1", "shortcuts", "1").redirects("/settings")

@@ -29,6 +29,7 @@ func coreRoutes(r router) {
 	r.route("POST /endpoints/{id}", access.WebhooksWrite, updateEndpoint)
 	r.route("GET /endpoints/{id}/overview", access.WebhooksRead, showEndpoint)
 	r.route("GET /endpoints/{id}/deliveries", access.WebhooksRead, endpointDeliveries)
+	r.route("GET /endpoints/{id}/deliveries/new", access.WebhooksRead, newEndpointDeliveries)
 	r.route("GET /endpoints/{id}/settings", access.WebhooksRead, editEndpoint)
 	r.route("GET /endpoints/{id}/activity", access.WebhooksRead, endpointActivity)
 	r.route("POST /endpoints/{id}/check", access.WebhooksWrite, checkConnection)
@@ -52,6 +53,7 @@ func coreRoutes(r router) {
 
 	r.route("GET /endpoints/{id}/secret", access.WebhooksRead, showSecret)
 	r.route("POST /endpoints/{id}/secret/rotate", access.WebhooksWrite, rotateSecret)
+	r.route("GET /endpoints/{id}/secret/end-overlap", access.WebhooksWrite, askEndOverlap)
 	r.route("POST /endpoints/{id}/secret/end-overlap", access.WebhooksWrite, endOverlap)
 	r.route("POST /endpoints/{id}/secret/reveal", access.WebhooksSecrets, revealSecret)
 

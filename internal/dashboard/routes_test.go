@@ -49,6 +49,7 @@ var leastRoles = map[string]access.Role{
 	"GET /endpoints/new":                      access.Admin,
 	"GET /endpoints/{id}/recover":             access.Admin,
 	"GET /endpoints/{id}/delete":              access.Admin,
+	"GET /endpoints/{id}/secret/end-overlap":  access.Admin,
 	"GET /keys/{id}/deactivate":               access.Admin,
 	"GET /keys/{id}/reactivate":               access.Admin,
 	"GET /deliveries/{id}/retry":              access.Admin,

@@ -442,6 +442,10 @@ func TestErrors_PanicBecomesAPageWithTheRequestID(t *testing.T) {
 	doors{s.handler, map[string]bool{}}.route("GET /test/panic", "", func(*page) error { panic("secret detail") })
 	b := s.as(s.owner)
 	b.get("/test/panic").is(http.StatusInternalServerError).shows("This page could not be made", "req_").hides("secret detail")
+	// To scripting it is a message, which names the request too.
+	if a := b.fragment("/test/panic").is(http.StatusInternalServerError).shows("This page could not be made", "Request req_").hides("<html", "secret detail"); a.header.Get("HX-Retarget") != "#toasts" {
+		t.Errorf("the message is put into %q", a.header.Get("HX-Retarget"))
+	}
 	b.get("/test/nowhere").is(http.StatusNotFound).shows("This page does not exist.")
 }
 

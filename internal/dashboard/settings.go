@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,7 +27,7 @@ type settingsTry struct {
 	organization, profile, password problems
 	name, environment, color        *string
 	preferences                     *org.Preferences
-	conflict                        *ui.Alert
+	conflict, profileConflict       *ui.Alert
 }
 
 func showSettings(p *page) error { return p.renderSettings(http.StatusOK, settingsTry{}) }
@@ -140,6 +141,7 @@ func (p *page) profileForm(try settingsTry) pages.ProfileForm {
 		Live: ui.CheckGroup{Name: "live", Legend: "Live updates", Options: []ui.Check{{
 			Value: "1", Label: "Pages update themselves", Checked: prefs.Live, Hint: "Also switched by “Pause” and “Resume” on a page that updates itself.",
 		}}},
+		Seen: prefsText(p.Session.User.Preferences), Conflict: try.profileConflict,
 		Errors: formErrors(try.profile, "your settings can be saved", labelled{"time_zone", "f-zone_name", "Times"}, labelled{"theme", "f-theme", "Theme"}, labelled{"density", "f-density", "Rows"}),
 	}
 }
@@ -228,7 +230,17 @@ func saveProfile(p *page) error {
 	if prefs == p.Session.User.Preferences {
 		return p.Redirect(settingsPath, unchanged)
 	}
-	err := p.Org.UpdatePreferences(p.Ctx, p.Actor, prefs)
+	now := p.Session.User.Preferences
+	err := error(org.ErrChanged)
+	if seen := p.Value("seen"); seen == "" || seen == prefsText(now) {
+		err = p.Org.UpdatePreferences(p.Ctx, p.Actor, prefs, &now)
+	}
+	if f, ok := fault.As(err); ok && f.Kind == fault.Conflict {
+		if p.Session.User, err = p.Org.User(p.Ctx, p.Actor); err != nil {
+			return err
+		}
+		return p.renderSettings(http.StatusConflict, settingsTry{preferences: &prefs, profileConflict: prefsConflict(p.Session.User.Preferences, prefs)})
+	}
 	if found, ok := problemsOf(err); ok {
 		return p.renderSettings(http.StatusUnprocessableEntity, settingsTry{profile: found, preferences: &prefs})
 	}
@@ -236,6 +248,30 @@ func saveProfile(p *page) error {
 		return err
 	}
 	return p.Redirect(settingsPath, ui.Flash{Tone: ui.OK, Text: "Your settings are saved."})
+}
+
+// prefsText stands for one's settings in the form that changes them.
+func prefsText(prefs org.Preferences) string { return fmt.Sprint(prefs) }
+
+// prefsConflict says what one's settings are now, where that is not what was entered.
+func prefsConflict(now, entered org.Preferences) *ui.Alert {
+	onOff := map[bool]string{true: "on", false: "off"}
+	var differs []string
+	for _, s := range []struct{ label, now, entered string }{
+		{"Times", now.TimeZone, entered.TimeZone},
+		{"Theme", now.Theme, entered.Theme},
+		{"Rows", now.Density, entered.Density},
+		{"Single-key shortcuts", onOff[now.Shortcuts], onOff[entered.Shortcuts]},
+		{"Live updates", onOff[now.Live], onOff[entered.Live]},
+	} {
+		if s.now != s.entered {
+			differs = append(differs, fmt.Sprintf("%s is now “%s”", s.label, s.now))
+		}
+	}
+	return &ui.Alert{
+		Tone: ui.Warn, Icon: "warn", Urgent: true, Title: "You changed your settings in another window",
+		Text: "Nothing was saved. Your entries are still below; save again to replace what is stored: " + strings.Join(differs, "; ") + ".",
+	}
 }
 
 func savePassword(p *page) error {

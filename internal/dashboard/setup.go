@@ -63,10 +63,12 @@ func (p *page) renderSetup(status int, in org.SetupInput, token string, found pr
 	return p.Render(status, pages.SetupPage(v))
 }
 
+// postgresReachable is true of every page but the one that is shown without it.
+var postgresReachable = ui.Rule{State: "pass", Text: "Postgres", Got: "reachable"}
+
 // setupChecks names what an installation needs and says of each whether it is there.
 func (p *page) setupChecks() []ui.Rule {
-	// Without Postgres this page would not be here.
-	checks := []ui.Rule{{State: "pass", Text: "Postgres", Got: "reachable"}, p.addressRule()}
+	checks := []ui.Rule{postgresReachable, p.addressRule()}
 	if p.Queue == nil {
 		return checks
 	}

@@ -64,7 +64,7 @@ func (p *page) Shell(title, active string) ui.Shell {
 		s.Reload = reloadEvery
 	}
 	s.Foot = []ui.FootFact{{Term: "Version", Value: p.Version}}
-	if p.Session.HasFlash && !p.Fragment() { // a poll shows no messages, so it must not use one up
+	if p.Session.HasFlash && !p.Fragment() && p.R.Method != http.MethodHead { // what shows no messages must not use one up
 		if text, err := p.Login.TakeFlash(p.Ctx, p.Session.ID); err != nil {
 			p.Log.LogAttrs(p.Ctx, slog.LevelWarn, "flash not read", slog.String("error", err.Error()))
 		} else if text != "" {

@@ -57,6 +57,11 @@ func (p *page) renderSignIn(status int, v pages.SignIn) error {
 	if v.Bare, err = p.bare("Sign in"); err != nil {
 		return err
 	}
+	if p.Queue != nil && !p.queueLately().current {
+		v.Checks = []ui.Rule{postgresReachable, {
+			State: "fail", Text: "Redis", Got: "no answer", Sub: "You can sign in all the same. Deliveries wait until the server named by REDIS_URL answers.",
+		}}
+	}
 	return p.Render(status, pages.SignInPage(v))
 }
 

@@ -208,7 +208,7 @@ func TestUpdatePreferences(t *testing.T) {
 	colleague := fixture.User(t, db, tenant, access.Member)
 	want := org.Preferences{TimeZone: "local", Theme: "dark", Density: "compact", Live: false}
 	for range 2 {
-		if err := s.UpdatePreferences(t.Context(), colleague, want); err != nil {
+		if err := s.UpdatePreferences(t.Context(), colleague, want, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -218,11 +218,21 @@ func TestUpdatePreferences(t *testing.T) {
 	if u, err := s.User(t.Context(), owner); err != nil || u.Preferences != org.DefaultPreferences() {
 		t.Errorf("another user changed: %+v, %v", u, err)
 	}
+	// A change that was made from others than those that are stored is none.
+	seen, next := want, want
+	seen.Density, next.Theme = "relaxed", "light"
+	fixture.WantFault(t, s.UpdatePreferences(t.Context(), colleague, next, &seen), org.ErrChanged)
+	if err := s.UpdatePreferences(t.Context(), colleague, next, &want); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := s.User(t.Context(), colleague); err != nil || u.Preferences != next {
+		t.Errorf("User = %+v, %v", u, err)
+	}
 	want.Theme, want.TimeZone = "neon", "Europe/Oslo"
-	err := s.UpdatePreferences(t.Context(), colleague, want)
+	err := s.UpdatePreferences(t.Context(), colleague, want, nil)
 	fixture.WantField(t, err, "theme")
 	fixture.WantField(t, err, "time_zone")
-	fixture.WantKind(t, s.UpdatePreferences(t.Context(), access.ForSystem(tenant), want), fault.Forbidden)
+	fixture.WantKind(t, s.UpdatePreferences(t.Context(), access.ForSystem(tenant), want, nil), fault.Forbidden)
 }
 
 func TestCheckPassword_UnknownAddressAndWrongPassword(t *testing.T) {

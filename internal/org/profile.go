@@ -23,8 +23,9 @@ func (s *Service) User(ctx context.Context, actor access.Actor) (User, error) {
 	return row.User, err
 }
 
-// UpdatePreferences sets how pages look for the acting user. It concerns nobody else, so it is not audited.
-func (s *Service) UpdatePreferences(ctx context.Context, actor access.Actor, p Preferences) error {
+// UpdatePreferences sets how pages look for the acting user. It concerns nobody else, so it is not audited. seen, when given, are
+// those that the change was made from; others are ErrChanged.
+func (s *Service) UpdatePreferences(ctx context.Context, actor access.Actor, p Preferences, seen *Preferences) error {
 	user, err := ActingUser(actor)
 	if err != nil {
 		return err
@@ -33,8 +34,13 @@ func (s *Service) UpdatePreferences(ctx context.Context, actor access.Actor, p P
 		return err
 	}
 	tx := s.DB.Reader(ctx)
-	err = affected(tx.Exec("UPDATE users SET time_zone = $2, theme = $3, density = $4, live = $5, shortcuts = $6, updated_at = $7 WHERE id = $1",
-		user, p.TimeZone, p.Theme, p.Density, p.Live, p.Shortcuts, tx.Now), errNoUser)
+	from, missing := Preferences{}, errNoUser
+	if seen != nil {
+		from, missing = *seen, ErrChanged
+	}
+	err = affected(tx.Exec(`UPDATE users SET time_zone = $2, theme = $3, density = $4, live = $5, shortcuts = $6, updated_at = $7
+		WHERE id = $1 AND ($8 OR (time_zone, theme, density, live, shortcuts) = ($9, $10, $11, $12::boolean, $13::boolean))`,
+		user, p.TimeZone, p.Theme, p.Density, p.Live, p.Shortcuts, tx.Now, seen == nil, from.TimeZone, from.Theme, from.Density, from.Live, from.Shortcuts), missing)
 	if err != nil {
 		return fmt.Errorf("update preferences: %w", err)
 	}

@@ -1,6 +1,7 @@
-// Behaviours on data-*; pages work without.
+// Pages work without.
 (() => {
   const d = document, all = (q, r = d) => r.querySelectorAll(q), one = (q, r = d) => r.querySelector(q);
+  const on = (name, f) => d.addEventListener(name, f);
   const announce = (t) => { const p = one("#announce"); if (p) p.textContent = t; };
 
   // The zone of "local" times.
@@ -9,7 +10,7 @@
   // Shows what needs scripting.
   const ready = () => {
     for (const b of all("[data-copy], [data-dismiss], [data-all]")) b.hidden = false;
-    for (const t of all("[data-fade]")) setTimeout(() => t.matches(":hover, :focus-within") || t.remove(), 6000);
+    for (const t of all("[data-fade]")) setTimeout(() => t.matches(":hover, :focus-within") || t.remove(), 6e3);
     for (const s of all("[data-hide-after]")) { setTimeout(hide, s.dataset.hideAfter * 1000, s); delete s.dataset.hideAfter; }
     const f = one("[data-focus]");
     if (f) { f.focus(); delete f.dataset.focus; }
@@ -20,36 +21,33 @@
     announce("Secret hidden");
   };
 
-  // Plain HTTP has no clipboard: select.
+  // HTTP has no clipboard.
   const copy = async (b) => {
     const label = one("[data-copy-label]", b), was = label?.textContent;
     try {
       await navigator.clipboard.writeText(b.dataset.copy);
       announce(b.title = "Copied");
-      if (label) { label.textContent = "Copied"; setTimeout(() => { label.textContent = was; }, 2000); }
+      if (label) { label.textContent = "Copied"; setTimeout(() => { label.textContent = was; }, 2e3); }
     } catch {
       const near = one(".id, .hash, output, pre", b.parentElement);
       if (near) getSelection().selectAllChildren(near);
       announce("Selected");
     }
   };
-  d.addEventListener("click", (e) => {
-    const { target } = e;
-    const b = target.closest("[data-copy], [data-dismiss]");
+  on("click", (e) => {
+    const b = e.target.closest("[data-copy], [data-dismiss]");
     if (b) b.dataset.copy ? copy(b) : b.closest(".toast").remove();
-    if (box?.open && target.closest("[data-back]")) { e.preventDefault(); box.close(); }
-    for (const m of all("[data-menu][open]")) m.open = m.contains(target);
+    if (box?.open && e.target.closest("[data-back]")) { e.preventDefault(); box.close(); }
+    for (const m of all("[data-menu][open]")) m.open = m.contains(e.target);
   });
 
-  // One box for all.
-  d.addEventListener("change", ({ target: t }) => {
+  on("change", ({ target: t }) => {
     const a = one("[data-all]");
     if (t === a) for (const c of all(".pick [name]:enabled")) c.checked = t.checked;
     else if (a) a.checked = false;
   });
 
-  // Escape closes the menu.
-  d.addEventListener("keydown", (e) => {
+  on("keydown", (e) => {
     if (e.key === "Escape" && !box?.open) for (const m of all("[data-menu][open]")) { m.open = false; m.firstElementChild.focus(); }
   });
 
@@ -70,12 +68,12 @@
   }, 1000);
 
   // One request a click.
-  d.addEventListener("submit", (e) => {
+  on("submit", (e) => {
     if (!e.defaultPrevented && e.target.method === "post") setTimeout(() => { for (const b of all("[type=submit]", e.target)) b.disabled = true; });
   });
   addEventListener("pageshow", (e) => { if (e.persisted) for (const b of all("[type=submit]")) b.disabled = false; });
 
-  // No empty filters, no hidden polling.
+  // No empty filters, no hidden polls.
   const live = (stale, date) => {
     const l = one("[data-live]");
     if (!l) return;
@@ -84,20 +82,23 @@
     t.textContent = stale ? "Retrying, last updated" : live;
     if (date && live[0] === "L") at.textContent = at.title = (/Z$/.test(at.dateTime) ? n.toISOString().slice(11) : n.toTimeString()).slice(0, 8);
   };
-  const on = (name, f) => d.addEventListener("htmx:" + name, f);
-  on("config:request", (e) => {
+  on("htmx:config:request", (e) => {
     const { sourceEvent, sourceElement, request } = e.detail.ctx;
     if (sourceEvent?.type === "every" && (d.hidden || box?.open)) return e.preventDefault();
     if (sourceElement.matches("[data-filters]")) for (const [k, v] of [...request.body]) if (v === "") request.body.delete(k);
   });
   const busy = (yes) => (e) => { if (e.target.matches?.("[data-filters]")) one("#results")?.setAttribute("aria-busy", yes); };
-  on("before:request", busy(true));
-  on("finally:request", busy(false));
+  on("htmx:before:request", busy(true));
+  on("htmx:finally:request", busy(false));
   // Without a dialog, the page.
   const failed = ({ detail: { ctx } }) => { live(true); if (ctx?.target === box) location = ctx.request.action; };
-  on("after:request", (e) => { const r = e.detail.ctx.response; r?.status >= 500 ? failed(e) : live(false, r?.headers.get("date")); });
-  on("error", failed);
-  on("after:swap", ({ detail: { ctx } }) => {
+  on("htmx:after:request", (e) => { const r = e.detail.ctx.response; r?.status >= 500 ? failed(e) : live(false, r?.headers.get("date")); });
+  on("htmx:error", (e) => {
+    failed(e);
+    if (e.detail.ctx?.sourceEvent.type !== "every") one("#toasts").replaceChildren(one("#away").content.cloneNode(true));
+    ready();
+  });
+  on("htmx:after:swap", ({ detail: { ctx } }) => {
     if (ctx.target === box && !box.open) { opener = ctx.sourceElement; box.setAttribute("aria-labelledby", "dialog-t"); box.showModal(); }
     ready();
   });

@@ -5,7 +5,10 @@
   const count = (n) => n.toLocaleString("en-US");
   d.addEventListener("click", async (e) => {
     const a = e.target.closest("a[data-export]");
-    if (!a || e.button || e.ctrlKey || e.metaKey || e.shiftKey) return;
+    if (!a) return;
+    // As it is filtered now.
+    a.search = location.search + (a.search.includes("jsonl") ? "&format=jsonl" : "");
+    if (e.button || e.ctrlKey || e.metaKey || e.shiftKey) return;
     e.preventDefault();
     if (a.ariaDisabled) return;
     a.ariaDisabled = "true";

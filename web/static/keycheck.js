@@ -9,9 +9,10 @@
   const check = async (e) => {
     const f = e.target, file = f.files?.[0];
     if (!f.matches("[data-key]") || f.dataset.clean) return;
+    f.setCustomValidity(file?.size > 65536 ? "This is larger than 64 KiB, so it is no key." : "");
     if (!file) { if (secret.test(f.value)) { e.stopImmediatePropagation(); stop(f); } return; }
     e.stopImmediatePropagation();
-    if (file.size > 65536) return;
+    if (!f.checkValidity()) return f.reportValidity();
     if (secret.test(await file.text())) return stop(f);
     f.dataset.clean = 1;
     f.dispatchEvent(new Event("change", { bubbles: true }));

@@ -48,7 +48,7 @@ func loseWorker(t *testing.T, s *suite) {
 	if err := s.emptyWorker.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	_, base := s.serveEmpty()
+	web, base := s.serveEmpty()
 	b := s.signIn(t, base, firstEmail, firstPassword)
 	b.visit("/queue")
 	b.see("main", "No worker is running")
@@ -57,6 +57,19 @@ func loseWorker(t *testing.T, s *suite) {
 	b.visit("/")
 	b.see("main", "bin/web worker")
 	b.check("overview, no worker")
+
+	// Now the web server goes, too. A list that does not update itself says so to somebody who asks it for something.
+	b.visit("/members")
+	if err := web.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(unreachable)
+	b.do("type", chromedp.SendKeys("#q", "x"))
+	b.see("#toasts", "The server does not answer")
+	if !strings.Contains(b.text("#results"), firstEmail) {
+		t.Errorf("the list is gone: %s", b.text("#results"))
+	}
+	b.check("members, server away")
 }
 
 // loseDatabase takes PostgreSQL away under open pages, and brings it back.

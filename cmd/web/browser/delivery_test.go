@@ -335,6 +335,21 @@ func operateLists(t *testing.T, s *suite) {
 		eventually(t, list+" is exported", func() bool { return s.routes.did(pattern) })
 		b.see(".toasts", "saved")
 	}
+	// What is exported is what the list shows, also when it was filtered without a load.
+	b.visit("/deliveries")
+	b.choose("select[name=status]", "failed")
+	b.see(".on-filters", "failed")
+	for _, form := range []string{"CSV", "JSONL"} {
+		b.do("export "+form, chromedp.Click(b.find("a[download]", form)))
+		b.see(".toasts", "saved")
+		if got := ask[string](b, `[...performance.getEntriesByType("resource")].findLast((r) => r.name.includes("/export")).name`); !strings.Contains(got, "status=failed") || strings.Contains(got, "format=jsonl") != (form == "JSONL") {
+			t.Errorf("%s of the filtered list is %s", form, got)
+		}
+	}
+	b.press(".topbar button", "UTC")
+	if !strings.Contains(b.path(), "status=failed") {
+		t.Errorf("the switch of the zone leads to %s", b.path())
+	}
 }
 
 // operateTasks archives a task of the paused queue, runs it again and deletes it.

@@ -47,10 +47,32 @@ func operateEndpoint(t *testing.T, s *suite) {
 		eventually(t, "the test event arrives", func() bool { return far.Requests() > 0 })
 	}
 
+	// In the list the row changes in place, and the message takes it back.
 	b.visit("/endpoints?q=Browser")
-	b.press("#results button", "Pause")
+	b.do("note the page", chromedp.Evaluate[chromedp.Void](`(() => { window.still = true })()`))
+	b.do("pause", chromedp.Click(b.find("#results button", "Pause")))
 	b.see("#results", "Paused")
-	b.press("#results button", "Resume")
+	b.see("#toasts", "is paused.")
+	focus := `document.activeElement.id`
+	if at := ask[string](b, focus); !strings.HasPrefix(at, "toggle-whe_") {
+		t.Errorf("after the pause the focus is at %q", at)
+	}
+	b.check("endpoints, one paused in place")
+	b.do("undo", chromedp.Click(b.find("#toasts button", "Undo")))
+	b.see("#toasts", "is resumed.")
+	if strings.Contains(b.text("#results"), "Paused") || strings.Contains(b.text("#toasts"), "is paused.") || !ask[bool](b, `window.still === true && !document.querySelector("#toasts [data-dismiss]").hidden`) {
+		t.Errorf("undone in place: %s, %s", b.text("#results"), b.text("#toasts"))
+	}
+	if at := ask[string](b, focus); at != "undo" {
+		t.Errorf("after the way back the focus is at %q", at)
+	}
+
+	// The tab of its deliveries tells of new ones.
+	b.visit(far.path + "/deliveries")
+	s.call(t, http.MethodPost, "/v1/webhooks"+far.path+"/test", nil, nil)
+	b.see("#new", "1 new delivery: show")
+	b.check("endpoint, deliveries, one is new")
+	b.press("#new a", "1 new delivery")
 	b.visit(far.path)
 	b.press("button", "Pause")
 	b.see(".head", "Paused")
@@ -162,7 +184,15 @@ func addKeys(t *testing.T, b *tab, far *shop) {
 		b.do("paste", chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`(() => { const f = document.querySelector("#keytext"); f.focus(); f.value = %q; f.dispatchEvent(new Event("input", {bubbles: true})); })()`, text)))
 	}
 
+	large := filepath.Join(t.TempDir(), "large.pem")
+	if err := os.WriteFile(large, make([]byte, 64<<10+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	posted := b.posts()
+	b.do("choose a file that is no key", chromedp.SetUploadFiles("#keyfile", []string{large}))
+	eventually(t, "the file is refused", func() bool { return b.has("#keyfile:invalid") })
+	b.held("#keyform button", "Add and activate")
+	b.visit(far.path + "/keys")
 	der, err := x509.MarshalPKCS8PrivateKey(first)
 	if err != nil {
 		t.Fatal(err)
@@ -254,6 +284,9 @@ func addKeys(t *testing.T, b *tab, far *shop) {
 	b.press("#keyform button", "Add and activate")
 	b.see(".toasts", "shop-5 is the active key")
 
+	if n := ask[int](b, `document.querySelectorAll("a[download][href$='/jwk']").length`); n < 4 {
+		t.Errorf("%d keys can be downloaded, want each of them", n)
+	}
 	b.do("download", chromedp.Click(b.find("a[download]", "JWK")))
 	eventually(t, "the JWK is downloaded", func() bool { return b.suite.routes.did("GET /keys/{id}/jwk") })
 	b.asks("deactivate the last key", "a", "Deactivate")
@@ -321,7 +354,9 @@ func changeSecret(t *testing.T, b *tab, s *suite, far *shop) {
 	b.press("button", "Rotate secret")
 	b.see("main", "End the overlap first")
 	b.check("second rotation refused")
-	b.press("button", "End overlap")
+	b.visit(far.path + "/secret")
+	b.asks("end the overlap", "a", "End overlap")
+	b.press("main button", "End overlap")
 	b.see(".toasts", "The overlap has ended")
 
 	// The password was entered a moment ago, at sign-in.

@@ -154,6 +154,7 @@ var parts = map[string]string{
 	"GET /attention":                     "polled by the overview",
 	"GET /find":                          "leads elsewhere",
 	"GET /deliveries/new":                "polled by the list",
+	"GET /endpoints/{id}/deliveries/new": "polled by the list",
 	"GET /deliveries/export":             "a file",
 	"GET /events/export":                 "a file",
 	"GET /jobs/{id}/row":                 "polled by the list",

@@ -83,7 +83,7 @@ func (b *tab) hear(ev any) {
 	case *runtime.EventExceptionThrown:
 		complain("exception: %s %s", e.ExceptionDetails.Text, e.ExceptionDetails.URL)
 	case *runtime.EventConsoleAPICalled:
-		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
+		if (e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning) && !slices.Contains(b.expected, unreachable) {
 			complain("console.%s: %s", e.Type, e.Args[0].Value)
 		}
 	case *audits.EventIssueAdded:
@@ -115,7 +115,7 @@ func (b *tab) hear(ev any) {
 			b.document.bytes = int(e.EncodedDataLength)
 		}
 	case *network.EventLoadingFailed:
-		if !e.Canceled && e.ErrorText != "net::ERR_ABORTED" { // left behind by a navigation, or a download
+		if !e.Canceled && e.ErrorText != "net::ERR_ABORTED" && !slices.Contains(b.expected, unreachable) { // left behind by a navigation, or a download
 			complain("network: %s for %s", e.ErrorText, b.sent[e.RequestID].URL)
 		}
 	}
@@ -160,6 +160,9 @@ func (b *tab) quiet(what string) {
 	}
 	b.complaints = nil
 }
+
+// unreachable is what to expect instead of a status where no server answers.
+const unreachable = 0
 
 // expect announces the status of a failure that the next change of page, or what comes before it, is meant to bring about.
 func (b *tab) expect(status ...int) *tab {

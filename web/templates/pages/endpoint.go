@@ -24,7 +24,7 @@ type EndpointOverview struct {
 	Volume   ui.BarChart
 	Latency  ui.LineChart
 	Schedule ui.RetrySchedule
-	Backlog  string // note beside the schedule, for example "501 deliveries wait"
+	Backlog  ui.Link // note beside the schedule, for example "501 deliveries wait"
 	Errors   ErrorKinds
 	Codes    []ui.HBar // response codes
 	Facts    []ui.Fact
@@ -38,6 +38,7 @@ type EndpointOverview struct {
 type EndpointDeliveries struct {
 	Shell   ui.Shell
 	Head    EndpointHead
+	Live    *ui.Live
 	Filters ui.Filters
 	Results DeliveriesResults
 }
@@ -148,8 +149,10 @@ type RetiredKey struct {
 	Active    string    // for example "Nov 5, 2025 – Jan 14, 2026"
 	Used      string    // for example "used Nov 6, 2025 – Jan 14, 2026"
 	Encrypted string
-	Waiting   string
-	Actions   []ui.Action // Reactivate, as POST
+	// EncryptedHref is the list of what was encrypted to it.
+	EncryptedHref string
+	Waiting       string
+	Actions       []ui.Action // JWK, Reactivate
 }
 
 // Snippet is a titled piece of code with a copy button.
@@ -164,6 +167,7 @@ type Snippet struct {
 //
 //	GET  /endpoints/{id}/secret
 //	POST /endpoints/{id}/secret/rotate        overlap (hours: 0, 1, 24, 72, 168), force ("1")
+//	GET  /endpoints/{id}/secret/end-overlap   asks
 //	POST /endpoints/{id}/secret/end-overlap
 //	POST /endpoints/{id}/secret/reveal        password (empty within 10 minutes of the last check)
 //
@@ -188,8 +192,9 @@ type EndpointSecret struct {
 
 // Overlap is a running overlap of two secrets.
 type Overlap struct {
-	Text      string // for example "Two secrets sign every request."; "The overlap ends …" is added
-	Left      ui.Time
-	Waiting   string // deliveries not yet sent under the new secret alone
-	EndAction string // POST
+	Text    string // for example "Two secrets sign every request."; "The overlap ends …" is added
+	Left    ui.Time
+	Waiting ui.Link // deliveries not yet sent under the new secret alone; Next goes on with what becomes of them
+	Next    string
+	EndHref string // asks before it is ended; empty for those who may not
 }

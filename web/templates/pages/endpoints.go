@@ -10,7 +10,7 @@ import (
 //
 //	GET  /endpoints?q=&health=&event=&label=&sort=health|failures|last   #results
 //	GET  /endpoints/new
-//	POST /endpoints/{id}/test | /pause | /resume   (row actions)
+//	POST /endpoints/{id}/test | /pause | /resume   (row actions); HX-Request: pause and resume answer with EndpointSwap
 type Endpoints struct {
 	Shell   ui.Shell
 	Heading ui.Heading
@@ -30,26 +30,27 @@ type EndpointsResults struct {
 
 // EndpointRow is one endpoint.
 type EndpointRow struct {
-	ID        string
-	Name      string // the host when the endpoint has no name
-	Href      string
-	Address   string // host and path, without scheme and query
-	Labels    []string
-	Health    ui.Badge
-	Events    string // for example "3 / 4"
-	KeyID     string // active key; empty: none
-	KeyPrint  string // short thumbprint
-	NoKey     string // shown instead of a key, for example "31 events not sent"
-	KeyHref   string // to the keys page
-	Spark     ui.Spark
-	FirstTry  string // for example "97.4 %"; empty is shown as "no data"
-	FirstHref string
-	P95       string
-	P95Href   string
-	Waiting   string
-	WaitHref  string
-	Last      *ui.Time
-	Actions   []ui.Action // small, for example Send test and Pause
+	ID         string
+	Name       string // the host when the endpoint has no name
+	Href       string
+	Address    string // host and path, without scheme and query
+	Labels     []string
+	Health     ui.Badge
+	Events     string // for example "3 / 4"
+	EventsHref string
+	KeyID      string // active key; empty: none
+	KeyPrint   string // short thumbprint
+	NoKey      string // shown instead of a key: "Add a key", or what those see who may not
+	KeyHref    string // to the keys page
+	Spark      ui.Spark
+	FirstTry   string // for example "97.4 %"; empty is shown as "no data"
+	FirstHref  string
+	P95        string
+	P95Href    string
+	Waiting    string
+	WaitHref   string
+	Last       *ui.Time
+	Actions    []ui.Action // small, for example Send test and Pause
 }
 
 // EndpointForm creates or edits an endpoint.

@@ -24,9 +24,9 @@ type Overview struct {
 
 // Attention lists what needs a person, worst first.
 type Attention struct {
-	PollHref string // polled every 15 s; empty stops polling
-	Count    string // for example "4 open"
-	Note     string // for example "Last cleared: Mar 8, 09:14 UTC"
+	PollHref string  // polled every 15 s; empty stops polling
+	Count    string  // for example "4 open"
+	Note     ui.Link // for example "the worst 12 are shown", to all of them
 	Items    []AttentionItem
 	Calm     string // shown when there are no items
 }
@@ -39,6 +39,7 @@ type AttentionItem struct {
 	Subject string
 	Href    string
 	Text    string
+	Cause   ui.Link // a number that is the beginning of Why, with the list behind it
 	Why     string
 	When    string
 	Action  *ui.Action

@@ -158,7 +158,7 @@ func endpointOverview() pages.EndpointOverview {
 			{Label: "Waiting for retry", Number: "501", Href: "/deliveries", Meter: meter(1000, part(501, ui.FillWarn)), Note: "Next due in 11 s"},
 			{Label: "Encrypted to active key", Number: "501", Unit: "of 501", Href: "/deliveries", Meter: meter(501, part(501, ui.FillStrong)), Note: "risk-2026, 3072 bit"},
 		},
-		Volume: volumeChart(), Latency: latencyChart(), Schedule: schedule, Backlog: "501 deliveries wait", Errors: errorKinds(),
+		Volume: volumeChart(), Latency: latencyChart(), Schedule: schedule, Backlog: ui.Link{Label: "501 deliveries wait", Href: "/deliveries"}, Errors: errorKinds(),
 		Codes:  []ui.HBar{{Label: "200", Count: "1,024", Value: 1024, Max: 1024, Fill: ui.FillOK}, {Label: "503", Count: "612", Value: 612, Max: 1024}, {Label: "502", Count: "37", Value: 37, Max: 1024}},
 		Facts:  []ui.Fact{{Term: "Events", Text: "4 of 4"}, {Term: "Labels", Chips: []ui.Chip{{Text: "prod"}, {Text: "eu-north"}}}, {Term: "Retention", Text: "72 h after the last attempt"}, {Term: "Created", Time: ptr(exact(3000 * time.Hour)), Sub: "by Ana Lindqvist"}},
 		Recent: deliveryRows()[:6], AllHref: "/endpoints/" + riskID + "/deliveries",

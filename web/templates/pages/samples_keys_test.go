@@ -89,7 +89,7 @@ func endpointSecret() pages.EndpointSecret {
 	return pages.EndpointSecret{
 		Shell: shell("Risk engine secret", "/endpoints"), Head: head("Secret", failing),
 		Facts:        []ui.Fact{{Term: "Secret", Text: "whsec_••••••••••••••••", Mono: true}, {Term: "Created", Time: ptr(exact(20 * time.Hour)), Sub: "by Ana Lindqvist, on rotation"}, {Term: "Last used", Time: ptr(ago(41 * time.Second))}, {Term: "Revealed", Text: "never"}},
-		Overlap:      &pages.Overlap{Text: "Two secrets sign every request.", Left: in(200 * time.Minute), Waiting: "12 waiting deliveries would be signed with the new secret only, were the overlap to end now.", EndAction: base + "end-overlap"},
+		Overlap:      &pages.Overlap{Text: "Two secrets sign every request.", Left: in(200 * time.Minute), Waiting: ui.Link{Label: "12 waiting deliveries", Href: "/deliveries"}, Next: " would be signed with the new secret only, were the overlap to end now.", EndHref: base + "end-overlap"},
 		RotateAction: base + "rotate", ForceNeeded: true, RotateNote: "The new secret signs at once. During the overlap both signatures are sent, the new one first.",
 		OverlapHours: ui.CheckGroup{Name: "overlap", Legend: "Keep the current secret signing for", Radio: true, Options: []ui.Check{{Value: "0", Label: "No overlap", Hint: "If it has leaked"}, {Value: "1", Label: "1 hour"}, {Value: "24", Label: "24 hours", Checked: true}, {Value: "72", Label: "72 hours"}, {Value: "168", Label: "7 days"}}},
 		RevealAction: base + "reveal", NeedPassword: true, RevealHint: "The password is asked again after 10 minutes. Every reveal is audited.",

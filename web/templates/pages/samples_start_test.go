@@ -60,7 +60,7 @@ func overview() pages.Overview {
 			Range: []ui.Link{{Label: "1 h", Href: "/?range=1h"}, {Label: "24 h", Href: "/?range=24h", Current: true}, {Label: "7 d", Href: "/?range=7d"}, {Label: "30 d", Href: "/?range=30d"}},
 		},
 		Attention: pages.Attention{
-			PollHref: "/attention", Count: "4 open", Note: "Last cleared: Mar 8, 09:14 UTC",
+			PollHref: "/attention", Count: "4 open", Note: ui.Link{Label: "the worst 4 are shown", Href: "/endpoints"},
 			Items: []pages.AttentionItem{
 				{Tone: ui.Bad, Icon: "cross", Subject: "Risk engine", Href: "/endpoints/" + riskID, Text: "is failing: no 2xx in the last 63 attempts.", Why: "It answers 503. 501 deliveries are waiting for their next attempt; the first encrypted body expires Mar 14, 12:21.", When: "5 h 41 m", Action: &ui.Action{Label: "Open endpoint", Href: "/endpoints/" + riskID, Small: true}},
 				{Tone: ui.Bad, Icon: "blocked", Subject: "Lumen Leasing", Href: "/endpoints/x", Text: "has no active key.", Why: "31 events could not be encrypted for it and will not be sent later. Add a key before the next event.", When: "1 h 12 m", Action: &ui.Action{Label: "Add a key", Href: "/endpoints/x/keys", Small: true}},

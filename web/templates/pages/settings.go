@@ -6,7 +6,7 @@ import "kaylehooks/web/templates/ui"
 //
 //	GET  /settings
 //	POST /settings/organization   name, environment, color, seen
-//	POST /settings/profile        name, zone_name, theme (auto|light|dark), density (compact|normal|relaxed), shortcuts (1), live (1)
+//	POST /settings/profile        name, zone_name, theme (auto|light|dark), density (compact|normal|relaxed), shortcuts (1), live (1), seen
 //	POST /settings/password       current, password
 //	POST /settings/zone           zone (utc|local), return: the switch of the top bar
 //	POST /settings/live           live (0|1), return: pause and resume of live pages
@@ -41,7 +41,9 @@ type ProfileForm struct {
 	Density   ui.CheckGroup // radio, name "density"
 	Shortcuts ui.CheckGroup // name "shortcuts"
 	Live      ui.CheckGroup // name "live"
+	Seen      string        // what the person edits, sent back as "seen"
 	Errors    ui.FormErrors
+	Conflict  *ui.Alert // saved in another window meanwhile
 }
 
 // PasswordForm changes the person's password.

@@ -8,12 +8,13 @@ import "kaylehooks/web/templates/ui"
 //	POST /sign-in    email, password, next
 //	POST /sign-out   (from the user menu of the shell)
 type SignIn struct {
-	Bare  ui.Bare
-	Email string      // kept after a refused try
-	Next  string      // local path to go to afterwards
-	Error string      // same text for an unknown address and a wrong password
-	Kept  []ui.Hidden // a form that arrived after the session had ended
-	Note  string      // neutral message, for example "You were signed out after 12 hours."
+	Bare   ui.Bare
+	Email  string      // kept after a refused try
+	Next   string      // local path to go to afterwards
+	Error  string      // same text for an unknown address and a wrong password
+	Kept   []ui.Hidden // a form that arrived after the session had ended
+	Note   string      // neutral message, for example "You were signed out after 12 hours."
+	Checks []ui.Rule   // what the installation needs, while something of that is away
 }
 
 // Setup is the first-run form that creates the organization and its owner.

@@ -33,6 +33,15 @@ type Badge struct {
 	Label   string
 	Title   string // optional explanation on hover
 	Outline bool   // stronger outline, for blocked states
+	Href    string // the page that tells why; empty is no link
+}
+
+func (b Badge) class() string {
+	c := "badge " + b.Tone.class()
+	if b.Outline {
+		c += " badge-outline"
+	}
+	return c
 }
 
 // Code is the result of one attempt: an HTTP status ("503") or the words for

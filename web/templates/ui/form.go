@@ -124,6 +124,9 @@ type Action struct {
 	Export   int    // above 0 the download is an export of at most so many rows, of which scripting shows the progress
 	External bool   // leaves the dashboard, for example to the queue monitor
 	Name     string // fuller accessible name, for example "Retry whd_01…", when Label alone is ambiguous
+	// Swap is the id of an element: with scripting the answer to the POST form is put in its place, without it leads to a page.
+	Swap string
+	ID   string // of the button, so that one that is swapped keeps the focus
 }
 
 // dialogAttributes open a confirmation page in the dialog of the page.
