@@ -130,7 +130,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, pattern string, 
 		p.R = r.WithContext(p.Ctx) //nolint:contextcheck // it is the request's own, with an id
 	}
 	p.ip = ratelimit.ClientIP(r.RemoteAddr, r.Header.Values("X-Forwarded-For"), h.TrustedProxyHops)
-	defer func() {
+	defer func() { //nolint:contextcheck // it is the request's own
 		v := recover()
 		if v == nil {
 			return
@@ -142,7 +142,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, pattern string, 
 		p.showError(errPanic)
 	}()
 	if err := f(p); err != nil {
-		p.showError(err)
+		p.showError(err) //nolint:contextcheck // it is the request's own
 	}
 }
 
