@@ -33,8 +33,8 @@ type shot struct {
 var shots = []shot{
 	{name: "overview", path: "/", width: 1440, height: 1000, full: true},
 	{name: "endpoints", path: "/endpoints", width: 1440, height: 700, full: true},
-	{name: "endpoint", path: "/endpoints?q=Risk", follow: "#results a[href^='/endpoints/whe_']", width: 1440, height: 1000, full: true},
-	{name: "keys", path: "/endpoints?q=KYC", follow: "#results a[href^='/endpoints/whe_']", width: 1440, height: 1000, full: true},
+	{name: "endpoint", path: "/endpoints?q=Risk", follow: "#results a.lead", width: 1440, height: 1000, full: true},
+	{name: "keys", path: "/endpoints?q=KYC", follow: "#results a.lead", width: 1440, height: 1000, full: true},
 	{name: "deliveries", path: "/deliveries", width: 1440, height: 1000},
 	{name: "delivery", path: "/deliveries?status=failed", follow: "#results a[href^='/deliveries/whd_']", width: 1440, height: 1000, full: true},
 	{name: "event", path: "/events", follow: "#results a[href^='/events/evt_']", width: 1440, height: 1000, full: true},

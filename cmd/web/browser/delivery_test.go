@@ -229,7 +229,7 @@ func operateDeliveries(t *testing.T, s *suite) {
 	b.check("deliveries, two chosen")
 	b.press(".bulk button", "Retry")
 	b.check("preview of a bulk retry, chosen")
-	b.visit("/jobs/new?status=failed&endpoint=" + strings.TrimPrefix(b.link("/endpoints?q=Risk", "#results a[href^='/endpoints/whe_']"), "/endpoints/"))
+	b.visit("/jobs/new?status=failed&endpoint=" + strings.TrimPrefix(b.link("/endpoints?q=Risk", "#results a.lead"), "/endpoints/"))
 	b.check("preview of a bulk retry, by filter")
 	b.expect(http.StatusUnprocessableEntity)
 	b.do("rate", chromedp.SetValue("[name=rate]", "1"))
@@ -276,7 +276,7 @@ func operateMany(t *testing.T, s *suite) {
 	b.press("main button", "Replay 1 event")
 	b.see(".toasts", "1 event is replayed")
 
-	broken := b.link("/endpoints?q=Risk", "#results a[href^='/endpoints/whe_']")
+	broken := b.link("/endpoints?q=Risk", "#results a.lead")
 	b.visit(broken)
 	b.press("main a", "Recover")
 	b.check("recover an endpoint")
@@ -399,7 +399,7 @@ func operateRest(t *testing.T, s *suite) {
 	b.visit("/queue")
 	b.press("form[action='/queue/fresh/resume'] button", "Resume")
 
-	b.visit("/help/receivers?endpoint=" + strings.TrimPrefix(b.link("/endpoints?q=KYC", "#results a[href^='/endpoints/whe_']"), "/endpoints/"))
+	b.visit("/help/receivers?endpoint=" + strings.TrimPrefix(b.link("/endpoints?q=KYC", "#results a.lead"), "/endpoints/"))
 	for _, language := range []string{"Go", "Node", "Python"} {
 		b.press("nav a", language)
 		b.check("help for receivers, " + language)

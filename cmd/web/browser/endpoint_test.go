@@ -135,7 +135,7 @@ func openShop(t *testing.T, b *tab, name string) *shop {
 	}
 	b.check("endpoint created")
 	far.SetSecrets(secret)
-	far.path = b.link("/endpoints?q="+strings.ReplaceAll(name, " ", "+"), "#results a[href^='/endpoints/whe_']")
+	far.path = b.link("/endpoints?q="+strings.ReplaceAll(name, " ", "+"), "#results a.lead")
 	return far
 }
 

@@ -32,7 +32,7 @@ func visitPages(t *testing.T, s *suite) {
 	page("endpoints", "/endpoints")
 	page("endpoints, no match", "/endpoints?q=nothing-like-this")
 	page("new endpoint", "/endpoints/new")
-	endpoint := b.link("/endpoints?q=Onboarding", "#results a[href^='/endpoints/whe_']")
+	endpoint := b.link("/endpoints?q=Onboarding", "#results a.lead")
 	page("endpoint", endpoint)
 	for _, tab := range []string{"overview", "deliveries", "keys", "secret", "settings", "activity", "delete"} {
 		if tab == "overview" {
@@ -43,10 +43,10 @@ func visitPages(t *testing.T, s *suite) {
 		page("endpoint, "+tab, endpoint+"/"+tab)
 	}
 	page("endpoint, deliveries, no match", endpoint+"/deliveries?q=whd_nothing")
-	keyless := b.link("/endpoints?q=warehouse", "#results a[href^='/endpoints/whe_']")
+	keyless := b.link("/endpoints?q=warehouse", "#results a.lead")
 	page("endpoint without key", keyless)
 	page("endpoint without key, keys", keyless+"/keys")
-	broken := b.link("/endpoints?q=Risk", "#results a[href^='/endpoints/whe_']")
+	broken := b.link("/endpoints?q=Risk", "#results a.lead")
 	page("broken endpoint", broken)
 	page("deactivate key", b.link(endpoint+"/keys", "a[href$='/deactivate']"))
 

@@ -106,7 +106,7 @@ func operatePeople(t *testing.T, s *suite) {
 // meet opens every page as a member, who may read and change nothing: where more is asked for, the page says who can.
 func meet(t *testing.T, s *suite, member *tab) {
 	t.Helper()
-	endpoint := member.link("/endpoints?q=KYC", "#results a[href^='/endpoints/whe_']")
+	endpoint := member.link("/endpoints?q=KYC", "#results a.lead")
 	paths := map[string]string{
 		"GET /endpoints/new":                     "/endpoints/new",
 		"GET /endpoints/pause":                   "/endpoints/pause",
