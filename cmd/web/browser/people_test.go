@@ -113,6 +113,7 @@ func meet(t *testing.T, s *suite, member *tab) {
 		"GET /endpoints/resume":                  "/endpoints/resume",
 		"GET /endpoints/{id}/recover":            endpoint + "/recover",
 		"GET /endpoints/{id}/delete":             endpoint + "/delete",
+		"GET /endpoints/{id}/secret/end-overlap": endpoint + "/secret/end-overlap",
 		"GET /keys/{id}/reactivate":              "/keys/whk_00000000000000000000000000/reactivate",
 		"GET /keys/{id}/deactivate":              "/keys/whk_00000000000000000000000000/deactivate",
 		"GET /jobs/new":                          "/jobs/new?status=failed",
