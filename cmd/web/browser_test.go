@@ -147,7 +147,7 @@ func TestBrowser_FromSignInToARetriedDelivery(t *testing.T) {
 	far.SetSecrets(secret)
 
 	b.open("/endpoints")
-	endpoint := b.href("#results a[href^='/endpoints/whe_']")
+	endpoint := b.href("#results a.lead")
 	b.open(endpoint + "/keys")
 	b.see("main", "blocked")
 	public := filepath.Join(filepath.Dir(privatePath), "public.jwk.json")
