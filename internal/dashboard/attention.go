@@ -9,6 +9,7 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -121,7 +122,7 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 
 // lateBacklog tells when deliveries are due and nothing takes them.
 func (p *page) lateBacklog() ([]pages.AttentionItem, error) {
-	b, err := p.Deliveries.CountBacklog(p.Ctx)
+	b, err := p.Deliveries.CountBacklog(p.Ctx, id.Organization{})
 	if err != nil {
 		return nil, err
 	}

@@ -119,6 +119,12 @@ func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
 			t.Errorf("behind %q are %d deliveries, want %d: %s", label, got, want, door)
 		}
 	}
+	elsewhere := w.stranger().get("/queue").is(http.StatusOK)
+	for label, want := range map[string]string{`Due now</span>\s*<span class="tile-num">`: "0", `In flight</span>\s*<span class="tile-num">`: "0", `<dt>Due</dt>.*?<dd[^>]*>`: "2"} {
+		if got := elsewhere.find(`(?s)` + label + `\s*([0-9,]+)`); got != want {
+			t.Errorf("in another organization %s tells of %s, want %s", label, got, want)
+		}
+	}
 	b.get("/deliveries?due_from=2026-03-02T09:00&due_to=2026-03-02T12:00").is(http.StatusOK).shows("Due from: Mar 2, 09:00 UTC", "Due to: Mar 2, 12:00 UTC").hides("Retry all")
 
 	// One of the answers is slow. The list of what took as long as the slowest twentieth has just that.

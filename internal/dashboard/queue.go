@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/id"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
@@ -53,7 +54,11 @@ func showQueue(p *page) error {
 
 func (p *page) queueBody() (pages.QueueBody, error) {
 	body := pages.QueueBody{CSRF: p.Session.CSRFToken}
-	backlog, err := p.Deliveries.CountBacklog(p.Ctx)
+	backlog, err := p.Deliveries.CountBacklog(p.Ctx, id.Organization{})
+	if err != nil {
+		return body, err
+	}
+	own, err := p.Deliveries.CountBacklog(p.Ctx, p.Actor.Organization)
 	if err != nil {
 		return body, err
 	}
@@ -80,7 +85,7 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 		}
 		body.Workers = append(body.Workers, p.workerRow(w, now))
 	}
-	body.Truth, body.Tiles = p.backlogView(backlog), p.queueTiles(backlog, body.Forecast.Bars)
+	body.Truth, body.Tiles = p.backlogView(backlog), p.queueTiles(own, body.Forecast.Bars)
 	if now.current && size > 0 {
 		body.Tiles[1].Note = counted(busy, "place", "places") + " of " + ui.Count(size) + " busy"
 		body.Tiles[1].Meter = &ui.Meter{Total: size, Parts: []ui.MeterPart{{Value: busy, Fill: ui.FillStrong}}}
@@ -192,7 +197,7 @@ func (p *page) backlogView(b delivery.Backlog) []ui.Fact {
 	return facts
 }
 
-// queueTiles are the headline figures; forecast is what becomes due by hour.
+// queueTiles are the headline figures, of this organization like the lists that they lead to; forecast is what becomes due by hour.
 func (p *page) queueTiles(b delivery.Backlog, forecast []ui.Bar) []ui.Tile {
 	due := ui.Tile{Label: "Due now", Number: ui.Count(b.Due), Href: link(deliveriesPath, "due_to", p.FormTime(p.Now)), Note: "Nothing waits for a worker", NoteTone: ui.OK}
 	if b.OldestDue != nil {

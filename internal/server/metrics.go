@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 )
 
@@ -65,7 +66,7 @@ func (b *backlog) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(connsDesc, prometheus.GaugeValue, float64(open-busy), "idle")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	count, err := b.deliveries.CountBacklog(ctx)
+	count, err := b.deliveries.CountBacklog(ctx, id.Organization{})
 	if err != nil {
 		return
 	}
