@@ -216,7 +216,7 @@ func TestHealth_LeadsToWhatProvesIt(t *testing.T) {
 		t.Errorf("%d endpoints with failures have a health that leads somewhere, want 3", n)
 	}
 	list.shows("No key").hides("Add a key") // which a member cannot do
-	w.as(w.admin).get("/endpoints").is(http.StatusOK).shows("Add a key")
+	w.as(w.admin).get("/endpoints").is(http.StatusOK).shows(">Add a key</a>")
 }
 
 // TestNavigation_ItsNumberIsADoor: what failed lately is counted on every page, and the number leads to just that.
