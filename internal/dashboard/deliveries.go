@@ -178,17 +178,20 @@ func showDeliveryRow(p *page) error {
 	if err != nil {
 		return err
 	}
-	endpoints, err := p.endpointsByID()
+	row, choose, noEndpoint, err := p.ownRow(d)
 	if err != nil {
 		return err
 	}
-	row, choose, noEndpoint := p.ownRow(d, endpoints)
 	return p.Render(http.StatusOK, pages.DeliveryTableRow(row, choose, noEndpoint))
 }
 
-// ownRow is the row of a delivery for the list that the address of the request tells of, and whether that has boxes, and a column for
+// ownRow is the row of a delivery for the list that the address of the request tells of, and whether that has boxes, and no column for
 // the endpoint.
-func (p *page) ownRow(d delivery.Delivery, endpoints map[id.Endpoint]webhook.Endpoint) (row pages.DeliveryRow, choose, noEndpoint bool) {
+func (p *page) ownRow(d delivery.Delivery) (row pages.DeliveryRow, choose, noEndpoint bool, err error) {
+	endpoints, err := p.endpointsByID()
+	if err != nil {
+		return row, false, false, err
+	}
 	row = p.deliveryRow(d, endpoints)
 	if choose = p.Query("choose") == "1"; choose {
 		row = choosable(row)
@@ -196,20 +199,19 @@ func (p *page) ownRow(d delivery.Delivery, endpoints map[id.Endpoint]webhook.End
 	if noEndpoint = p.Query("endpoint") == "0"; noEndpoint {
 		row = withoutEndpoint(row)
 	}
-	return row, choose, noEndpoint
+	return row, choose, noEndpoint, nil
 }
 
 // swapRow answers htmx with the row of a delivery as it is now, and with a message beside the list.
-func (p *page) swapRow(status int, whd id.Delivery, flash ui.Flash) error {
-	d, err := p.Deliveries.Get(p.Ctx, p.Actor, whd)
+func (p *page) swapRow(status int, flash ui.Flash) error {
+	d, err := p.delivery()
 	if err != nil {
 		return err
 	}
-	endpoints, err := p.endpointsByID()
+	row, choose, noEndpoint, err := p.ownRow(d)
 	if err != nil {
 		return err
 	}
-	row, choose, noEndpoint := p.ownRow(d, endpoints)
 	row.Focus = true
 	return p.Render(status, pages.DeliverySwap(row, choose, noEndpoint, flash, p.Session.CSRFToken))
 }

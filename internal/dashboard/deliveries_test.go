@@ -202,14 +202,13 @@ func TestDelivery_TellsWhatHappened(t *testing.T) {
 	b.post(path+"/retry").is(http.StatusConflict).shows("no longer held", "Nothing was changed.", "Delivered on attempt 2")
 }
 
-// TestDelivery_AHostileAnswerIsInertText answers an attempt with what browsers, terminals and readers trip over. The page holds it
-// as text, none of it acts, and nothing of it hides.
+// TestDelivery_ATestNamesWhoSentIt, also of two that were sent in one moment.
 func TestDelivery_ATestNamesWhoSentIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	e, _ := w.endpoint("risk", false)
 	var paths []string
-	for _, by := range []access.Actor{w.admin, w.owner} { // in one moment
+	for _, by := range []access.Actor{w.admin, w.owner} {
 		test, err := w.handler.Deliveries.SendTest(t.Context(), by, e.ID)
 		w.check(err)
 		paths = append(paths, "/deliveries/"+fixture.Scalar[id.Delivery](t, w.db, "SELECT id FROM webhook_deliveries WHERE event_id = $1", test.ID).String())
@@ -241,6 +240,8 @@ func TestDelivery_ItsEndChangesTheHeading(t *testing.T) {
 	b.fragment(path + "?attempt=1").is(http.StatusOK).hides("<hx-partial") // what people open has no heading
 }
 
+// TestDelivery_AHostileAnswerIsInertText answers an attempt with what browsers, terminals and readers trip over. The page holds it
+// as text, none of it acts, and nothing of it hides.
 func TestDelivery_AHostileAnswerIsInertText(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ body, shown, not string }{
@@ -333,7 +334,7 @@ func TestRetryDelivery(t *testing.T) {
 	w.work()
 	hurried := "asked for by <b>" + w.admin.Name
 	b.get(path + "?attempt=2").is(http.StatusOK).shows(hurried) // of the latest run
-	b.get(path + "?attempt=1").is(http.StatusOK).shows("asked for by")
+	b.get(path + "?attempt=1").is(http.StatusOK).shows(hurried)
 	b.get(path + "?attempt=8").is(http.StatusOK).shows("Request").hides(hurried) // which only the first run has
 	b.get(path + "?attempt=9").is(http.StatusOK).hides(hurried)
 

@@ -457,12 +457,12 @@ func retryDelivery(p *page) error {
 	if seen, err := strconv.Atoi(p.Value("run")); err == nil && d.Run > seen {
 		return p.Redirect(p.Back(path), ui.Flash{Tone: ui.Info, Text: fmt.Sprintf("It was retried already: run %d exists.", d.Run), Action: follow})
 	}
-	wasFailed, whd := d.Status == delivery.Failed, d.ID
-	d, err = p.Deliveries.Retry(p.Ctx, p.Actor, whd)
+	wasFailed := d.Status == delivery.Failed
+	d, err = p.Deliveries.Retry(p.Ctx, p.Actor, d.ID)
 	if f, ok := fault.As(err); ok && f.Kind == fault.Conflict {
 		flash := ui.Flash{Tone: ui.Bad, Text: f.Message, Sub: "Nothing was changed. " + f.Hint}
 		if p.Fragment() {
-			return p.swapRow(http.StatusConflict, whd, flash)
+			return p.swapRow(http.StatusConflict, flash)
 		}
 		p.Flash(flash)
 		return p.renderDelivery(http.StatusConflict)
@@ -476,7 +476,7 @@ func retryDelivery(p *page) error {
 	}
 	if p.Fragment() { // from its row in a list
 		p.ledTo = p.Back(path)
-		return p.swapRow(http.StatusOK, whd, flash)
+		return p.swapRow(http.StatusOK, flash)
 	}
 	return p.Redirect(p.Back(path), flash)
 }

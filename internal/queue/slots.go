@@ -47,5 +47,5 @@ func (s *slots) take(n int) int {
 	return n
 }
 
-// free gives a slot back.
-func (s *slots) free() { <-s.taken }
+// giveBack gives a slot back.
+func (s *slots) giveBack() { <-s.taken }

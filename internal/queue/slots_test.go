@@ -27,7 +27,7 @@ func TestSlots_AreTakenManyAtATime(t *testing.T) {
 		for range 2 {
 			for range slotsWorthAClaim {
 				time.Sleep(slotLinger / (2 * slotsWorthAClaim))
-				s.free()
+				s.giveBack()
 			}
 			synctest.Wait()
 			if !slices.Equal(took, want) {
@@ -53,7 +53,7 @@ func TestSlots_WaitForMoreOnlyAMoment(t *testing.T) {
 			{want: 5, free: 2, got: 2, waited: slotLinger},
 		} {
 			for range test.free {
-				s.free()
+				s.giveBack()
 			}
 			began := time.Now()
 			if got := s.take(test.want); got != test.got || time.Since(began) != test.waited {

@@ -169,14 +169,14 @@ func (w *Worker) deliver(ctx context.Context, lane string, dues []delivery.Due, 
 			if w.gate.enter(due.EndpointID) {
 				entered = append(entered, due)
 			} else {
-				w.slots[lane].free()
+				w.slots[lane].giveBack()
 			}
 		}
 		dues = dues[got:]
 		claims, err := w.Deliveries.ClaimThese(ctx, idsOf(entered))
 		for i, due := range entered {
 			if claims[i] == nil { // not due any more, or somebody else has it
-				w.slots[lane].free()
+				w.slots[lane].giveBack()
 				w.leave(due.EndpointID, delivery.Sent{})
 				continue
 			}
@@ -200,7 +200,7 @@ func idsOf(dues []delivery.Due) []id.Delivery {
 // send sends what was claimed, with a slot of the lane and a place at the endpoint that were taken before.
 func (w *Worker) send(ctx context.Context, lane string, c *delivery.Claim, sending *errgroup.Group) {
 	sending.Go(func() error {
-		defer func() { w.slots[lane].free() }()
+		defer func() { w.slots[lane].giveBack() }()
 		done := w.gate.waitInLine(c.WebhookEndpointID)
 		return w.Deliveries.Send(ctx, c, func(sent delivery.Sent) {
 			done()
@@ -246,7 +246,7 @@ func (w *Worker) drainUntil(ctx context.Context, end time.Time, lane string, e i
 		w.gate.giveBack(e, n-got)
 		claims, err := w.Deliveries.Claim(ctx, e, got)
 		for range got - len(claims) {
-			w.slots[lane].free()
+			w.slots[lane].giveBack()
 		}
 		w.gate.giveBack(e, got-len(claims))
 		for _, c := range claims {
