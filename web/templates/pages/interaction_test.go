@@ -1,6 +1,10 @@
 package pages_test
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/a-h/templ"
@@ -32,6 +36,35 @@ func (b *tab) is(what, expression string) {
 	b.t.Helper()
 	if !ask[bool](b.ctx, b.t, chromedp.Evaluate[bool](expression)) {
 		b.t.Errorf("%s: not %s; the focus is on %s", what, expression, ask[string](b.ctx, b.t, chromedp.Evaluate[string](`document.activeElement.outerHTML.slice(0, 200)`)))
+	}
+}
+
+// TestForms_TellOfAFault: htmx does not show what a fault is answered with, unless the form says where. What asks for itself stays silent;
+// the note that it is stale tells of it.
+func TestForms_TellOfAFault(t *testing.T) {
+	t.Parallel()
+	tag := regexp.MustCompile(`(?s)<\w+[^<]*\bhx-post=[^<]*?\n\t*>`)
+	found := 0
+	for _, pattern := range []string{"*.templ", "../ui/*.templ"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			source, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, form := range tag.FindAllString(string(source), -1) {
+				found++
+				if !strings.Contains(form, `hx-trigger="every`) && !strings.Contains(form, `hx-status:50x="swap:beforeend target:#toasts"`) {
+					t.Errorf("%s: nobody hears of a fault of %s", name, form)
+				}
+			}
+		}
+	}
+	if found < 6 {
+		t.Errorf("%d forms are sent by htmx, want more", found)
 	}
 }
 
