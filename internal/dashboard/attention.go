@@ -9,7 +9,6 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
-	"kaylehooks/internal/id"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -44,7 +43,7 @@ func (p *page) attention(f *fleet) (v pages.Attention, seen string, err error) {
 	for _, e := range f.endpoints {
 		items = append(items, p.attentionOf(f, e)...)
 	}
-	if p.Can(access.QueueRead) { // it concerns the whole system, not only this organization
+	if p.Can(access.QueueRead) { // the machinery concerns those who run it
 		late, err := p.lateBacklog()
 		if err != nil {
 			return v, "", err
@@ -122,7 +121,7 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 
 // lateBacklog tells when deliveries are due and nothing takes them.
 func (p *page) lateBacklog() ([]pages.AttentionItem, error) {
-	b, err := p.Deliveries.CountBacklog(p.Ctx, id.Organization{})
+	b, err := p.Deliveries.CountBacklog(p.Ctx, p.Actor.Organization)
 	if err != nil {
 		return nil, err
 	}

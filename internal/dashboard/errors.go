@@ -178,6 +178,10 @@ func (p *page) explainForbidden(v *pages.Problem, f *fault.Error) {
 	case f.Is(errQueueReadOnly):
 		v.Text = "QUEUE_READ_ONLY is set where the server runs, so nobody can change it here, whatever their role."
 		return
+	case f.Is(errQueueShared):
+		v.Text = "Pause your endpoints instead: what waits for them is parked. Whoever runs the servers can stop the workers."
+		v.Actions = append(v.Actions, ui.Action{Label: "Open endpoints", Href: "/endpoints", Kind: "primary"})
+		return
 	case f.Is(errMonitorShared):
 		v.Text = "The queue page names your organization's tasks only."
 		v.Actions = append(v.Actions, ui.Action{Label: "Open the queue page", Href: queuePath, Kind: "primary"})

@@ -189,7 +189,7 @@ func TestQueue(t *testing.T) {
 	a.post("/queue/fresh/pause").is(http.StatusForbidden)
 	a.get("/queue/fresh/pause").is(http.StatusForbidden)
 	r := b.reader("/queue")
-	r.visit("Pause the queue fresh").sees(http.StatusOK, "First attempts, of every organization here", "3 tasks wait in it now").send("Pause queue")
+	r.visit("Pause the queue fresh").sees(http.StatusOK, "First attempts: none is sent until the queue is resumed.", "3 tasks wait in it now").send("Pause queue")
 	r.sees(http.StatusOK, "The queue fresh is paused.", "Paused")
 	b.post("/queue/fresh/pause").redirects("/queue")
 	b.get("/queue").shows("is paused already")
@@ -339,6 +339,38 @@ func TestQueue_ReadOnlyIsReadOnlyForOwnersToo(t *testing.T) {
 	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM audit_logs WHERE event LIKE 'queue.%'"); n != 0 {
 		t.Errorf("%d changes are audited that nobody made", n)
 	}
+}
+
+// TestQueue_SharedIsNobodysToStop: where there are several organizations, none of them stops the others or reads how busy they are.
+func TestQueue_SharedIsNobodysToStop(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	q := &fakeQueue{seen: w.clock.Now()}
+	w.handler.Queue = q
+	b := w.as(w.owner)
+	figures := []string{"400 ms", "4,839", "4 of 64", "7.4.1"}
+	b.get("/queue").is(http.StatusOK).shows(append(figures, "/queue/fresh/pause")...)
+	b.post("/queue/fresh/pause").redirects("/queue")
+	w.stranger()
+	b.get("/queue").is(http.StatusOK).shows("wk-1", "First attempts", "Paused", "Resume the queue fresh", "only their state is shown").hides(append(figures, "Open monitor")...)
+	b.post("/queue/fresh/resume").redirects("/queue") // which takes nothing from anybody
+	b.get("/queue").is(http.StatusOK).shows("Running", "none of them can stop one").hides("/queue/fresh/pause")
+	b.get("/queue/fresh/pause").is(http.StatusForbidden).shows("none of them can stop one", "Pause your endpoints instead")
+	b.post("/queue/fresh/pause").is(http.StatusForbidden)
+	if q.paused {
+		t.Error("one organization has stopped the queue of all")
+	}
+}
+
+// TestOverview_WhatIsDueElsewhereIsNotTold: it is the business of those whose it is, and of the metrics.
+func TestOverview_WhatIsDueElsewhereIsNotTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	w.fail()
+	w.clock.Advance(2 * backlogLate)
+	w.as(w.owner).get("/").is(http.StatusOK).shows("due and not taken.")
+	w.stranger().get("/").is(http.StatusOK).hides("due and not taken.")
 }
 
 // TestQueue_AChangeThatFailedIsWrittenDown: Redis may go away, or serve the task, between the question and the change.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"kaylehooks/internal/delivery"
-	"kaylehooks/internal/id"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
 )
@@ -42,11 +41,7 @@ func showQueue(p *page) error {
 		return p.Render(http.StatusOK, pages.QueueRegion(body))
 	}
 	heading := ui.Heading{Title: "Queue", Live: p.liveNote()}
-	several, err := p.Org.Several(p.Ctx)
-	if err != nil {
-		return err
-	}
-	if p.Queue != nil && !several {
+	if p.Queue != nil && !body.Shared {
 		heading.Actions = []ui.Action{{Label: "Open monitor", Icon: "link", Href: "/monitor", External: true}}
 	}
 	return p.Render(http.StatusOK, pages.QueuePage(pages.Queue{Shell: p.Shell("Queue", queuePath), Heading: heading, Body: body}))
@@ -54,12 +49,11 @@ func showQueue(p *page) error {
 
 func (p *page) queueBody() (pages.QueueBody, error) {
 	body := pages.QueueBody{CSRF: p.Session.CSRFToken}
-	backlog, err := p.Deliveries.CountBacklog(p.Ctx, id.Organization{})
+	backlog, err := p.Deliveries.CountBacklog(p.Ctx, p.Actor.Organization)
 	if err != nil {
 		return body, err
 	}
-	own, err := p.Deliveries.CountBacklog(p.Ctx, p.Actor.Organization)
-	if err != nil {
+	if body.Shared, err = p.Org.Several(p.Ctx); err != nil {
 		return body, err
 	}
 	due, err := p.Deliveries.Forecast(p.Ctx, p.Actor, p.forecastStart(), forecastHours)
@@ -70,10 +64,12 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 	now := p.queueNow()
 	body.Known = !now.at.IsZero()
 	for _, q := range now.Queues {
-		body.Queues = append(body.Queues, p.queueRow(q, now.current))
+		body.Queues = append(body.Queues, p.queueRow(q, now.current, body.Shared))
 	}
-	for _, f := range now.Redis {
-		body.Redis = append(body.Redis, ui.Fact{Term: f.Name, Text: f.Value})
+	if !body.Shared {
+		for _, f := range now.Redis {
+			body.Redis = append(body.Redis, ui.Fact{Term: f.Name, Text: f.Value})
+		}
 	}
 	for _, s := range now.Schedules {
 		body.Schedules = append(body.Schedules, p.scheduleFact(s))
@@ -83,10 +79,10 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 		if w.running(now.at) {
 			busy, size = busy+w.Busy, size+w.Size
 		}
-		body.Workers = append(body.Workers, p.workerRow(w, now))
+		body.Workers = append(body.Workers, p.workerRow(w, now, body.Shared))
 	}
-	body.Truth, body.Tiles = p.backlogView(backlog), p.queueTiles(own, body.Forecast.Bars)
-	if now.current && size > 0 {
+	body.Truth, body.Tiles = p.backlogView(backlog), p.queueTiles(backlog, body.Forecast.Bars)
+	if now.current && size > 0 && !body.Shared {
 		body.Tiles[1].Note = counted(busy, "place", "places") + " of " + ui.Count(size) + " busy"
 		body.Tiles[1].Meter = &ui.Meter{Total: size, Parts: []ui.MeterPart{{Value: busy, Fill: ui.FillStrong}}}
 	}
@@ -121,12 +117,31 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 }
 
 // queueRow is a queue as the table shows it; one that was read a while ago cannot be changed.
-func (p *page) queueRow(q QueueState, current bool) pages.QueueRow {
-	row := pages.QueueRow{
-		Name: q.Name, Href: queueTasksPath(q.Name, TaskPending), Sub: q.Purpose, State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"},
-		Pending: ui.Count(q.Pending), Active: ui.Count(q.Active), Scheduled: ui.Count(q.Scheduled), Retry: ui.Count(q.Retry), Archived: ui.Count(q.Archive),
-		Processed: ui.Count(q.ProcessedToday), Failed: ui.Count(q.FailedToday), Memory: ui.Bytes(q.MemoryBytes),
+// queueRow is one queue. One that several organizations share is shown without figures, which are those of all of them.
+func (p *page) queueRow(q QueueState, current, shared bool) pages.QueueRow {
+	row := pages.QueueRow{Name: q.Name, Href: queueTasksPath(q.Name, TaskPending), Sub: q.Purpose, State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"}}
+	if !shared {
+		countTasks(&row, q)
 	}
+	change := ui.Action{Label: "Pause…", Icon: "pause", Href: queuePath + "/" + q.Name + "/pause", Small: true, Name: "Pause the queue " + q.Name, Dialog: true}
+	if q.Paused {
+		row.State = ui.Badge{Tone: ui.Warn, Icon: "pause", Label: "Paused"}
+		change = ui.Action{Label: "Resume", Icon: "play", Href: queuePath + "/" + q.Name + "/resume", Post: true, Small: true, Name: "Resume the queue " + q.Name}
+	}
+	switch change.Disabled = p.queueLocked(); {
+	case !current:
+		change.Disabled = "Redis does not answer."
+	case change.Disabled == "" && shared && !q.Paused:
+		change.Disabled = errQueueShared.Message
+	}
+	row.Actions = []ui.Action{change}
+	return row
+}
+
+// countTasks writes the figures of a queue into its row.
+func countTasks(row *pages.QueueRow, q QueueState) {
+	row.Pending, row.Active, row.Scheduled, row.Retry, row.Archived = ui.Count(q.Pending), ui.Count(q.Active), ui.Count(q.Scheduled), ui.Count(q.Retry), ui.Count(q.Archive)
+	row.Processed, row.Failed, row.Memory = ui.Count(q.ProcessedToday), ui.Count(q.FailedToday), ui.Bytes(q.MemoryBytes)
 	for i, n := range []int{q.Pending, q.Active, q.Scheduled, q.Retry, q.Archive} {
 		if n > 0 {
 			row.Hrefs[i] = queueTasksPath(q.Name, taskStates[i])
@@ -141,23 +156,14 @@ func (p *page) queueRow(q QueueState, current bool) pages.QueueRow {
 	if q.Pending > 0 {
 		row.Oldest = shortWait(q.Oldest)
 	}
-	change := ui.Action{Label: "Pause…", Icon: "pause", Href: queuePath + "/" + q.Name + "/pause", Small: true, Name: "Pause the queue " + q.Name, Dialog: true}
-	if q.Paused {
-		row.State = ui.Badge{Tone: ui.Warn, Icon: "pause", Label: "Paused"}
-		change = ui.Action{Label: "Resume", Icon: "play", Href: queuePath + "/" + q.Name + "/resume", Post: true, Small: true, Name: "Resume the queue " + q.Name}
-	}
-	if change.Disabled = p.queueLocked(); !current {
-		change.Disabled = "Redis does not answer."
-	}
-	row.Actions = []ui.Action{change}
-	return row
 }
 
-func (p *page) workerRow(w WorkerState, now queueNow) pages.WorkerRow {
+func (p *page) workerRow(w WorkerState, now queueNow, shared bool) pages.WorkerRow {
 	row := pages.WorkerRow{
-		Name: w.Name, Host: w.Host, Queues: strings.Join(w.Queues, ", "), State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"},
-		Busy:   ui.Meter{Total: w.Size, Parts: []ui.MeterPart{{Value: w.Busy, Fill: ui.FillStrong}}},
-		BusyOf: ui.Count(w.Busy) + " of " + ui.Count(w.Size), Started: p.At(w.StartedAt),
+		Name: w.Name, Host: w.Host, Queues: strings.Join(w.Queues, ", "), State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"}, Started: p.At(w.StartedAt),
+	}
+	if !shared {
+		row.Busy, row.BusyOf = ui.Meter{Total: w.Size, Parts: []ui.MeterPart{{Value: w.Busy, Fill: ui.FillStrong}}}, ui.Count(w.Busy)+" of "+ui.Count(w.Size)
 	}
 	switch {
 	case w.Stopped:
@@ -190,7 +196,7 @@ func earlier(a, b time.Time) time.Time {
 
 // backlogView is what Postgres knows, which is what counts.
 func (p *page) backlogView(b delivery.Backlog) []ui.Fact {
-	facts := []ui.Fact{{Term: "Due", Text: ui.Count(b.Due), Sub: "of all organizations"}, {Term: "In flight", Text: ui.Count(b.InFlight), Sub: "leases held by workers"}}
+	facts := []ui.Fact{{Term: "Due", Text: ui.Count(b.Due), Sub: "in this organization"}, {Term: "In flight", Text: ui.Count(b.InFlight), Sub: "leases held by workers"}}
 	if b.OldestDue != nil {
 		facts = append(facts, ui.Fact{Term: "Oldest due", Time: exactPtr(p, b.OldestDue), Sub: shortWait(p.Now.Sub(*b.OldestDue)) + " ago"})
 	}

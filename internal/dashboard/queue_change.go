@@ -30,6 +30,7 @@ var (
 	errNoQueue       = fault.Missing("queue")
 	errMonitorShared = fault.New(fault.Forbidden, fault.CodeForbidden, "The monitor is closed: it names the tasks of every organization, and there is more than one here.")
 	errQueueReadOnly = fault.New(fault.Forbidden, fault.CodeForbidden, "The queue of this installation is read-only.")
+	errQueueShared   = fault.New(fault.Forbidden, fault.CodeForbidden, "The queues serve every organization here, so none of them can stop one.")
 	// errQueueAway and errUnconfirmed are answered with 503.
 	errQueueAway   = fault.New(fault.Conflict, fault.CodeConflict, "Redis does not answer, so the queue cannot be changed.").WithHint("Nothing was changed. Try again when it is back.")
 	errUnconfirmed = fault.New(fault.Conflict, fault.CodeConflict, "Redis did not confirm the change.").WithHint("It may have been made all the same: look at the queue before you try again.")
@@ -155,9 +156,23 @@ func (p *page) queueOf() (QueueState, error) {
 	return now.Queues[i], nil
 }
 
-// askPauseQueue says what a pause does: it is wide, since the queues serve every organization.
-func askPauseQueue(p *page) error {
+// queueToPause finds the queue of the route. One that serves several organizations is not to be stopped by one of them; resuming it
+// takes nothing from the others.
+func (p *page) queueToPause() (QueueState, error) {
 	q, err := p.queueOf()
+	if err != nil {
+		return q, err
+	}
+	several, err := p.Org.Several(p.Ctx)
+	if err == nil && several {
+		err = errQueueShared
+	}
+	return q, err
+}
+
+// askPauseQueue says what a pause does: it is wide.
+func askPauseQueue(p *page) error {
+	q, err := p.queueToPause()
 	if err != nil {
 		return err
 	}
@@ -167,7 +182,7 @@ func askPauseQueue(p *page) error {
 		Confirm: ui.Confirm{
 			ID: "pause", Icon: "pause", Title: "Pause the queue " + q.Name + "?",
 			Effects: []string{
-				q.Purpose + ", of every organization here: none is sent until the queue is resumed.",
+				q.Purpose + ": none is sent until the queue is resumed.",
 				inQueue(q),
 				"Nothing is lost: what is due stays in Postgres. Payloads go on ageing, and one that expires meanwhile is erased undelivered.",
 			},
@@ -189,13 +204,13 @@ func resumeQueue(p *page) error { return p.switchQueue(false) }
 
 // switchQueue stops or resumes a queue of the whole system and leaves a trace in the log of the one who did it.
 func (p *page) switchQueue(paused bool) error {
-	q, err := p.queueOf()
+	find, verb, event := p.queueOf, "resumed", "queue.resumed"
+	if paused {
+		find, verb, event = p.queueToPause, "paused", "queue.paused"
+	}
+	q, err := find()
 	if err != nil {
 		return err
-	}
-	verb, event := "resumed", "queue.resumed"
-	if paused {
-		verb, event = "paused", "queue.paused"
 	}
 	if q.Paused == paused {
 		return p.Redirect(queuePath, ui.Flash{Tone: ui.Info, Text: "The queue " + q.Name + " is " + verb + " already."})

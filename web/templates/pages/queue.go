@@ -16,6 +16,7 @@ type Queue struct {
 
 // QueueBody is the region #queue.
 type QueueBody struct {
+	Shared   bool // with other organizations: figures of the machinery are those of all of them, and not shown
 	CSRF     string
 	PollHref string
 	Alarm    *ui.Alert // no worker seen, deliveries late
