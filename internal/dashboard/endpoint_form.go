@@ -258,7 +258,12 @@ func updateEndpoint(p *page) error {
 	}
 	var updated webhook.Endpoint
 	var seen *egress.Sight
-	if err = p.Webhooks.CheckChange(change); err == nil {
+	if change.ExpectedUpdatedAt != nil && !change.ExpectedUpdatedAt.Equal(e.UpdatedAt) { // before what is wrong with it: that page carries the newer version
+		err = webhook.ErrEndpointChanged
+	} else {
+		err = p.Webhooks.CheckChange(change)
+	}
+	if err == nil {
 		seen, err = p.lookBeforeSaving(in.URL, e.URL, endpointTarget(e))
 	}
 	var missed event.Missed

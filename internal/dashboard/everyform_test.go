@@ -350,6 +350,34 @@ func TestNoScript_ConflictingEditsShowBoth(t *testing.T) {
 	}
 }
 
+// TestNoScript_AConflictComesBeforeWhatIsWrong: the page that says what is wrong carries the version that is stored by now, so whoever
+// mended it there would overwrite the other's edit unseen.
+func TestNoScript_AConflictComesBeforeWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	f := furnish(t)
+	mine, theirs := f.as(f.owner).reader("/"), f.as(f.owner).reader("/")
+	for _, c := range []struct {
+		page, button  string
+		theirs, wrong []string
+		stored        string
+	}{
+		{"{endpoint}/settings", "Save changes", []string{"name", "ledger"}, []string{"url", "nonsense"}, "Name is now “ledger”"},
+		{"/settings", "Save organization", []string{"name", "Theirs"}, []string{"name", ""}, "Now it is “Theirs”"},
+		{"/settings", "Save my settings", []string{"theme", "dark"}, []string{"density", "none"}, "Theme is now “dark”"},
+	} {
+		page := f.fillIn(c.page)
+		mine.open(mine.get(page), page)
+		stale := mine.fill(c.button, c.wrong...)
+		theirs.open(theirs.get(page), page)
+		theirs.send(c.button, c.theirs...)
+		theirs.sees(http.StatusOK)
+		mine.again(stale)
+		mine.sees(http.StatusConflict, c.stored)
+		mine.send(c.button, c.wrong...)
+		mine.sees(http.StatusUnprocessableEntity)
+	}
+}
+
 // TestRoutes_ADeletedEndpointLeavesATombstone at every address that an endpoint or a key of it had.
 func TestRoutes_ADeletedEndpointLeavesATombstone(t *testing.T) {
 	t.Parallel()

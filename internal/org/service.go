@@ -161,15 +161,15 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor access.Actor, ch
 		if err := actor.Require(access.OrganizationManage, tx.Now); err != nil {
 			return err
 		}
-		if err := bad.err(); err != nil {
-			return err
-		}
 		before, err := lockOrganization(tx, actor.Organization)
 		if err != nil {
 			return err
 		}
-		if change.Expected != nil && !before.UpdatedAt.Equal(*change.Expected) {
+		if change.Expected != nil && !before.UpdatedAt.Equal(*change.Expected) { // before what is wrong with it: an editor mends that on what is stored now
 			return ErrChanged
+		}
+		if err := bad.err(); err != nil {
+			return err
 		}
 		updated = before
 		var fields []string
