@@ -57,3 +57,37 @@ func TestForecast_OfAllOrOfSomeEndpoints(t *testing.T) {
 		}
 	}
 }
+
+func TestCountBacklog_OfOneOrganizationOrOfAll(t *testing.T) {
+	t.Parallel()
+	ours := newBulk(t)
+	theirs := &bulk{t: t, db: ours.db, clock: ours.clock, svc: ours.svc}
+	_, theirs.owner = fixture.Organization(t, ours.db)
+	first := ours.db.Now().Add(2*time.Hour + time.Microsecond) // when what is added first becomes due
+	busy, quiet, elsewhere := ours.endpoint(), ours.endpoint(), theirs.endpoint()
+	theirs.addMany(4, elsewhere, "pending")
+	ours.addMany(2, busy, "pending")
+	ours.add(quiet, "pending")
+	ours.addMany(2, quiet, "delivering")
+	theirs.add(elsewhere, "delivering")
+	ours.add(busy, "failed")
+	ours.clock.Advance(2 * time.Hour)
+	ours.addMany(3, busy, "pending") // for later
+	for name, want := range map[string]struct {
+		of   id.Organization
+		want delivery.Backlog
+	}{
+		"ours":     {ours.owner.Organization, delivery.Backlog{Due: 3, InFlight: 2, OldestDue: new(first.Add(4 * time.Microsecond))}},
+		"theirs":   {theirs.owner.Organization, delivery.Backlog{Due: 4, InFlight: 1, OldestDue: &first}},
+		"all":      {id.Organization{}, delivery.Backlog{Due: 7, InFlight: 3, OldestDue: &first}},
+		"nobody's": {id.Organization{UUID: uuid.New()}, delivery.Backlog{}},
+	} {
+		got, err := ours.svc.CountBacklog(t.Context(), want.of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
