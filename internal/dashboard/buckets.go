@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"kaylehooks/internal/delivery"
@@ -43,7 +44,6 @@ type bucket struct {
 // bucketsOf sorts hours into the bars of a span. Bars begin at multiples of their length on the person's clock, the last
 // one is not over yet; hours without traffic make empty bars.
 func bucketsOf(hours []delivery.HourStats, s span, now time.Time, zone *time.Location) []bucket {
-	step := time.Duration(s.step) * time.Hour
 	end := now.UTC().Truncate(time.Hour).Add(time.Hour)
 	if s.step > 1 {
 		for end.In(zone).Hour()%s.step != 0 {
@@ -51,18 +51,25 @@ func bucketsOf(hours []delivery.HourStats, s span, now time.Time, zone *time.Loc
 		}
 	}
 	out := make([]bucket, s.hours/s.step)
-	first := end.Add(-time.Duration(len(out)) * step)
 	for i := range out {
-		out[i].From = first.Add(time.Duration(i) * step)
-		out[i].To = out[i].From.Add(step)
+		out[i].From, out[i].To = earlierBy(len(out)-i, s.step, end.In(zone)), earlierBy(len(out)-i-1, s.step, end.In(zone))
 		out[i].SoFar = out[i].To.After(now)
 	}
 	for _, h := range hours {
-		if i := int(h.Hour.Sub(first) / step); !h.Hour.Before(first) && i < len(out) {
+		if i := slices.IndexFunc(out, func(b bucket) bool { return h.Hour.Before(b.To) }); i >= 0 && !h.Hour.Before(out[i].From) {
 			out[i].Add(h.Stats)
 		}
 	}
 	return out
+}
+
+// earlierBy is where the bar begins that is n bars before end. Bars of several hours begin at the same hours of the clock every day, so that
+// a day with a change of the clock has 23 or 25 of them.
+func earlierBy(n, step int, end time.Time) time.Time {
+	if step == 1 {
+		return end.Add(-time.Duration(n) * time.Hour).UTC()
+	}
+	return time.Date(end.Year(), end.Month(), end.Day(), end.Hour()-n*step, end.Minute(), 0, 0, end.Location()).UTC()
 }
 
 // sumOf adds the bars up.
@@ -74,16 +81,20 @@ func sumOf(buckets []bucket) delivery.Stats {
 	return sum
 }
 
-// label names a bar: "15:00–16:00", or with its day when the bars are longer or the span is.
+// label names a bar: "15:00–16:00", or with its day when the bars are longer or the span is, and tells of one that is not over.
 func (b bucket) label(s span, zone *time.Location) string {
 	from, to := b.From.In(zone), b.To.In(zone)
+	text := from.Format("15:04") + "–" + to.Format("15:04")
 	switch {
 	case s.step >= 24:
-		return from.Format("Mon, Jan 2")
+		text = from.Format("Mon, Jan 2")
 	case s.hours > 24:
-		return from.Format("Jan 2, 15:04") + "–" + to.Format("15:04")
+		text = from.Format("Jan 2, ") + text
 	}
-	return from.Format("15:04") + "–" + to.Format("15:04")
+	if b.SoFar {
+		text += " so far"
+	}
+	return text
 }
 
 // axis is up to five labels under the bars.

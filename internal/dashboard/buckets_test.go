@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -51,8 +52,45 @@ func TestBucketsOf(t *testing.T) {
 			t.Errorf("%s: the first bar is %q, want %q", name, label, tc.firstLabel)
 		}
 		end := got[len(got)-1]
+		if label := end.label(s, tc.zone); !strings.HasSuffix(label, " so far") {
+			t.Errorf("%s: the last bar is %q, and not over", name, label)
+		}
 		if !end.SoFar || got[0].SoFar || end.FirstAttempts != 3 || sumOf(got).FirstAttempts != 3 {
 			t.Errorf("%s: the last bar is %+v", name, end)
+		}
+	}
+}
+
+// TestBucketsOf_DaysHaveTheLengthOfTheClock: where it was changed they have 23 or 25 hours, and every hour is in the bar of its day.
+func TestBucketsOf_DaysHaveTheLengthOfTheClock(t *testing.T) {
+	t.Parallel()
+	oslo, err := time.LoadLocation("Europe/Oslo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, now := range []time.Time{time.Date(2026, 4, 2, 9, 30, 0, 0, time.UTC), time.Date(2026, 10, 28, 9, 30, 0, 0, time.UTC)} {
+		for _, name := range []string{"7d", "30d"} {
+			s := spanOf(name)
+			var hours []delivery.HourStats
+			for at := now.Truncate(time.Hour); now.Sub(at) < 35*24*time.Hour; at = at.Add(-time.Hour) {
+				hours = append(hours, delivery.HourStats{Hour: at, Stats: delivery.Stats{FirstAttempts: 1}})
+			}
+			changed := 0
+			for i, b := range bucketsOf(hours, s, now, oslo) {
+				if from := b.From.In(oslo); from.Hour()%s.step != 0 || from.Minute() != 0 {
+					t.Errorf("%s until %s: bar %d begins at %s", name, now, i, from)
+				}
+				length := int(b.To.Sub(b.From) / time.Hour)
+				if length != s.step {
+					changed++
+				}
+				if !b.SoFar && b.FirstAttempts != length {
+					t.Errorf("%s until %s: the bar of %s has %d of %d hours", name, now, b.label(s, oslo), b.FirstAttempts, length)
+				}
+			}
+			if changed != 1 {
+				t.Errorf("%s until %s: %d bars are of another length, want one", name, now, changed)
+			}
 		}
 	}
 }
