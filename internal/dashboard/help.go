@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"kaylehooks/internal/access"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
@@ -63,7 +64,7 @@ func (p *page) renderReceivers(status int, chosen string, try checkTry, result p
 			Action: helpPath, Hidden: []ui.Hidden{{Name: "lang", Value: lang.name}},
 			Fields: []ui.FilterField{{Name: "endpoint", Label: "Fill the samples for", Options: options, Set: known}},
 		}
-		v.Checker = p.checker(endpoints, e.ID, try, result)
+		v.Checker = p.checker(endpoints, e.ID, lang.name, try, result)
 	}
 	switch {
 	case len(endpoints) == 0:
@@ -75,24 +76,24 @@ func (p *page) renderReceivers(status int, chosen string, try checkTry, result p
 		}
 		if k, ok := active[e.ID]; ok {
 			kid = k.KeyID
-		} else {
-			v.Missing = &ui.Alert{
-				Tone: ui.Warn, Icon: "key", Text: e.DisplayName() + " has no active key yet, so nothing is sent to it and the samples carry a placeholder.",
-				Actions: []ui.Action{{Label: "Add a key", Href: endpointPath(e.ID) + "/keys", Small: true}},
-			}
+			break
+		}
+		v.Missing = &ui.Alert{Tone: ui.Warn, Icon: "key", Text: e.DisplayName() + " has no active key yet, so nothing is sent to it and the samples carry a placeholder."}
+		if p.Can(access.WebhooksWrite) {
+			v.Missing.Actions = []ui.Action{{Label: "Add a key", Href: endpointPath(e.ID) + "/keys", Small: true}}
 		}
 	}
 	for _, l := range languages {
-		href := link(helpPath, "lang", l.name, "endpoint", chosen)
+		href := link(helpPath, "lang", l.name, "endpoint", cmp.Or(chosen, try.endpoint))
 		v.Langs = append(v.Langs, ui.Link{Label: l.label, Href: href, Current: l.name == lang.name})
 	}
 	v.Samples = lang.samples(kid)
 	return p.Render(status, pages.ReceiversPage(v))
 }
 
-func (p *page) checker(endpoints []webhook.Endpoint, chosen id.Endpoint, try checkTry, result pages.CheckResult) *pages.Checker {
+func (p *page) checker(endpoints []webhook.Endpoint, chosen id.Endpoint, lang string, try checkTry, result pages.CheckResult) *pages.Checker {
 	c := &pages.Checker{
-		Action: helpPath + "/check", Result: result,
+		Action: link(helpPath+"/check", "lang", lang), Result: result,
 		Endpoint:  ui.Select{ID: "check-endpoint", Name: "endpoint", Label: "Endpoint", Error: try.found["endpoint"]},
 		Signature: ui.Field{Name: "signature", Label: webhook.SignatureHeader, Value: try.signature, Required: true, Mono: true, Autocomplete: "off", Placeholder: "t=…,v1=…", Error: try.found["signature"]},
 		Message:   ui.Textarea{Name: "body", Label: "Body as received", Value: try.body, Rows: 5, Required: true, Sensitive: true, Hint: "Exactly the bytes that came; never a private key.", Error: try.found["body"]},
@@ -230,13 +231,6 @@ func receiverRules() []string {
 
 // eventSamples are example payloads; every value is made up.
 func eventSamples() []pages.EventSample {
-	tries := map[string]any{"nfc_tries_used": 1, "liveness_tries_used": 0}
-	with := func(more map[string]any) map[string]any {
-		for k, v := range tries {
-			more[k] = v
-		}
-		return more
-	}
 	data := map[event.Type]struct {
 		when string
 		data any
@@ -244,9 +238,9 @@ func eventSamples() []pages.EventSample {
 		event.SessionSucceeded: {"all checks passed", map[string]any{
 			"claims": map[string]any{"family_name": "DOE", "date_of_birth": nil, "kayle_document_id": strings.Repeat("0f", 32)}, "selected_field_keys": []string{"family_name", "kayle_document_id"},
 		}},
-		event.SessionFailed:    {"a check failed for good", with(map[string]any{"failure_code": "document_authenticity_failed"})},
+		event.SessionFailed:    {"a check failed for good", map[string]any{"failure_code": "document_authenticity_failed", "nfc_tries_used": 3, "liveness_tries_used": 0}},
 		event.SessionExpired:   {"the person did not finish within 60 minutes", map[string]any{}},
-		event.SessionCancelled: {"it was cancelled, or the person withdrew", with(map[string]any{"outcome": "not_verified", "reason": "cancelled"})},
+		event.SessionCancelled: {"it was cancelled, or the person withdrew", map[string]any{"outcome": "not_verified", "reason": "cancelled", "nfc_tries_used": 0, "liveness_tries_used": 0}},
 		event.Test:             {"somebody sent a test to one endpoint", map[string]any{"message": "…"}},
 	}
 	var samples []pages.EventSample

@@ -616,7 +616,15 @@ func TestReceivers_SamplesAndChecker(t *testing.T) {
 	keyless, _ := w.endpoint("keyless", true)
 	b.get("/help/receivers?endpoint="+e.ID.String()+"&lang=node").is(http.StatusOK).shows("risk-key", "timingSafeEqual", "Check a signature").hides(secret)
 	b.get("/help/receivers?lang=python").is(http.StatusOK).shows("hmac.compare_digest")
-	b.get("/help/receivers?endpoint=" + keyless.ID.String()).is(http.StatusOK).shows("keyless has no active key yet")
+	b.get("/help/receivers?endpoint=" + keyless.ID.String()).is(http.StatusOK).shows("keyless has no active key yet").hides("Add a key")
+	w.as(w.admin).get("/help/receivers?endpoint=" + keyless.ID.String()).is(http.StatusOK).shows("Add a key")
+	// The examples are possible (contract section 3.3): the third failure ends a session, and what was cancelled without one has none.
+	b.get("/help/receivers").shows(`"failure_code": "document_authenticity_failed",
+    "liveness_tries_used": 0,
+    "nfc_tries_used": 3`, `"liveness_tries_used": 0,
+    "nfc_tries_used": 0,
+    "outcome": "not_verified",
+    "reason": "cancelled"`)
 
 	w.fail()
 	w.work()
@@ -626,6 +634,10 @@ func TestReceivers_SamplesAndChecker(t *testing.T) {
 		return b.post("/help/receivers/check", "endpoint", endpoint, "signature", signature, "body", body)
 	}
 	check(e.ID.String(), signature, body).is(http.StatusOK).shows("The signature is right", "It is the active key.", "Only you can").hides(secret)
+	// Without scripting the language and the endpoint stay as they were chosen.
+	r := b.reader("/help/receivers?lang=node&endpoint=" + e.ID.String())
+	r.send("Check", "signature", signature, "body", body)
+	r.sees(http.StatusOK, "The signature is right", "timingSafeEqual").visit("Python").sees(http.StatusOK, "compare_digest", "risk-key")
 	check(e.ID.String(), "X-Kayle-Signature: "+signature, body).is(http.StatusOK).shows("The signature is right")
 	check(e.ID.String(), signature, body+"\n").is(http.StatusOK).shows("The signature is not right", "spaces or a line break at an end")
 	check(keyless.ID.String(), signature, body).is(http.StatusOK).shows("The signature is not right", "another endpoint or system")
