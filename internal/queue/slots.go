@@ -10,7 +10,7 @@ const (
 )
 
 // slots bounds how many deliveries of a lane are under way: a claim holds one until its result is recorded. They are taken in turns, several at
-// a time: if many endpoints shared each slot as it becomes free, each would claim one row at a time, for twice the price.
+// a time: if many endpoints shared each slot as it becomes free, each would claim few rows at a time, which costs more a row.
 type slots struct {
 	turn  chan struct{} // whoever takes slots holds it
 	taken chan struct{}
