@@ -219,6 +219,35 @@ func TestHealth_LeadsToWhatProvesIt(t *testing.T) {
 	w.as(w.admin).get("/endpoints").is(http.StatusOK).shows(">Add a key</a>")
 }
 
+// TestEndpoints_NumbersAreDoors: what waits, in what needs attention and on the endpoint's own page; what an endpoint subscribes to; and
+// what does not fit among what needs attention.
+func TestEndpoints_NumbersAreDoors(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	w.rollup(e.ID.String(), w.clock.Now().Truncate(time.Hour), "http_status", http.StatusInternalServerError, 5)
+	w.fail()
+	w.fail()
+	b, path := w.as(w.member), endpointPath(e.ID)
+	waiting := func(page, label string) {
+		t.Helper()
+		door := b.get(page).is(http.StatusOK).find(`<a href="([^"]+)">` + label + `</a>`)
+		if n := strings.Count(b.get(door).is(http.StatusOK).body, `<tr id="row-`); n != 2 || !strings.HasPrefix(door, path+"/deliveries?") {
+			t.Errorf("%s: behind %q are %d deliveries, want 2: %s", page, label, n, door)
+		}
+	}
+	waiting("/", "2 deliveries")
+	waiting(path, "2 deliveries wait")
+	b.get(b.get("/endpoints").find(`data-label="Events">\s*<a href="([^"#]+)#f-events">[0-9] / [0-9]</a>`)).is(http.StatusOK).shows(`id="f-events`)
+	for i := range attentionMax {
+		w.endpoint("keyless-"+strconv.Itoa(i), true)
+	}
+	door := b.get("/").is(http.StatusOK).find(`<a class="meta" href="([^"]+)">the worst 12 are shown</a>`)
+	if body := b.get(door).is(http.StatusOK).body; strings.Index(body, ">risk<") < strings.Index(body, ">keyless-3<") || door != "/endpoints?sort=health" {
+		t.Errorf("%s is not in the order of health", door)
+	}
+}
+
 // TestNavigation_ItsNumberIsADoor: what failed lately is counted on every page, and the number leads to just that.
 func TestNavigation_ItsNumberIsADoor(t *testing.T) {
 	t.Parallel()

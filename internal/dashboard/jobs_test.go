@@ -199,6 +199,16 @@ func TestJobs_ChosenRows(t *testing.T) {
 		many = append(many, "id", failing)
 	}
 	b.post("/jobs/preview", many...).is(http.StatusBadRequest).shows("At most " + strconv.Itoa(chosenMax))
+
+	// What was never encrypted is told apart from what was erased.
+	e, _ := w.endpoint("keyless", true)
+	_, d = w.of(w.fail())
+	preview := b.post("/jobs/preview", "id", d[e.ID].ID.String()).is(http.StatusUnprocessableEntity)
+	for label, n := range map[string]string{"Never encrypted": "1", "Payload gone": "0"} {
+		if got := preview.find(`(?s)` + label + `.*?<td[^>]*>([0-9,]+)</td>`); got != n {
+			t.Errorf("%s counts %s, want %s", label, got, n)
+		}
+	}
 }
 
 // TestJobs_ManyAskForTheNumber writes rows past the rooms: a thousand deliveries take too long to make one by one.

@@ -66,10 +66,8 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 	for _, q := range now.Queues {
 		body.Queues = append(body.Queues, p.queueRow(q, now.current, body.Shared))
 	}
-	if !body.Shared {
-		for _, f := range now.Redis {
-			body.Redis = append(body.Redis, ui.Fact{Term: f.Name, Text: f.Value})
-		}
+	for _, f := range now.Redis {
+		body.Redis = append(body.Redis, ui.Fact{Term: f.Name, Text: f.Value})
 	}
 	for _, s := range now.Schedules {
 		body.Schedules = append(body.Schedules, p.scheduleFact(s))
