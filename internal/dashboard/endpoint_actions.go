@@ -45,11 +45,11 @@ func (p *page) switchEndpoint(on bool) error {
 		undo.Swap = endpointRowID(e.ID)
 	}
 	if on {
-		flash.Text, flash.Sub = e.DisplayName()+" is resumed.", counted(standings[e.ID].Parked, "parked delivery is", "parked deliveries are")+" due now."
+		flash.Text, flash.Sub = e.DisplayName()+" is resumed.", orNone(standings[e.ID].Parked, "parked delivery is due now.", "parked deliveries are due now.", "Nothing was parked.")
 		undo.Href = path + "/pause"
 		p.tellMissed(&flash, e, missed)
 	} else {
-		flash.Text, flash.Sub = e.DisplayName()+" is paused.", counted(standings[e.ID].Waiting, "waiting delivery is", "waiting deliveries are")+" parked; new events skip it."
+		flash.Text, flash.Sub = e.DisplayName()+" is paused.", orNone(standings[e.ID].Waiting, "waiting delivery is parked", "waiting deliveries are parked", "Nothing waits")+"; new events skip it."
 		undo.Href = path + "/resume"
 	}
 	flash.Action = undo

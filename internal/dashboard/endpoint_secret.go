@@ -55,7 +55,9 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 		v.Facts[2] = ui.Fact{Term: "Last signed", Time: p.AtPtr(st.standing.LastAttempt)}
 	}
 	n := st.standing.Waiting + st.standing.Parked
-	waiting, are := ui.Link{Label: counted(n, "waiting delivery", "waiting deliveries")}, isOrAre(n)
+	var waiting ui.Link
+	var are string
+	waiting.Label, are = whatWaits(n)
 	if n > 0 {
 		waiting.Href = link(endpointPath(e.ID)+"/deliveries", "status", anyWaiting)
 	}
@@ -131,12 +133,15 @@ func rotateSecret(p *page) error {
 	}})
 }
 
-// isOrAre is the verb of so many things.
-func isOrAre(n int) string {
-	if n == 1 {
-		return " is "
+// whatWaits names so many deliveries that wait to be signed, with the verb that follows; where there is none, what comes.
+func whatWaits(n int) (text, verb string) {
+	switch n {
+	case 0:
+		return "Nothing waits now; what comes", " is "
+	case 1:
+		return "1 waiting delivery", " is "
 	}
-	return " are "
+	return ui.Count(n) + " waiting deliveries", " are "
 }
 
 // askEndOverlap says what the end of an overlap does: the former secret cannot be brought back.
@@ -153,14 +158,14 @@ func askEndOverlap(p *page) error {
 	if err != nil {
 		return err
 	}
-	n := st.standing.Waiting + st.standing.Parked
+	waiting, are := whatWaits(st.standing.Waiting + st.standing.Parked)
 	v := pages.EndpointDelete{
 		Shell: p.Shell("End overlap of "+e.DisplayName(), "/endpoints"), Head: st.EndpointHead,
 		Confirm: ui.Confirm{
 			ID: "end-overlap", Title: "End the overlap of two secrets now?", Icon: "clock", Danger: true, Action: path + "/end-overlap", Submit: "End overlap", BackHref: path, Back: "Keep both secrets",
 			Effects: []string{
 				"The former secret is erased at once and cannot be brought back. By itself it would stop signing " + p.Moment(*e.PreviousSigningSecretExpiresAt) + ".",
-				counted(n, "waiting delivery", "waiting deliveries") + isOrAre(n) + "signed with the new secret alone, like everything from then on.",
+				waiting + are + "signed with the new secret alone, like everything from then on.",
 				"A receiver that knows only the former secret refuses them.",
 			},
 		},

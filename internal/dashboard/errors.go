@@ -153,6 +153,9 @@ func (p *page) refuse(f *fault.Error) error {
 		if back.Href == p.R.URL.RequestURI() { // it would be refused again
 			back.Label, back.Href = "Go to the overview", "/"
 		}
+		if len(v.Actions) > 0 { // one of them leads on
+			back.Kind = ""
+		}
 		v.Actions = append(v.Actions, back)
 	}
 	if !p.signedIn() {

@@ -77,6 +77,14 @@ func counted(n int, one, many string) string {
 	return ui.Count(n) + " " + many
 }
 
+// orNone counts like counted and has words of its own for none.
+func orNone(n int, one, many, none string) string {
+	if n == 0 {
+		return none
+	}
+	return counted(n, one, many)
+}
+
 // percent writes a share: "97.4 %", "100 %". It never rounds a failure away. Of nothing it is "".
 func percent(part, whole int) string {
 	if whole <= 0 {

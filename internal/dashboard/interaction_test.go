@@ -42,6 +42,8 @@ func TestConfirmations_AreDialogsToScriptingAndPagesToEverybody(t *testing.T) {
 		}
 		w.as(w.member).fragment(at).is(http.StatusForbidden)
 	}
+	w.work()
+	b.get(path + "/secret/end-overlap").shows("Nothing waits now; what comes is signed with the new secret alone")
 	b.post(path + "/secret/end-overlap").redirects(path + "/secret")
 	b.get(path + "/secret/end-overlap").redirects(path + "/secret")
 	// A name that cannot be right stays in the browser.

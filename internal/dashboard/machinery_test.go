@@ -355,7 +355,7 @@ func TestQueue_SharedIsNobodysToStop(t *testing.T) {
 	b.get("/queue").is(http.StatusOK).shows("wk-1", "First attempts", "Paused", "Resume the queue fresh", "only their state is shown").hides(append(figures, "Open monitor")...)
 	b.post("/queue/fresh/resume").redirects("/queue") // which takes nothing from anybody
 	b.get("/queue").is(http.StatusOK).shows("Running", "none of them can stop one").hides("/queue/fresh/pause")
-	b.get("/queue/fresh/pause").is(http.StatusForbidden).shows("none of them can stop one", "Pause your endpoints instead")
+	b.get("/queue/fresh/pause").is(http.StatusForbidden).shows("none of them can stop one", "Pause your endpoints instead", `<a class="btn btn-primary" href="/endpoints">`, `<a class="btn" href="/">`)
 	b.post("/queue/fresh/pause").is(http.StatusForbidden)
 	if q.paused {
 		t.Error("one organization has stopped the queue of all")

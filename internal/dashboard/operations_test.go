@@ -234,6 +234,9 @@ func TestEndpoints_PauseChangesTheRow(t *testing.T) {
 	if n := fixture.Audited(t, w.db, w.org, "webhook_endpoint.updated"); n != 2 {
 		t.Errorf("%d changes are in the log, want 2", n)
 	}
+	w.work()
+	b.postAs(path+"/pause", htmx, b.identified([]string{"return", list})...).is(http.StatusOK).shows("Nothing waits; new events skip it.")
+	b.postAs(path+"/resume", htmx, b.identified([]string{"return", list})...).is(http.StatusOK).shows("Nothing was parked.")
 	// Without, it is a page with a message.
 	b.post(path+"/pause", "return", list).redirects(list)
 	b.get(list).shows("risk is paused.", "Undo", "Resume risk")
