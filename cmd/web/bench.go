@@ -121,11 +121,14 @@ func (b *bench) print(scenario string) {
 	b.say("\n%-12s %-44s %10s %10s %10s  %-10s %s", scenario, "", "min", "median", "max", "unit", "target")
 	for _, f := range b.figures {
 		if f.Scenario == scenario {
-			values := slices.Sorted(slices.Values(f.Values))
-			b.say("%-12s %-44s %10s %10s %10s  %-10s %s", "", f.Name, digits(values[0]), digits(values[len(values)/2]), digits(values[len(values)-1]), f.Unit, f.Target)
+			b.say("%-12s %-44s %10s %10s %10s  %-10s %s", "", f.Name, digits(slices.Min(f.Values)), digits(median(f.Values)), digits(slices.Max(f.Values)), f.Unit, f.Target)
 		}
 	}
 	b.say("")
+}
+
+func median(values []float64) float64 {
+	return slices.Sorted(slices.Values(values))[len(values)/2]
 }
 
 func digits(v float64) string {
