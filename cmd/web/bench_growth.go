@@ -216,26 +216,34 @@ func (s *site) fetch(client *http.Client, method, path string, form url.Values) 
 func (s *site) timed(path string, cookies http.CookieJar) (samples, float64, error) {
 	const rounds = 30
 	client := s.visitor(cookies)
-	before, err := s.buffers()
+	look := func() error {
+		_, err := s.fetch(client, http.MethodGet, path, nil)
+		return err
+	}
+	before, err := s.buffers(look)
 	if err != nil {
 		return nil, 0, err
 	}
 	var took samples
 	for range rounds {
 		began := time.Now()
-		if _, err := s.fetch(client, http.MethodGet, path, nil); err != nil {
+		if err := look(); err != nil {
 			return nil, 0, err
 		}
 		took = append(took, time.Since(began))
 	}
-	after, err := s.buffers()
-	return took, (after - before) / rounds, err
+	after, err := s.buffers(look)
+	return took, (after - before) / (rounds + 1), err
 }
 
-// buffers reads how many buffers the site's database has touched, once the sessions have reported theirs.
-func (s *site) buffers() (float64, error) {
-	const reported = 1200 * time.Millisecond // sessions report at most once a second
+// buffers reads how many buffers the site's database has touched. Sessions report theirs after a transaction, but at most once a
+// second: the request is made a second after the one before, so that its first transaction reports what came before it.
+func (s *site) buffers(look func() error) (float64, error) {
+	const reported = 1200 * time.Millisecond
 	if err := pause(s.ctx, reported); err != nil {
+		return 0, err
+	}
+	if err := look(); err != nil {
 		return 0, err
 	}
 	var n float64
