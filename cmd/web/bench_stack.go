@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 
@@ -226,7 +227,22 @@ type site struct {
 }
 
 // newSite copies the template, starts the web server and creates endpoints with a key each. Workers are started apart.
-func (b *bench) newSite(endpoints int) (_ *site, err error) {
+func (b *bench) newSite(endpoints int) (*site, error) {
+	s, err := b.copySite(benchTemplate)
+	if err != nil {
+		return nil, err
+	}
+	for i := range endpoints {
+		if err := s.addEndpoint(fmt.Sprintf("%s/hook/%d", b.sinkURL, i)); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// copySite copies a database with its endpoints, and starts the web server.
+func (b *bench) copySite(template string) (_ *site, err error) {
 	b.names++
 	s := &site{benchStack: b.benchStack, ctx: b.ctx, database: fmt.Sprintf("bench_%d", b.names)}
 	defer func() {
@@ -240,7 +256,7 @@ func (b *bench) newSite(endpoints int) (_ *site, err error) {
 	if err := b.forget(); err != nil {
 		return nil, err
 	}
-	if _, err := b.admin.Exec(b.ctx, "CREATE DATABASE "+s.database+" TEMPLATE "+benchTemplate); err != nil {
+	if _, err := b.admin.Exec(b.ctx, "CREATE DATABASE "+s.database+" STRATEGY file_copy TEMPLATE "+template); err != nil {
 		return nil, fmt.Errorf("create database: %w", err)
 	}
 	s.environ = b.environ(s.database)
@@ -261,10 +277,12 @@ func (b *bench) newSite(endpoints int) (_ *site, err error) {
 	s.base = "http://" + serving.Address
 	const connections = 64
 	s.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}, Timeout: benchPatience}
-	for i := range endpoints {
-		if err := s.addEndpoint(fmt.Sprintf("%s/hook/%d", b.sinkURL, i)); err != nil {
-			return nil, err
-		}
+	rows, err := s.db.Query(s.ctx, "SELECT id::text FROM webhook_endpoints ORDER BY id")
+	if err != nil {
+		return nil, fmt.Errorf("list endpoints: %w", err)
+	}
+	if s.endpoints, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return nil, fmt.Errorf("list endpoints: %w", err)
 	}
 	return s, nil
 }
@@ -295,6 +313,20 @@ func (s *site) startWorker() (err error) {
 
 // close ends the processes and drops the database.
 func (s *site) close() {
+	s.end()
+	_, _ = s.admin.Exec(context.WithoutCancel(s.ctx), "DROP DATABASE IF EXISTS "+s.database+" WITH (FORCE)")
+}
+
+// keep ends the processes and gives the database a name to copy it by.
+func (s *site) keep(template string) error {
+	s.end()
+	if _, err := s.admin.Exec(s.ctx, "ALTER DATABASE "+s.database+" RENAME TO "+template); err != nil {
+		return fmt.Errorf("keep the database: %w", err)
+	}
+	return nil
+}
+
+func (s *site) end() {
 	for _, p := range []*benchProcess{s.worker, s.web} {
 		if p != nil {
 			p.stop()
@@ -304,7 +336,6 @@ func (s *site) close() {
 		_ = s.saveStatements()
 		s.db.Close()
 	}
-	_, _ = s.admin.Exec(context.WithoutCancel(s.ctx), "DROP DATABASE IF EXISTS "+s.database+" WITH (FORCE)")
 }
 
 // post calls the JSON API and reads data into out; nil ignores it.
