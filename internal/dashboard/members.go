@@ -120,16 +120,8 @@ func (p *page) memberRows(members []org.Member) (rows []pages.MemberRow, owners 
 	if owners, err = p.owners(); err != nil {
 		return nil, nil, err
 	}
-	seen, err := p.Login.LastSeen(p.Ctx, p.Actor)
-	if err != nil {
-		return nil, nil, err
-	}
 	for _, m := range members {
-		row := p.memberRow(m, p.Can(access.MembersManage), len(owners) == 1 && owners[0] == m.ID)
-		if at, ok := seen[m.ID]; ok {
-			row.LastSeen = p.AtPtr(&at)
-		}
-		rows = append(rows, row)
+		rows = append(rows, p.memberRow(m, p.Can(access.MembersManage), len(owners) == 1 && owners[0] == m.ID))
 	}
 	return rows, owners, nil
 }
@@ -137,17 +129,23 @@ func (p *page) memberRows(members []org.Member) (rows []pages.MemberRow, owners 
 func (p *page) memberRow(m org.Member, manage, lastOwner bool) pages.MemberRow {
 	text := m.ID.String()
 	row := pages.MemberRow{
-		ID: text, Name: m.Name, Email: m.Email, You: text == p.Actor.ID, Role: string(m.Role), Joined: p.At(m.CreatedAt),
+		ID: text, Name: m.Name, Email: m.Email, You: text == p.Actor.ID, Role: string(m.Role), Joined: p.At(m.CreatedAt), LastSeen: p.AtPtr(m.LastSeenAt),
 		Status: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Active"},
 	}
 	if !m.Active() {
 		row.Status = ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Suspended", Title: "since " + p.Moment(*m.SuspendedAt)}
 	}
+	suspend, remove := ui.Action{Label: "Suspend", Small: true}, ui.Action{Label: "Remove…", Small: true, Kind: "quiet"}
 	switch {
 	case lastOwner:
 		row.Locked = "the last owner: make another person an owner first"
-		return row
+		suspend.Disabled = "The last owner stays."
 	case !manage:
+		suspend.Disabled = needsRole(access.MembersManage)
+	}
+	if suspend.Disabled != "" {
+		remove.Disabled = suspend.Disabled
+		row.Actions = []ui.Action{suspend, remove}
 		return row
 	}
 	path := membersPath + "/" + text

@@ -150,7 +150,10 @@ func TestMembers_InviteJoinAndManage(t *testing.T) {
 	w := newWorld(t)
 	b := w.as(w.owner)
 	b.get("/members").is(http.StatusOK).shows("There is one owner only", "the last owner", w.member.Name, "What each role may do", "Nobody is invited")
-	w.as(w.member).get("/members").is(http.StatusOK).shows(w.owner.Name).hides("Invite a person", "/suspend", "nvitations", "Nobody is invited")
+	for _, who := range []access.Actor{w.member, w.admin} { // a row that they may read says who could change it
+		w.as(who).get("/members").is(http.StatusOK).shows(w.owner.Name, `aria-disabled="true" title="Needs the role owner."`).hides("Invite a person", "/suspend", "nvitations", "Nobody is invited")
+	}
+	b.get("/members").shows(`aria-disabled="true" title="The last owner stays."`).hides("Needs the role owner.")
 
 	b.post("/members/invitations", "email", "not an address", "role", "member").is(http.StatusUnprocessableEntity).shows("Enter an e-mail address", `value="not an address"`)
 	a := b.post("/members/invitations", "email", "new@example.com", "role", "admin").is(http.StatusOK)

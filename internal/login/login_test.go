@@ -158,9 +158,37 @@ func TestAuthenticate_WritesLastSeenOnceAMinute(t *testing.T) {
 	if stored, err := s.Authenticate(t.Context(), token); err != nil || cmp.Diff(got, stored) != "" {
 		t.Errorf("stored: %s, %v", cmp.Diff(got, stored), err)
 	}
-	seen, err := s.LastSeen(t.Context(), actor)
-	if err != nil || !seen[session.User.ID].Equal(clock.Now()) {
-		t.Errorf("LastSeen = %v, %v", seen, err)
+	// It outlives the session.
+	if err := s.SignOut(t.Context(), actor, session.ID); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Hour)
+	member, err := s.Org.Member(t.Context(), actor, session.User.ID)
+	if err != nil || member.LastSeenAt == nil || !member.LastSeenAt.Equal(got.LastSeenAt) {
+		t.Errorf("after the sign-out: %+v, %v", member, err)
+	}
+}
+
+func TestSignIn_LeadsToWhereOneWasLast(t *testing.T) {
+	t.Parallel()
+	s, db, clock := newService(t)
+	_, owner := fixture.Organization(t, db)
+	second, _ := fixture.Organization(t, db)
+	user := fixture.UserID(t, owner)
+	fixture.Exec(t, db, "INSERT INTO memberships VALUES ($1, $2, 'member', NULL, $3, $3)", second, user, clock.Now())
+	session, _, actor := signIn(t, s, owner)
+	if session.Organization.ID == second {
+		t.Fatal("the first sign-in leads to the organization that they joined last")
+	}
+	clock.Advance(time.Minute)
+	if err := s.Switch(t.Context(), actor, session.ID, second); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SignOut(t.Context(), actor, session.ID); err != nil {
+		t.Fatal(err)
+	}
+	if again, _, _ := signIn(t, s, owner); again.Organization.ID != second {
+		t.Errorf("they were in %s last, and are led to %s", second, again.Organization.ID)
 	}
 }
 

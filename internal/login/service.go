@@ -108,7 +108,8 @@ func (s *Service) authenticate(ctx context.Context, token string, used bool) (Se
 		return session, nil
 	}
 	expires := expiry(session.CreatedAt, tx.Now)
-	err = tx.Exec("UPDATE login_sessions SET last_seen_at = $2, expires_at = $3 WHERE id = $1 AND last_seen_at < $2",
+	err = tx.Exec(`WITH touched AS (UPDATE login_sessions SET last_seen_at = $2, expires_at = $3 WHERE id = $1 AND last_seen_at < $2 RETURNING organization_id, user_id)
+		UPDATE memberships m SET last_seen_at = $2 FROM touched t WHERE m.organization_id = t.organization_id AND m.user_id = t.user_id`,
 		session.ID, tx.Now, expires).Error
 	if err != nil {
 		return Session{}, fmt.Errorf("touch session: %w", err)
@@ -264,6 +265,9 @@ func (s *Service) Switch(ctx context.Context, actor access.Actor, session id.Log
 		if found.RowsAffected == 0 {
 			return errNoPlace
 		}
+		if err := noteSeen(tx, user, to); err != nil {
+			return err
+		}
 		actor := actor
 		actor.Organization, actor.Role = to, place.Role
 		return audit.Record(tx, actor, "auth.signed_in", userTarget(user), audit.Metadata{"switched": true})
@@ -310,29 +314,6 @@ func (s *Service) Devices(ctx context.Context, actor access.Actor) ([]Device, er
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
 	return devices, nil
-}
-
-// LastSeen returns when members of the actor's organization were last seen in it, as far as a session tells. It needs
-// members:read.
-func (s *Service) LastSeen(ctx context.Context, actor access.Actor) (map[id.User]time.Time, error) {
-	tx := s.DB.Reader(ctx)
-	if err := actor.Require(access.MembersRead, tx.Now); err != nil {
-		return nil, err
-	}
-	var rows []struct {
-		UserID     id.User
-		LastSeenAt time.Time
-	}
-	err := tx.Raw("SELECT user_id, max(last_seen_at) AS last_seen_at FROM login_sessions WHERE organization_id = $1 GROUP BY user_id",
-		actor.Organization).Scan(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("list last seen: %w", err)
-	}
-	seen := make(map[id.User]time.Time, len(rows))
-	for _, r := range rows {
-		seen[r.UserID] = r.LastSeenAt
-	}
-	return seen, nil
 }
 
 // Purge deletes up to limit sessions that have ended and returns how many.

@@ -29,11 +29,8 @@ func findSession(tx *postgres.Tx, where string, value any) (Session, bool, error
 // entryPlace picks the organization in which a user signs in: where they were last, else the one they joined first.
 func entryPlace(tx *postgres.Tx, user id.User) (id.Organization, bool, error) {
 	var place struct{ OrganizationID id.Organization }
-	found := tx.Raw(`SELECT m.organization_id FROM memberships m
-		LEFT JOIN (SELECT organization_id, max(last_seen_at) AS seen FROM login_sessions WHERE user_id = $1 GROUP BY organization_id) s
-			ON s.organization_id = m.organization_id
-		WHERE m.user_id = $1 AND m.suspended_at IS NULL
-		ORDER BY s.seen DESC NULLS LAST, m.created_at, m.organization_id LIMIT 1`, user).Scan(&place)
+	found := tx.Raw(`SELECT organization_id FROM memberships WHERE user_id = $1 AND suspended_at IS NULL
+		ORDER BY last_seen_at DESC NULLS LAST, created_at, organization_id LIMIT 1`, user).Scan(&place)
 	return place.OrganizationID, found.RowsAffected > 0, found.Error
 }
 
@@ -52,11 +49,19 @@ func open(tx *postgres.Tx, user id.User, place id.Organization, from Client) (Se
 	if err := tx.Create(&r).Error; err != nil {
 		return Session{}, "", err
 	}
+	if err := noteSeen(tx, user, place); err != nil {
+		return Session{}, "", err
+	}
 	session, found, err := findSession(tx, "s.id = $1", r.ID)
 	if err == nil && !found {
 		err = ErrNoSession // suspended in this very moment
 	}
 	return session, token, err
+}
+
+// noteSeen keeps when the user was last in the organization, for when the session is gone.
+func noteSeen(tx *postgres.Tx, user id.User, place id.Organization) error {
+	return tx.Exec("UPDATE memberships SET last_seen_at = $3 WHERE user_id = $1 AND organization_id = $2", user, place, tx.Now).Error
 }
 
 // cut returns at most n characters of valid text, which is all that Postgres accepts.

@@ -63,7 +63,7 @@ func (s *Service) Member(ctx context.Context, actor access.Actor, user id.User) 
 func members(tx *postgres.Tx, org id.Organization) *gorm.DB {
 	rows := tx.Table("memberships").Joins("JOIN users ON users.id = memberships.user_id").
 		Where("memberships.organization_id = ?", org).
-		Select("users.id, users.email, users.name, memberships.role, memberships.suspended_at, memberships.created_at")
+		Select("users.id, users.email, users.name, memberships.role, memberships.suspended_at, memberships.created_at, memberships.last_seen_at")
 	return tx.Table("(?) AS m", rows)
 }
 

@@ -18,6 +18,8 @@ type Member struct {
 	SuspendedAt *time.Time
 	// CreatedAt is when the user joined.
 	CreatedAt time.Time
+	// LastSeenAt is nil for who never signed in to the organization.
+	LastSeenAt *time.Time
 }
 
 // Active reports whether the membership grants anything.
