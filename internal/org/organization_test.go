@@ -212,6 +212,11 @@ func TestUpdatePreferences(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	const logged = `SELECT (metadata -> 'updated_fields')::text || (metadata -> 'changes' -> 'live')::text FROM audit_logs
+		WHERE event = 'member.preferences_updated' AND actor_id = $1 AND target_id = $1`
+	if got := fixture.Scalar[string](t, db, logged, colleague.ID); got != `["time_zone", "theme", "density", "live", "shortcuts"]{"to": false, "from": true}` {
+		t.Errorf("the log tells of %s", got)
+	}
 	if u, err := s.User(t.Context(), colleague); err != nil || u.Preferences != want {
 		t.Errorf("User = %+v, %v", u, err)
 	}

@@ -23,8 +23,8 @@ func (s *Service) User(ctx context.Context, actor access.Actor) (User, error) {
 	return row.User, err
 }
 
-// UpdatePreferences sets how pages look for the acting user. It concerns nobody else, so it is not audited. seen, when given, are
-// those that the change was made from; others are ErrChanged.
+// UpdatePreferences sets how pages look for the acting user. seen, when given, are those that the change was made from; others are
+// ErrChanged. An update that changes nothing leaves no trace.
 func (s *Service) UpdatePreferences(ctx context.Context, actor access.Actor, p Preferences, seen *Preferences) error {
 	user, err := ActingUser(actor)
 	if err != nil {
@@ -33,18 +33,46 @@ func (s *Service) UpdatePreferences(ctx context.Context, actor access.Actor, p P
 	if err := p.check(); err != nil {
 		return err
 	}
-	tx := s.DB.Reader(ctx)
-	from, missing := Preferences{}, errNoUser
-	if seen != nil {
-		from, missing = *seen, ErrChanged
-	}
-	err = affected(tx.Exec(`UPDATE users SET time_zone = $2, theme = $3, density = $4, live = $5, shortcuts = $6, updated_at = $7
-		WHERE id = $1 AND ($8 OR (time_zone, theme, density, live, shortcuts) = ($9, $10, $11, $12::boolean, $13::boolean))`,
-		user, p.TimeZone, p.Theme, p.Density, p.Live, p.Shortcuts, tx.Now, seen == nil, from.TimeZone, from.Theme, from.Density, from.Live, from.Shortcuts), missing)
+	err = s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		var before Preferences
+		found := tx.Raw("SELECT time_zone, theme, density, live, shortcuts FROM users WHERE id = $1 FOR UPDATE", user).Scan(&before)
+		switch {
+		case found.Error != nil:
+			return found.Error
+		case found.RowsAffected == 0:
+			return errNoUser
+		case seen != nil && *seen != before:
+			return ErrChanged
+		case p == before:
+			return nil
+		}
+		err := tx.Exec("UPDATE users SET time_zone = $2, theme = $3, density = $4, live = $5, shortcuts = $6, updated_at = $7 WHERE id = $1",
+			user, p.TimeZone, p.Theme, p.Density, p.Live, p.Shortcuts, tx.Now).Error
+		if err != nil {
+			return err
+		}
+		return audit.Record(tx, actor, "member.preferences_updated", userTarget(user), before.changedTo(p))
+	})
 	if err != nil {
 		return fmt.Errorf("update preferences: %w", err)
 	}
 	return nil
+}
+
+// changedTo is what the log tells of a change from p.
+func (p Preferences) changedTo(next Preferences) audit.Metadata {
+	var fields []string
+	changes := audit.Changes{}
+	for _, f := range []struct {
+		name     string
+		from, to any
+	}{{"time_zone", p.TimeZone, next.TimeZone}, {"theme", p.Theme, next.Theme}, {"density", p.Density, next.Density}, {"live", p.Live, next.Live}, {"shortcuts", p.Shortcuts, next.Shortcuts}} {
+		if f.from != f.to {
+			fields = append(fields, f.name)
+			changes[f.name] = audit.Change{From: f.from, To: f.to}
+		}
+	}
+	return audit.Metadata{"updated_fields": fields, audit.ChangesField: changes}
 }
 
 // CheckPassword compares a password with that of the address. It does the same work whether or not the address is known;
