@@ -59,6 +59,9 @@ func (p *page) renderAPIKeys(status int, form *pages.APIKeyForm, created *pages.
 		return err
 	}
 	start := ui.Action{Label: "Create key", Icon: "plus", Href: link(apiKeysPath, "new", "1"), Kind: "primary"}
+	if p.Fragment() && form != nil { // one that cannot be made
+		return p.Render(status, pages.APIKeyFormSection(*form, p.Session.CSRFToken))
+	}
 	v := pages.APIKeys{
 		Shell: p.Shell("API keys", apiKeysPath), Created: created, Form: form,
 		Heading: ui.Heading{Title: "API keys", Actions: []ui.Action{start}},
@@ -79,6 +82,9 @@ func (p *page) renderAPIKeys(status int, form *pages.APIKeyForm, created *pages.
 			Sample:  "curl " + p.absolute("/v1/webhooks/endpoints") + " -H 'Authorization: Bearer kk_…'",
 			Actions: []ui.Action{start},
 		}
+	}
+	if p.Fragment() && created != nil {
+		return p.Render(status, pages.APIKeyCreated(v))
 	}
 	return p.Render(status, pages.APIKeysPage(v))
 }
@@ -163,8 +169,12 @@ func (p *page) apiKeyRow(k apikey.Key, calls []apikey.DayCalls) pages.APIKeyRow 
 			row.Status = ui.Badge{Tone: ui.Warn, Icon: "clock", Label: "Expires soon", Title: "in " + length(k.ExpiresAt.Sub(p.Now))}
 		}
 	}
-	if k.Usable(p.Now) && k.ReplacedAt == nil && !slices.ContainsFunc(k.Scopes, func(s access.Scope) bool { return !p.Actor.CanGrant(s) }) {
-		row.Actions = append(row.Actions, ui.Action{Label: "Rotate…", Href: path + "/rotate", Small: true, Name: "Rotate " + named, Dialog: true})
+	if k.Usable(p.Now) && k.ReplacedAt == nil {
+		rotate := ui.Action{Label: "Rotate…", Href: path + "/rotate", Small: true, Name: "Rotate " + named, Dialog: true}
+		if slices.ContainsFunc(k.Scopes, func(s access.Scope) bool { return !p.Actor.CanGrant(s) }) {
+			rotate.Disabled = "Only an owner can grant what it carries."
+		}
+		row.Actions = append(row.Actions, rotate)
 	}
 	if change.Label != "" {
 		row.Actions = append(row.Actions, change)
@@ -240,7 +250,7 @@ func createAPIKey(p *page) error {
 func (p *page) showNewKey(key apikey.Key, secret string) error {
 	p.showsSecret(apiKeysPath)
 	return p.renderAPIKeys(http.StatusOK, nil, &pages.SecretOnce{
-		ID: "new-secret", Label: "The key “" + key.Name + "”", Value: secret, Env: "KAYLEHOOKS_API_KEY=" + secret,
+		ID: "new-secret", Label: "The key “" + key.Name + "”", Value: secret, Env: "KAYLEHOOKS_API_KEY=" + secret, Last: true,
 		Note: "Copy it now: it is stored as a hash only and cannot be shown again.",
 	})
 }

@@ -97,7 +97,14 @@ func (p *page) pathOf(address string) string {
 
 // toSignIn sends somebody without a session to the sign-in form, which knows whether there is anybody who could sign in.
 func (p *page) toSignIn() error {
-	if kept := p.keep(); kept != nil {
+	kept := p.keep()
+	if kept != nil && p.Fragment() { // app.js sends it once more without htmx: the answer to that is a page, which keeps what was entered
+		p.W.Header().Set("HX-Trigger", "lost")
+		p.W.Header().Set("HX-Reswap", "none")
+		p.W.WriteHeader(http.StatusUnauthorized)
+		return nil
+	}
+	if kept != nil {
 		return p.renderSignIn(http.StatusUnauthorized, pages.SignIn{Next: p.here(), Kept: kept, Note: "Your session has ended. Sign in to go on; what you entered is kept until then."})
 	}
 	next := p.here()

@@ -58,7 +58,7 @@ const keptSeen = "seen"
 // another site, in one with a typed confirmation, and in one without anything typed. A file is kept if it is a public key.
 func (p *page) keep() []ui.Hidden {
 	form, ok := keptForms[p.pattern]
-	if !ok || p.Fragment() {
+	if !ok {
 		return nil
 	}
 	p.R.Body = http.MaxBytesReader(p.W, p.R.Body, keptMax)

@@ -53,7 +53,7 @@ func (p *page) renderMembers(status int, try inviteTry, link *pages.SecretOnce) 
 	if len(v.List.Rows) == 0 {
 		v.List.State.NoMatch = noMatch("members", v.List.Active)
 	}
-	if p.Fragment() {
+	if p.Fragment() && p.R.Method == http.MethodGet {
 		return p.Render(status, pages.MemberResults(v.List, v.Shell.CSRF))
 	}
 	if len(owners) == 1 {
@@ -70,6 +70,9 @@ func (p *page) renderMembers(status int, try inviteTry, link *pages.SecretOnce) 
 	}
 	for _, i := range invitations.Rows {
 		v.Invitations = append(v.Invitations, p.invitationRow(i))
+	}
+	if p.Fragment() {
+		return p.Render(status, pages.InviteSwap(v))
 	}
 	return p.Render(status, pages.MembersPage(v))
 }

@@ -46,6 +46,16 @@ func (p *page) renderSettings(status int, try settingsTry) error {
 			Errors:  formErrors(try.password, "the password can be changed", labelled{"password", "f-current", "Current password"}, labelled{"new_password", "f-new-password", "New password"}),
 		},
 	}
+	if p.Fragment() { // the form that was sent
+		switch csrf := v.Shell.CSRF; p.R.URL.Path {
+		case settingsPath + "/organization":
+			return p.Render(status, pages.OrganizationSection(*v.Organization, csrf))
+		case settingsPath + "/profile":
+			return p.Render(status, pages.ProfileSection(v.Profile, csrf))
+		default:
+			return p.Render(status, pages.PasswordSection(*v.Password, csrf))
+		}
+	}
 	if p.Can(access.QueueRead) { // how the server is run concerns those who run it
 		v.Locked = lockedGroups(slices.Concat(p.Settings, builtIn()))
 	}

@@ -11,14 +11,8 @@
   const ready = () => {
     for (const b of all("[data-copy], [data-dismiss], [data-all]")) b.hidden = false;
     for (const t of all("[data-fade]")) setTimeout(() => t.matches(":hover, :focus-within") || t.remove(), 6e3);
-    for (const s of all("[data-hide-after]")) { setTimeout(hide, s.dataset.hideAfter * 1000, s); delete s.dataset.hideAfter; }
     const f = one("[data-focus]");
     if (f) { f.focus(); delete f.dataset.focus; }
-  };
-  const hide = (box) => {
-    for (const o of all("output, pre", box)) o.textContent = "hidden";
-    for (const b of all("[data-copy]", box)) b.remove();
-    announce("Secret hidden");
   };
 
   // HTTP has no clipboard.
@@ -98,7 +92,10 @@
     if (e.detail.ctx?.sourceEvent.type !== "every") one("#toasts").replaceChildren(one("#away").content.cloneNode(true));
     ready();
   });
+  // The session of a form has ended.
+  on("lost", ({ target: t }) => t.submit?.());
   on("htmx:after:swap", ({ detail: { ctx } }) => {
+    if (ctx.target.id === "results") announce(one("#results > .vh")?.textContent);
     if (ctx.target === box && !box.open) { opener = ctx.sourceElement; box.setAttribute("aria-labelledby", "dialog-t"); box.showModal(); }
     ready();
   });

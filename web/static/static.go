@@ -18,7 +18,7 @@ import (
 // Prefix is the path under which Handler must be mounted.
 const Prefix = "/static/"
 
-//go:embed app.css app.js keys.js keycheck.js export.js icons.svg favicon.svg favicon.ico vendor/htmx.min.js
+//go:embed app.css app.js keys.js keycheck.js export.js secret.js icons.svg favicon.svg favicon.ico vendor/htmx.min.js
 var files embed.FS
 
 // sources maps the name a template uses to the embedded file.
@@ -28,6 +28,7 @@ var sources = map[string]string{
 	"keys.js":     "keys.js",
 	"keycheck.js": "keycheck.js",
 	"export.js":   "export.js",
+	"secret.js":   "secret.js",
 	"icons.svg":   "icons.svg",
 	"favicon.svg": "favicon.svg",
 	"favicon.ico": "favicon.ico",

@@ -55,7 +55,7 @@ func TestHandler_ServesHashedNamesForever(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8",
-		"keys.js": "text/javascript; charset=utf-8", "keycheck.js": "text/javascript; charset=utf-8", "export.js": "text/javascript; charset=utf-8",
+		"keys.js": "text/javascript; charset=utf-8", "keycheck.js": "text/javascript; charset=utf-8", "export.js": "text/javascript; charset=utf-8", "secret.js": "text/javascript; charset=utf-8",
 		"htmx.js": "text/javascript; charset=utf-8", "icons.svg": "image/svg+xml",
 		"favicon.svg": "image/svg+xml", "favicon.ico": "image/x-icon",
 	}
@@ -169,6 +169,7 @@ func TestSizes_StaySmall(t *testing.T) {
 		"keys.js":     5 << 9,  // on every page, for those who use shortcuts
 		"keycheck.js": 1 << 10, // on the page of keys
 		"export.js":   5 << 9,  // on lists that can be exported
+		"secret.js":   1 << 10, // on pages that show a secret
 	} {
 		content, err := files.ReadFile(name)
 		if err != nil {
@@ -183,7 +184,7 @@ func TestSizes_StaySmall(t *testing.T) {
 		t.Errorf("the style sheet is sent with what is for its readers, or without its rules: %.300s", sheet)
 	}
 	gzipped := func(name string) int { return len(loaded.assets[strings.TrimPrefix(URL(name), Prefix)].gzipped) }
-	visit := max(gzipped("keycheck.js"), gzipped("export.js")) // no page has both
+	visit := max(gzipped("keycheck.js"), gzipped("export.js"), gzipped("secret.js")) // no page has two of them
 	for _, name := range []string{"app.css", "app.js", "keys.js", "htmx.js", "icons.svg"} {
 		visit += gzipped(name)
 	}
@@ -196,7 +197,7 @@ func TestSizes_StaySmall(t *testing.T) {
 // assets themselves must not ask for either.
 func TestAssets_FitTheContentSecurityPolicy(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"app.css", "app.js", "keys.js", "keycheck.js", "export.js", "icons.svg", "favicon.svg"} {
+	for _, name := range []string{"app.css", "app.js", "keys.js", "keycheck.js", "export.js", "secret.js", "icons.svg", "favicon.svg"} {
 		content, err := files.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -125,6 +125,7 @@ type SecretOnce struct {
 	Label     string
 	Value     string
 	HideAfter int    // seconds; 0 leaves it shown
+	Last      bool   // it cannot be shown again: leaving it behind uncopied is warned of
 	Note      string // what to do with it
 	Env       string // optional example line, for example "KAYLE_WEBHOOK_SECRET=…"
 }

@@ -129,6 +129,14 @@ type Action struct {
 	ID   string // of the button, so that one that is swapped keeps the focus
 }
 
+// InPlace has a form sent by htmx and its answer put in the place of the element with the id. Its buttons rest meanwhile, and a fault
+// becomes a message.
+func InPlace(action, id string) templ.Attributes {
+	return templ.Attributes{
+		"hx-post": action, "hx-target": "#" + id, "hx-swap": "outerHTML", "hx-disable": "find [type=submit]", "hx-status:50x": "swap:beforeend target:#toasts",
+	}
+}
+
 // dialogAttributes open a confirmation page in the dialog of the page.
 func dialogAttributes(href string) templ.Attributes {
 	return templ.Attributes{"hx-get": href, "hx-target": "#dialog", "aria-haspopup": "dialog"}
