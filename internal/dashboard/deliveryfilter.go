@@ -28,7 +28,7 @@ const (
 )
 
 // deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts, next,
-// trigger, label, key, event, from, to, due_from, due_to, took. impossible is true when one of them can match nothing, such as an id that is none.
+// trigger, label, key, event, from, to, due_from, due_to, took, held. impossible is true when one of them can match nothing, such as an id that is none.
 func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	switch status := p.Query("status"); status {
 	case "":
@@ -69,6 +69,7 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	impossible = impossible || bad
 	f.DueTo, bad = p.queryTime("due_to", true)
 	impossible = impossible || bad
+	f.Held = p.Query("held") != ""
 	f.MinDuration, bad = parseTook(p.Query("took"))
 	return f, impossible || bad
 }
@@ -167,7 +168,7 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 		p.inputField("due_from", "Due from", "datetime-local"),
 		p.inputField("due_to", "Due to", "datetime-local"),
 	)
-	for _, name := range []string{"limit", "key", "event", "next", "took", "live"} {
+	for _, name := range []string{"limit", "key", "event", "next", "took", "held", "live"} {
 		if value := p.Query(name); value != "" {
 			v.Hidden = append(v.Hidden, ui.Hidden{Name: name, Value: value})
 		}
@@ -236,8 +237,15 @@ func (p *page) deliveryActive(endpoints map[id.Endpoint]webhook.Endpoint) ui.Act
 		[3]string{"key", "Key", ui.ShortID(p.Query("key"))}, [3]string{"event", "Event", ui.ShortID(p.Query("event"))},
 		[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
 		[3]string{"due_from", "Due from", p.momentOf(p.Query("due_from"), false)}, [3]string{"due_to", "Due to", p.momentOf(p.Query("due_to"), true)},
-		[3]string{"took", "Took at least", tookWords(p.Query("took"))},
+		[3]string{"took", "Took at least", tookWords(p.Query("took"))}, [3]string{"held", "Payload", heldWord(p.Query("held"))},
 	)
+}
+
+func heldWord(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "held, not delivered"
 }
 
 func (p *page) momentOf(text string, end bool) string {

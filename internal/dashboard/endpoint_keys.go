@@ -200,6 +200,7 @@ func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 	if use.Waiting > 0 && use.LastExpiry != nil {
 		row.Badge = ui.Badge{Tone: ui.Warn, Icon: "hourglass", Label: "Retiring", Title: p.waitingNote(use)}
 		row.Waiting += ", until " + p.Moment(*use.LastExpiry)
+		row.WaitingHref = link(deliveriesPath, "endpoint", k.WebhookEndpointID.String(), "key", k.ID.String(), "held", "1")
 	}
 	if use.Deliveries > 0 {
 		row.EncryptedHref = link(deliveriesPath, "key", k.ID.String())

@@ -9,7 +9,6 @@ import (
 
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
-	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/pages"
 	"kaylehooks/web/templates/ui"
@@ -136,7 +135,7 @@ func (p *page) judgeKey(e webhook.Endpoint, c *webhook.Candidate, o *keyOffer) e
 		}
 		o.check.Rules = append(o.check.Rules, rule)
 	}
-	own, err := p.Webhooks.ListKeys(p.Ctx, p.Actor, e.ID, nil, postgres.Page{Limit: keysMax})
+	same, known, err := p.Webhooks.SameKey(p.Ctx, p.Actor, e.ID, accepted.Thumbprint) // of what is no key there is none
 	if err != nil {
 		return err
 	}
@@ -153,11 +152,8 @@ func (p *page) judgeKey(e webhook.Endpoint, c *webhook.Candidate, o *keyOffer) e
 		o.found["key_id"] = webhook.ErrKeyIDTaken.Message + " " + unique.Sub
 	}
 	o.check.Rules = append(o.check.Rules, unique)
-	for _, k := range own.Rows {
-		if accepted.Thumbprint != "" && k.Thumbprint == accepted.Thumbprint {
-			o.check.Rules = append(o.check.Rules, ui.Rule{State: "warn", Text: "The same key is here already", Got: k.KeyID, Sub: "Reactivating it has the same effect."})
-			break
-		}
+	if known {
+		o.check.Rules = append(o.check.Rules, ui.Rule{State: "warn", Text: "The same key is here already", Got: same.KeyID, Sub: "Reactivating it has the same effect."})
 	}
 	o.check.Facts = []ui.Fact{{Term: "Found", Text: c.Format.Label()}, {Term: "Key id", Text: o.input.KeyID, Mono: true}}
 	if c.Proposed && o.keyID == "" {

@@ -158,3 +158,45 @@ func TestKeys_LeadToWhatTheyAreAbout(t *testing.T) {
 		t.Errorf("behind what waits are %d deliveries, want 1: %s", n, door)
 	}
 }
+
+// TestKeys_WhatWaitsForARetiredOneIsListed: the number leads to the deliveries that it counts.
+func TestKeys_WhatWaitsForARetiredOneIsListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	path := endpointPath(e.ID)
+	b := w.as(w.owner)
+	w.fail()
+	w.work() // this one arrives
+	w.fail()
+	b.addKey(path, "k2")
+	w.fail() // and this one is encrypted to the new key
+	door := b.get(path + "/keys").shows("Retiring").find(`href="(/deliveries\?[^"]*held=1[^"]*)">1, until`)
+	list := b.get(door).is(http.StatusOK).shows("Payload: held, not delivered", `name="held" value="1"`)
+	if n := strings.Count(list.body, "<tr") - 1; n != 1 {
+		t.Errorf("behind the number 1 are %d deliveries", n)
+	}
+	if n := strings.Count(b.get(strings.Replace(door, "held=1", "", 1)).body, "<tr") - 1; n != 2 {
+		t.Errorf("to the key %d deliveries were encrypted, want 2", n)
+	}
+}
+
+// TestCheckKey_ADuplicateIsSeenAmongMany: it is the oldest of more keys than a page of them shows.
+func TestCheckKey_ADuplicateIsSeenAmongMany(t *testing.T) {
+	t.Parallel()
+	s := newOrg(t)
+	b := s.as(s.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	public, _ := keyPair(t)
+	b.get(path + "/keys")
+	b.upload(path+"/keys", nil, "keytext", public, "key_id", "k1").redirects(path + "/keys")
+	check := func() answer {
+		t.Helper()
+		return b.upload(path+"/keys/check", nil, "keytext", public, "key_id", "k2").is(http.StatusOK)
+	}
+	check().shows("The same key is here already")
+	fixture.Exec(t, s.db, `INSERT INTO webhook_encryption_keys SELECT (jsonb_populate_record(k, jsonb_build_object(
+		'id', gen_random_uuid(), 'key_id', 'other-' || n, 'thumbprint', 'other-' || n, 'is_active', false, 'disabled_at', k.created_at, 'created_at', k.created_at + n * interval '1 second'))).*
+		FROM webhook_encryption_keys k, generate_series(1, $1) n`, keysMax+1)
+	check().shows("The same key is here already", "k1")
+}

@@ -43,6 +43,8 @@ type Filter struct {
 	// MinDuration keeps deliveries whose last attempt took so long at least, in whole milliseconds. No index helps with it: it is for what is
 	// not rare among the other deliveries, such as the slowest in twenty.
 	MinDuration time.Duration
+	// Held keeps what is not delivered and can still be sent: its payload is there.
+	Held bool
 }
 
 // isFailed is written out, as a parameter it would not be known to be what the indexes of failed deliveries are of.
@@ -133,6 +135,9 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	}
 	if f.MinDuration > 0 {
 		q = q.Where("d.last_duration_ms >= ?", f.MinDuration.Milliseconds())
+	}
+	if f.Held {
+		q = q.Where("d.payload IS NOT NULL")
 	}
 	if !f.From.IsZero() {
 		q = q.Where("d.created_at >= ?", f.From)

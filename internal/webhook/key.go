@@ -147,6 +147,19 @@ func (s *Service) KeyIDTaken(ctx context.Context, actor access.Actor, endpoint i
 	return s.keyIDTaken(s.DB.Reader(ctx), endpoint, keyID)
 }
 
+// SameKey finds the endpoint's key with this thumbprint, the newest if there are several, inactive ones included; false when there is none. It
+// needs webhooks:read.
+func (s *Service) SameKey(ctx context.Context, actor access.Actor, endpoint id.Endpoint, thumbprint string) (key Key, found bool, err error) {
+	if _, err := s.GetEndpoint(ctx, actor, endpoint); err != nil {
+		return Key{}, false, err
+	}
+	same := s.DB.Reader(ctx).Where("webhook_endpoint_id = ? AND thumbprint = ?", endpoint, thumbprint).Order("created_at DESC, id DESC").Limit(1).Find(&key)
+	if same.Error != nil {
+		return Key{}, false, fmt.Errorf("look for the same key: %w", same.Error)
+	}
+	return key, same.RowsAffected > 0, nil
+}
+
 func (s *Service) keyIDTaken(tx *postgres.Tx, endpoint id.Endpoint, keyID string) (bool, error) {
 	var n int64
 	err := tx.Table("webhook_encryption_keys").Where("webhook_endpoint_id = ? AND key_id = ?", endpoint, keyID).Count(&n).Error

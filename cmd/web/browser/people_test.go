@@ -22,7 +22,7 @@ func operatePeople(t *testing.T, s *suite) {
 		b.visit("/members")
 		b.fill("#invite [name=email]", email)
 		b.choose("#invite [name=role]", role)
-		b.press("#invite button", "Make invitation")
+		b.send("#invite button", "Make invitation")
 		link := ask[string](b, `document.querySelector("main").innerText.match(/https?:\S+\/invitations\/\S+/)?.[0] ?? ""`)
 		if link == "" {
 			t.Fatalf("no link for %s: %s", email, b.text("main"))
@@ -32,7 +32,7 @@ func operatePeople(t *testing.T, s *suite) {
 	b.visit("/members")
 	b.expect(http.StatusConflict)
 	b.fill("#invite [name=email]", s.email)
-	b.press("#invite button", "Make invitation")
+	b.send("#invite button", "Make invitation")
 	b.check("invitation refused")
 
 	invite("late@fjordpay.example", "admin")
@@ -66,6 +66,9 @@ func operatePeople(t *testing.T, s *suite) {
 	b.check("members, searched")
 	b.do("narrow", chromedp.SetValue(".filters [name=state]", "suspended"), chromedp.Evaluate[chromedp.Void](`document.querySelector(".filters [name=state]").dispatchEvent(new Event("change", { bubbles: true }))`))
 	b.see("#results", "No members match 2 filters")
+	if said := ask[string](b, `document.querySelector("#announce").textContent`); said != "0 members" {
+		t.Errorf("what a filter left is announced as %q", said)
+	}
 	b.check("members, no match")
 	b.visit("/members?q=mia")
 	row := "tr:has(select)"
@@ -165,14 +168,24 @@ func operateAPIKeys(t *testing.T, s *suite) {
 	b.check("new API key")
 	b.expect(http.StatusUnprocessableEntity)
 	b.fill("[name=name]", "Nightly report")
-	b.press("main button", "Create key")
+	b.send("main button", "Create key")
 	b.see("main", "cope")
 	b.check("API key refused")
+	if !ask[bool](b, `document.activeElement.matches("[role=alert]")`) {
+		t.Error("what is wrong has not got the focus")
+	}
 	b.do("choose a scope", chromedp.Click("[name=scopes]"))
-	b.press("main button", "Create key")
+	b.send("main button", "Create key")
 	b.see("main", "kk_")
+	b.see("#keys", "Nightly report")
 	b.check("API key created")
+	if at := ask[string](b, `document.activeElement.innerText`); at != "The key “Nightly report”" {
+		t.Errorf("the focus is on %q", at)
+	}
 	b.visit("/api-keys")
+	if !b.warned() {
+		t.Error("a key that nobody has copied is left behind without a word")
+	}
 	row := `tr:has(button[aria-label*="Nightly report"])`
 	b.press(row+" button", "Disable")
 	b.see("main", "Disabled")
@@ -186,7 +199,11 @@ func operateAPIKeys(t *testing.T, s *suite) {
 	b.press("main button", "Rotate key")
 	b.see("main", "kk_")
 	b.check("API key rotated")
+	b.do("copy", chromedp.Click("[data-once] [data-copy]"))
 	b.visit("/api-keys")
+	if b.warned() {
+		t.Error("a key that was copied holds its page back")
+	}
 	b.asks("delete API key", row+" a", "Delete")
 	b.visit("/api-keys")
 	b.do("open the dialog", chromedp.Click(b.find(row+" a", "Delete")), chromedp.WaitVisible("#dialog form"))
@@ -201,7 +218,7 @@ func operateSettings(t *testing.T, s *suite) {
 	b.visit("/settings")
 	b.expect(http.StatusUnprocessableEntity)
 	b.do("no name", chromedp.SetValue("#f-org-name", " "))
-	b.press("#organization button", "Save organization")
+	b.send("#organization button", "Save organization")
 	b.check("settings refused")
 	b.fill("#f-org-name", "Fjordpay")
 	b.press("#organization button", "Save organization")
@@ -213,7 +230,7 @@ func operateSettings(t *testing.T, s *suite) {
 	b.see(".topbar", "Fjordpay AS")
 	stale.expect(http.StatusConflict)
 	stale.fill("#f-org-name", "Fjordpay ASA")
-	stale.press("#organization button", "Save organization")
+	stale.send("#organization button", "Save organization")
 	stale.see("main", "Fjordpay AS")
 	stale.check("conflicting edit of the organization")
 	for _, color := range []string{"red", ""} {
@@ -269,13 +286,16 @@ func operateSettings(t *testing.T, s *suite) {
 	b.expect(http.StatusUnprocessableEntity)
 	b.fill("#password [name=current]", "not the password")
 	b.fill("#password [name=password]", "another password for the owner")
-	b.press("#password button", "Change password")
+	b.send("#password button", "Change password")
 	b.check("password refused")
 	b.fill("#password [name=current]", s.password)
 	b.fill("#password [name=password]", "another password for the owner")
 	b.press("#password button", "Change password")
 	s.password = "another password for the owner"
-	stale.visit("/") // its browser was signed out
+	stale.expect(http.StatusUnauthorized) // its browser was signed out
+	stale.fill("#f-org-name", "Fjordpay kept")
+	stale.press("#organization button", "Save organization")
+	stale.see("main", "what you entered is kept")
 	stale.see("h1", "Sign in")
 
 	s.signIn(t, s.base, s.email, s.password)

@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -47,6 +48,7 @@ type tab struct {
 	expected   []int // statuses of failure that the move is meant to bring about
 	sent       map[network.RequestID]*network.Request
 	posted     int // requests that carried a form
+	warnings   int // questions whether to leave a page
 	document   document
 }
 
@@ -80,6 +82,13 @@ func (b *tab) hear(ev any) {
 		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork { // those are told below, with their status
 			complain("console: %s %s", e.Entry.URL, e.Entry.Text)
 		}
+	case *page.EventJavascriptDialogOpening:
+		if b.warnings++; e.Type != page.DialogTypeBeforeunload {
+			complain("dialog: %s", e.Message)
+		}
+		go func() { // the browser waits for the answer, and whoever listens must not
+			_, _ = chromedp.Call(b.ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true}) // it fails with the tab
+		}()
 	case *runtime.EventExceptionThrown:
 		complain("exception: %s %s", e.ExceptionDetails.Text, e.ExceptionDetails.URL)
 	case *runtime.EventConsoleAPICalled:
@@ -202,6 +211,23 @@ func (b *tab) leave(what string, steps ...chromedp.Action[chromedp.Void]) {
 func (b *tab) press(selector, label string) {
 	b.t.Helper()
 	b.leave("press "+label, chromedp.Click(b.find(selector, label)))
+}
+
+// send presses a button of a form that htmx sends, and waits until the answer is in its place.
+func (b *tab) send(selector, label string) {
+	b.t.Helper()
+	b.do("send "+label, chromedp.Evaluate[chromedp.Void](`addEventListener("htmx:after:swap", () => { document.body.dataset.swapped = "" }, { once: true })`),
+		chromedp.Click(b.find(selector, label)), chromedp.WaitReady("[data-swapped]"), chromedp.Evaluate[chromedp.Void](`delete document.body.dataset.swapped`))
+	b.expect()
+}
+
+// warned reports whether the browser has asked whether to leave a page since the last time.
+func (b *tab) warned() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	asked := b.warnings > 0
+	b.warnings = 0
+	return asked
 }
 
 // held presses a button of a form that the browser does not send, because a field is not as it has to be.

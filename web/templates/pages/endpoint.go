@@ -149,6 +149,8 @@ type RetiredKey struct {
 	Active    string    // for example "Nov 5, 2025 – Jan 14, 2026"
 	Used      string    // for example "used Nov 6, 2025 – Jan 14, 2026"
 	Encrypted string
+	// WaitingHref is the list of what is encrypted to it and not delivered.
+	WaitingHref string
 	// EncryptedHref is the list of what was encrypted to it.
 	EncryptedHref string
 	Waiting       string
