@@ -95,7 +95,7 @@ var policy = map[Scope]struct {
 	AuditRead:          {Admin, false},
 	MembersRead:        {Member, false},
 	MembersManage:      {Owner, false},
-	OrganizationManage: {Owner, false},
+	OrganizationManage: {Admin, false},
 	QueueRead:          {Admin, false},
 	QueueManage:        {Owner, false},
 }

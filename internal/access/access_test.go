@@ -21,7 +21,7 @@ func TestRequire_FollowsTheTableOfRoles(t *testing.T) {
 		access.ChecksWrite:        {},
 		access.AnalyticsRead:      {access.Owner: true, access.Admin: true, access.Member: true},
 		access.MembersManage:      {access.Owner: true},
-		access.OrganizationManage: {access.Owner: true},
+		access.OrganizationManage: {access.Owner: true, access.Admin: true},
 		access.APIKeysManage:      {access.Owner: true, access.Admin: true},
 		access.AuditRead:          {access.Owner: true, access.Admin: true},
 		access.QueueManage:        {access.Owner: true},

@@ -255,7 +255,7 @@ func TestAcceptInvitation_KnownPersonLandsInTheNewOrganization(t *testing.T) {
 	n.post(link, "password", "wrong password!").is(http.StatusUnprocessableEntity).shows("This is not the password.")
 	n.post(link, "password", fixture.Password).redirects("/")
 	name := fixture.Scalar[string](t, w.db, "SELECT name FROM organizations WHERE id = $1", w.org)
-	n.get("/settings").is(http.StatusOK).shows(name, "Only an owner can change this.")
+	n.get("/settings").is(http.StatusOK).shows(name, "Needs the role admin.")
 }
 
 func TestSettings(t *testing.T) {
@@ -321,7 +321,7 @@ func TestSettings(t *testing.T) {
 	third.get("/settings").redirects("/sign-in?next=%2Fsettings")
 
 	m := w.as(w.member)
-	m.get("/settings").is(http.StatusOK).shows("Only an owner can change this.").hides("RETENTION_DAYS")
+	m.get("/settings").is(http.StatusOK).shows("Needs the role admin.").hides("RETENTION_DAYS")
 	m.post("/settings/organization", "name", "Mine", "environment", "x").is(http.StatusForbidden)
 }
 

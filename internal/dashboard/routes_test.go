@@ -79,7 +79,6 @@ var leastRoles = map[string]access.Role{
 	"POST /members/invitations":               access.Owner,
 	"POST /members/invitations/{id}/resend":   access.Owner,
 	"POST /members/invitations/{id}/revoke":   access.Owner,
-	"POST /settings/organization":             access.Owner,
 }
 
 func leastRole(pattern string) access.Role {

@@ -86,7 +86,7 @@ func (p *page) organizationForm(try settingsTry) *pages.OrganizationForm {
 		},
 	}
 	if !p.Can(access.OrganizationManage) {
-		f.ReadOnly = "Only an owner can change this."
+		f.ReadOnly = needsRole(access.OrganizationManage)
 	}
 	return f
 }

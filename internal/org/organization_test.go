@@ -174,8 +174,7 @@ func TestUpdateOrganization(t *testing.T) {
 		t.Error("the audit row does not say what was before and after")
 	}
 
-	admin := fixture.User(t, db, tenant, access.Admin)
-	_, err = s.UpdateOrganization(t.Context(), admin, change)
+	_, err = s.UpdateOrganization(t.Context(), fixture.User(t, db, tenant, access.Member), change)
 	fixture.WantKind(t, err, fault.Forbidden)
 
 	if n := fixture.Scalar[int](t, db, "SELECT count(*) FROM organizations WHERE id = $1 AND name = 'New name'", other); n != 0 {
