@@ -35,6 +35,7 @@ import (
 	"kaylehooks/internal/verification"
 	"kaylehooks/internal/webhook"
 	"kaylehooks/migrations"
+	"kaylehooks/web/static"
 )
 
 // lookTimeout is how long saving an endpoint waits for its receiver.
@@ -60,6 +61,7 @@ type app struct {
 	bell       *queue.Bell
 	limiter    *ratelimit.Limiter
 	metrics    *server.Metrics
+	assets     http.Handler
 }
 
 // loadConfig reads the settings; the error has one line per problem.
@@ -192,6 +194,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name strin
 	a.sessions = &verification.Service{DB: a.db, Keyring: a.keyring, Deliveries: a.deliveries, Log: log}
 	a.deliveries.Settler = a.sessions
 	a.metrics = server.NewMetrics(a.db, a.deliveries)
+	a.assets = static.Handler()
 	return a, nil
 }
 
@@ -228,7 +231,7 @@ func (a *app) handler(setupToken func() string) http.Handler {
 			TrustedProxyHops: a.cfg.TrustedProxyHops, RateKeyPerSecond: a.cfg.RateKeyPerSecond, RateKeyBurst: a.cfg.RateKeyBurst,
 			RateIPPerMinute: a.cfg.RateIPPerMinute, RateIPBurst: a.cfg.RateIPBurst,
 		}),
-		Pages: pages,
+		Pages: pages, Assets: a.assets,
 		Monitor: pages.GuardMonitor(func(actor access.Actor) http.Handler {
 			if actor.Can(access.QueueManage) && !a.cfg.QueueReadOnly {
 				return change

@@ -15,10 +15,12 @@ import (
 	"kaylehooks/internal/devstack"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/migrations"
+	"kaylehooks/web/static"
 )
 
 type devCommand struct {
 	Data     string `help:"Directory for the private servers' data." default:".data" type:"path"`
+	Assets   string `help:"Read styles and scripts from this directory at each request, such as web/static, instead of those built in." type:"existingdir"`
 	NoStream bool   `help:"Do not run new sessions; the history is there all the same."`
 }
 
@@ -74,6 +76,9 @@ func (c devCommand) Run(env environment) error {
 	}
 	defer a.Close()
 	a.lookupEnv = env.lookupEnv
+	if c.Assets != "" {
+		a.assets = static.FromDisk(os.DirFS(c.Assets))
+	}
 	return c.run(env.ctx, a, listener, say)
 }
 

@@ -21,6 +21,8 @@ import (
 type Config struct {
 	// API serves /v1, /openapi and /reference; Pages everything else.
 	API, Pages http.Handler
+	// Assets serves /static.
+	Assets http.Handler
 	// Monitor serves /monitor, already behind sign-in; nil leaves it out.
 	Monitor http.Handler
 	// Ready reports what keeps this process from serving, by name; an empty map means ready.
@@ -39,7 +41,7 @@ func New(c Config) http.Handler {
 	for _, pattern := range []string{"/v1", "/v1/", "/openapi", "/reference", "/reference/"} {
 		mux.Handle(pattern, c.API)
 	}
-	mux.Handle("/static/", static.Handler())
+	mux.Handle(static.Prefix, c.Assets)
 	mux.Handle("/favicon.ico", static.Favicon())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", c.ready)

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"kaylehooks/internal/logging"
+	"kaylehooks/web/static"
 )
 
 // roof is a server over doors that only say which one they are.
@@ -29,7 +30,7 @@ func roof(https bool) (http.Handler, *bytes.Buffer) {
 	}
 	log := &bytes.Buffer{}
 	return New(Config{
-		API: door("api"), Pages: door("pages"), Monitor: door("monitor"), Metrics: prometheus.NewRegistry(), HTTPS: https,
+		API: door("api"), Pages: door("pages"), Assets: static.Handler(), Monitor: door("monitor"), Metrics: prometheus.NewRegistry(), HTTPS: https,
 		Ready: func(context.Context) map[string]error {
 			return map[string]error{"Postgres": errors.New("secret reason")}
 		},

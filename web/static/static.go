@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"path"
 	"regexp"
@@ -44,6 +45,7 @@ var contentTypes = map[string]string{
 }
 
 type asset struct {
+	source      string // the embedded file
 	contentType string
 	plain       []byte
 	gzipped     []byte // nil where compression does not pay
@@ -80,6 +82,21 @@ func Handler() http.Handler {
 		}
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		a.serve(w, r)
+	})
+}
+
+// FromDisk serves the assets as their files in dir are at that moment, for those who change them. Their addresses are those of what is built
+// in, so nothing may keep an answer.
+func FromDisk(dir fs.FS) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := loaded.assets[strings.TrimPrefix(r.URL.Path, Prefix)]
+		content, err := fs.ReadFile(dir, a.source)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		asset{contentType: a.contentType, plain: content}.serve(w, r)
 	})
 }
 
@@ -150,7 +167,7 @@ func mustLoad() set {
 		}
 		sum := sha256.Sum256(content)
 		public := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:])[:10] + ext
-		a := asset{contentType: contentTypes[ext], plain: content}
+		a := asset{source: source, contentType: contentTypes[ext], plain: content}
 		if small := compress(content); len(small) < len(content)*9/10 {
 			a.gzipped = small
 		}

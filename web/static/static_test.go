@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 func TestURL_CarriesAHashOfTheContent(t *testing.T) {
@@ -109,6 +110,28 @@ func TestHandler_RefusesOtherNamesAndMethods(t *testing.T) {
 	Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, URL("app.css"), nil))
 	if w.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: status %d, want 405", w.Code)
+	}
+}
+
+func TestFromDisk_ServesTheFilesAsTheyAre(t *testing.T) {
+	t.Parallel()
+	dir := fstest.MapFS{"app.css": {Data: []byte("first")}}
+	get := func(target string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		FromDisk(dir).ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+		return w
+	}
+	for _, text := range []string{"first", "second"} {
+		dir["app.css"] = &fstest.MapFile{Data: []byte(text)}
+		w := get(URL("app.css"))
+		if w.Body.String() != text || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Content-Type") != "text/css; charset=utf-8" {
+			t.Errorf("%s is served as %q, %v", text, w.Body, w.Header())
+		}
+	}
+	for _, target := range []string{URL("app.js"), "/static/app.css", "/static/../static.go"} {
+		if w := get(target); w.Code != http.StatusNotFound {
+			t.Errorf("%s: status %d, want 404", target, w.Code)
+		}
 	}
 }
 
