@@ -114,8 +114,7 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 	return body, nil
 }
 
-// queueRow is a queue as the table shows it; one that was read a while ago cannot be changed.
-// queueRow is one queue. One that several organizations share is shown without figures, which are those of all of them.
+// queueRow is one queue; one that was read a while ago cannot be changed. One that several organizations share is shown without figures, which are those of all of them.
 func (p *page) queueRow(q QueueState, current, shared bool) pages.QueueRow {
 	row := pages.QueueRow{Name: q.Name, Href: queueTasksPath(q.Name, TaskPending), Sub: q.Purpose, State: ui.Badge{Tone: ui.OK, Icon: "check", Label: "Running"}}
 	if !shared {
