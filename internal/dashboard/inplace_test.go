@@ -22,6 +22,9 @@ func TestForms_AreAnsweredInPlace(t *testing.T) {
 		return b.postAs(path, htmx, b.identified(fields)...).hides("<html")
 	}
 	settings := b.get("/settings").is(http.StatusOK).shows(`hx-post="/settings/organization"`, `hx-post="/settings/profile"`, `hx-post="/settings/password"`)
+	if n := strings.Count(settings.body, `hx-disable="find [type=submit]"`); n != 3 || strings.Count(settings.body, `hx-status:50x="swap:beforeend target:#toasts"`) != n {
+		t.Errorf("%d of 3 forms rest while they are sent, and tell of a fault", n)
+	}
 	first := settings.find(`name="seen" value="([^"]+)"`)
 	for path, c := range map[string]struct {
 		fields []string
