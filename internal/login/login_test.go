@@ -175,6 +175,7 @@ func TestSignIn_LeadsToWhereOneWasLast(t *testing.T) {
 	_, owner := fixture.Organization(t, db)
 	second, _ := fixture.Organization(t, db)
 	user := fixture.UserID(t, owner)
+	clock.Advance(time.Second)
 	fixture.Exec(t, db, "INSERT INTO memberships VALUES ($1, $2, 'member', NULL, $3, $3)", second, user, clock.Now())
 	session, _, actor := signIn(t, s, owner)
 	if session.Organization.ID == second {
