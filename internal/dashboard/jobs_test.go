@@ -274,3 +274,97 @@ func TestJobs_ManyAskForTheNumber(t *testing.T) {
 		t.Errorf("950 of 1,001: got %d:\n%s", a.status, a.text())
 	}
 }
+
+// TestJobs_TenThousandCancelledMidway: two receivers were down. What failed is counted with what cannot be sent again and why; halfway
+// the job is stopped; what failed meanwhile is not swept in, nor is the other half touched. Rows are written past the rooms, as above.
+func TestJobs_TenThousandCancelledMidway(t *testing.T) {
+	t.Parallel()
+	const each = 5_000
+	w := newWorld(t)
+	risk, _ := w.endpoint("risk", false)
+	w.endpoint("ledger", false)
+	paused, _ := w.endpoint("paused", false)
+	w.sender.answers(http.StatusInternalServerError, "")
+	w.fail()
+	w.exhaust()
+	// One failed delivery to each is the model for the rest.
+	copies := `WITH made AS (INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, created_at)
+			SELECT gen_random_uuid(), $1, 'webhook.test', 'webhook_endpoint', $2, $3::timestamptz + n * interval '1 ms' FROM generate_series(1, $4) n RETURNING id, created_at)
+		INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status, payload,
+			payload_bytes, payload_expires_at, payload_retention_reason, attempt_count, last_error_kind, last_status_code, created_at, updated_at)
+		SELECT gen_random_uuid(), d.organization_id, made.id, d.webhook_endpoint_id, d.webhook_encryption_key_id, 'webhook.test', 'failed', d.payload,
+			d.payload_bytes, d.payload_expires_at, 'terminal_failure_retention', 8, 'http_status', 500, made.created_at, made.created_at
+		FROM made, webhook_deliveries d WHERE d.event_type <> 'webhook.test' AND d.webhook_endpoint_id = ANY($5::uuid[])`
+	add := func(n int, at time.Time, endpoints string) {
+		t.Helper()
+		w.check(w.db.Reader(t.Context()).Exec(copies, w.org, risk.ID, at, n, endpoints).Error)
+	}
+	var both string
+	w.check(w.db.Reader(t.Context()).Raw("SELECT array_agg(id) FROM webhook_endpoints WHERE name IN ('risk', 'ledger')").Scan(&both).Error)
+	add(each-1, fixture.Start, both)
+	add(299, fixture.Start, "{"+paused.ID.UUID.String()+"}")
+	fixture.Exec(t, w.db, "UPDATE webhook_endpoints SET enabled = false, disabled_at = $1 WHERE id = $2", w.clock.Now(), paused.ID)
+	fixture.Exec(t, w.db, `UPDATE webhook_deliveries SET payload = NULL, payload_expires_at = NULL, payload_scrubbed_at = updated_at, payload_retention_reason = 'expired'
+		WHERE id IN (SELECT id FROM webhook_deliveries WHERE webhook_endpoint_id = $1 LIMIT 200)`, paused.ID)
+
+	b := w.as(w.admin)
+	preview := b.get("/jobs/new?status=failed").is(http.StatusOK).shows("Retry 10,000 deliveries", "Type 10000 to confirm")
+	for label, n := range map[string]string{"Eligible": "10,000", "Payload gone": "200", "Endpoint paused or deleted": "100", "Matched": "10,300"} {
+		if got := preview.find(`(?s)` + label + `.*?<td[^>]*>([0-9,]+)</td>`); got != n {
+			t.Errorf("%s counts %s, want %s", label, got, n)
+		}
+	}
+	// run starts what was previewed and lets it go on for up to so many seconds, in each of which two more fail.
+	run := func(preview answer, count, seconds int) (job string, visited int) {
+		t.Helper()
+		job = b.post("/jobs", append(preview.hidden("/jobs"), "rate", "100", "confirm", strconv.Itoa(count))...).header.Get("Location")
+		for s := range seconds + 1 { // in the first step it starts
+			n, err := w.handler.Deliveries.RunJobs(t.Context(), 1000)
+			w.check(err)
+			if n == 0 && s > 0 {
+				break
+			}
+			visited += n
+			add(1, w.clock.Now(), both)
+			w.clock.Advance(time.Second)
+		}
+		return job, visited
+	}
+	due := func() int {
+		return fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'")
+	}
+	job, visited := run(preview, 10_000, 50)
+	b.get(job).is(http.StatusOK).shows("Running", "5,000 of 10,300 visited")
+	b.post(job + "/cancel").redirects(job)
+	made := due()
+	for range 3 {
+		w.clock.Advance(time.Minute)
+		n, err := w.handler.Deliveries.RunJobs(t.Context(), 1000)
+		w.check(err)
+		visited += n
+	}
+	b.get(job).is(http.StatusOK).shows("The bulk retry is cancelled.", "5,000 of 10,300 visited")
+	skipped := fixture.Scalar[int](t, w.db, "SELECT skipped_count FROM jobs")
+	if visited != 5_000 || due() != made || made+skipped != visited || made == 0 || skipped == 0 {
+		t.Errorf("%d of 5,000 were visited and %d skipped; %d are due now, %d when it was cancelled", visited, skipped, due(), made)
+	}
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(DISTINCT webhook_endpoint_id) FROM webhook_deliveries WHERE status = 'pending'"); n != 2 {
+		t.Errorf("they are of %d endpoints, want both that were down", n)
+	}
+
+	// Another takes the rest to its end, and what failed in the meantime of the first; what fails after its start stays.
+	left := 10_000 - made + 2*51
+	preview = b.get("/jobs/new?status=failed").is(http.StatusOK).shows("Retry " + counted(left, "delivery", "deliveries"))
+	before := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_deliveries")
+	job, _ = run(preview, left, 100)
+	b.get(job).is(http.StatusOK).shows("Completed")
+	later := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_deliveries") - before
+	if n := fixture.Scalar[int](t, w.db, "SELECT count(*) FROM webhook_deliveries WHERE status = 'failed' AND payload IS NOT NULL AND webhook_endpoint_id <> '"+paused.ID.UUID.String()+"'"); n != later || later < 100 {
+		t.Errorf("%d failed after it had started, of which %d were left alone", later, n)
+	}
+	for name, want := range map[string]int{"webhook_job.created": 2, "webhook_job.cancelled": 1, "webhook_job.finished": 1} {
+		if n := fixture.Audited(t, w.db, w.org, name); n != want {
+			t.Errorf("%s is audited %d times, want %d", name, n, want)
+		}
+	}
+}
