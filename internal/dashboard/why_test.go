@@ -49,8 +49,10 @@ func TestDelivery_EveryWayToFailHasItsVerdict(t *testing.T) {
 
 	began := time.Now()
 	// Long enough for a name, a connection and a handshake on a busy machine; the silent receiver takes all of it.
-	o := egress.Options{Policy: egress.Policy{AllowPrivate: true}, Timeout: 3 * time.Second, MaxIdlePerHost: -1, Resolver: oneNameless("nowhere.example.com"), RootCAs: x509.NewCertPool(),
-		Now: func() time.Time { return w.clock.Now().Add(time.Since(began)) }}
+	o := egress.Options{
+		Policy: egress.Policy{AllowPrivate: true}, Timeout: 3 * time.Second, MaxIdlePerHost: -1, Resolver: oneNameless("nowhere.example.com"), RootCAs: x509.NewCertPool(),
+		Now: func() time.Time { return w.clock.Now().Add(time.Since(began)) },
+	}
 	o.RootCAs.AddCert(silent.Certificate())
 	w.handler.Deliveries.Sender = egress.New(o)
 
