@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -8,11 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
 )
 
 func TestAPIKeys_Life(t *testing.T) {
@@ -428,6 +432,48 @@ func TestAudit_SearchLooksAtTheLatestOnly(t *testing.T) {
 		t.Errorf("the export is %q", a.body)
 	}
 	b.get("/audit?q=nothing-like-it").is(http.StatusOK).shows("No entries match 1 filter", "Only the latest")
+}
+
+// TestActivity_IsOfTheEndpointAndItsKeys in the order of time, page for page, and of no other endpoint.
+func TestActivity_IsOfTheEndpointAndItsKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	other, _ := b.createEndpoint("Ledger")
+	for n := range 3 {
+		w.clock.Advance(time.Second)
+		for _, endpoint := range []string{path, other} {
+			b.addKey(endpoint, fmt.Sprintf("k%d", n))
+			b.post(endpoint + "/pause").redirects(endpoint)
+			w.clock.Advance(time.Second)
+			b.post(endpoint + "/resume").redirects(endpoint)
+		}
+	}
+	target := strings.TrimPrefix(path, "/endpoints/")
+	var want, got []string
+	w.check(w.db.Reader(t.Context()).Raw("SELECT event FROM audit_logs WHERE target_id = ? OR metadata ->> 'webhook_endpoint_id' = ? ORDER BY created_at DESC, id DESC", target, target).Scan(&want).Error)
+	filter := audit.Filter{TargetID: target}
+	for page := (postgres.Page{Limit: 2}); ; {
+		list, err := audit.List(t.Context(), w.db, w.owner, filter, page)
+		w.check(err)
+		for _, e := range list.Rows {
+			got = append(got, e.Event)
+			page.After = &postgres.Position{At: e.CreatedAt, ID: e.ID.UUID}
+		}
+		if !list.HasOlder {
+			break
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(got) < 10 {
+		t.Errorf("%d entries (-want +got):\n%s", len(got), diff)
+	}
+	b.get("/") // what was said of the other
+	b.get(path+"/activity").is(http.StatusOK).shows("webhook_key.created", "webhook_endpoint.created").hides("Ledger")
+	filter.EventPrefix = "webhook_key."
+	if list, err := audit.List(t.Context(), w.db, w.owner, filter, postgres.Page{Limit: 10}); err != nil || len(list.Rows) != 3 {
+		t.Errorf("%d entries of keys, want 3: %v", len(list.Rows), err)
+	}
 }
 
 func TestBrowserWords(t *testing.T) {
