@@ -133,13 +133,14 @@ func phasesOf(a delivery.Attempt, scale int) ui.Phases {
 	}
 	if a.DurationMS != nil {
 		v.Cut = int(*a.DurationMS) > scale
-		if kindOf(a) == delivery.TimeoutResponse && a.FirstByteMS == nil { // the wait has no end, but it has a length
+		// The phase in which it failed has no end, but it has a length: the rest.
+		if phase, label, end := failedIn(kindOf(a)); phase != "" && !slices.ContainsFunc(v.Parts, func(part ui.Phase) bool { return part.Kind == phase }) {
 			rest := int(*a.DurationMS)
 			for _, part := range v.Parts {
 				rest -= part.Ms
 			}
-			v.Parts = append(v.Parts, ui.Phase{Kind: "wait", Label: "Wait", Text: ui.Millis(max(rest, 0)), Ms: max(rest, 0)})
-			words = append(words, "then no answer")
+			v.Parts = append(v.Parts, ui.Phase{Kind: phase, Label: label, Text: ui.Millis(max(rest, 0)), Ms: max(rest, 0)})
+			words = append(words, end)
 		}
 	}
 	v.Label = "No phases were measured"
@@ -147,6 +148,24 @@ func phasesOf(a delivery.Attempt, scale int) ui.Phases {
 		v.Label = upperFirst(strings.Join(words, ", "))
 	}
 	return v
+}
+
+// failedIn is the phase of an attempt that such an error ends, and how.
+func failedIn(kind delivery.ErrorKind) (phase, label, end string) {
+	switch kind {
+	case delivery.DNS:
+		return "dns", "Resolve", "no address"
+	case delivery.TimeoutConnect, delivery.Refused:
+		return "conn", "Connect", "then no connection"
+	case delivery.TLS:
+		return "tls", "TLS", "then no TLS"
+	case delivery.TimeoutResponse:
+		return "wait", "Wait", "then no answer"
+	case delivery.Reset:
+		return "wait", "Wait", "then no connection any more"
+	case "", delivery.HTTPStatus, delivery.RedirectRefused, delivery.WorkerLost, delivery.Internal, delivery.BlockedAddress, delivery.NoSigningSecret, delivery.DisabledBeforeSend:
+	}
+	return "", "", ""
 }
 
 // sent reports whether the request of an attempt left, as far as is known.

@@ -280,3 +280,34 @@ func TestFirstID(t *testing.T) {
 		})
 	}
 }
+
+// Every attempt that took time has a bar, also where it ended within a phase.
+func TestPhases_TheOneThatFailedHasALength(t *testing.T) {
+	t.Parallel()
+	ms := func(n int64) *int64 { return &n }
+	for _, tc := range []struct {
+		kind  delivery.ErrorKind
+		phase string
+		label string
+	}{
+		{delivery.DNS, "dns", "No address"},
+		{delivery.TimeoutConnect, "conn", "Resolve 20 ms, then no connection"},
+		{delivery.Refused, "conn", "Resolve 20 ms, then no connection"},
+		{delivery.TLS, "tls", "Resolve 20 ms, connect 30 ms, then no TLS"},
+		{delivery.Reset, "wait", "Resolve 20 ms, connect 30 ms, then no connection any more"},
+		{delivery.TimeoutResponse, "wait", "Resolve 20 ms, connect 30 ms, then no answer"},
+	} {
+		a := delivery.Attempt{ErrorKind: &tc.kind, DurationMS: ms(1000)}
+		left := 1000
+		if tc.phase != "dns" {
+			a.DNSMS, left = ms(20), left-20
+			if tc.phase != "conn" {
+				a.ConnectMS, left = ms(30), left-30
+			}
+		}
+		v := phasesOf(a, 1000)
+		if last := v.Parts[len(v.Parts)-1]; last.Kind != tc.phase || last.Ms != left || v.Label != tc.label {
+			t.Errorf("%s: %+v, %q, want %s of %d ms, %q", tc.kind, v.Parts, v.Label, tc.phase, left, tc.label)
+		}
+	}
+}
