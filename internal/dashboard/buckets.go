@@ -98,19 +98,19 @@ func (b bucket) label(s span, zone *time.Location) string {
 }
 
 // axis is up to five labels under the bars.
-func axis(buckets []bucket, s span, zone *time.Location) []string {
+func axis(buckets []bucket, s span, zone *time.Location) []ui.XLabel {
 	layout := "15:04"
 	if s.hours > 24 {
 		layout = "Jan 2"
 	}
-	var out []string
+	var out []ui.XLabel
 	n := min(len(buckets), 5)
 	for i := range n {
 		at := 0
 		if n > 1 {
 			at = i * (len(buckets) - 1) / (n - 1)
 		}
-		out = append(out, buckets[at].From.In(zone).Format(layout))
+		out = append(out, ui.XLabel{At: at, Text: buckets[at].From.In(zone).Format(layout)})
 	}
 	return out
 }
@@ -204,7 +204,7 @@ func (p *page) forecastChart(due []int, title, label string) ui.BarChart {
 	}
 	for _, h := range []int{0, 6, 12, 18, 24} {
 		if h <= len(due) {
-			c.XLabels = append(c.XLabels, fmt.Sprintf("+%d h", h))
+			c.XLabels = append(c.XLabels, ui.XLabel{At: h, Text: fmt.Sprintf("+%d h", h)})
 		}
 	}
 	c.Summary = counted(total, "attempt becomes", "attempts become") + " due in the next " + counted(len(due), "hour", "hours") + "."

@@ -129,12 +129,12 @@ var (
 
 func hour(i int) string { return now.Add(time.Duration(i-23) * time.Hour).Format("15:00") }
 
-func xLabels() []string {
-	out := []string{}
+func xLabels() []ui.XLabel {
+	var out []ui.XLabel
 	for i := 1; i < 24; i += 4 {
-		out = append(out, hour(i))
+		out = append(out, ui.XLabel{At: i, Text: hour(i)})
 	}
-	return append(out, "now")
+	return append(out, ui.XLabel{At: 24, Text: "now"})
 }
 
 func volumeChart() ui.BarChart {
@@ -171,7 +171,7 @@ func forecastChart() ui.BarChart {
 	c := ui.BarChart{
 		ID: "forecast-t", Title: "Retries due, next 24 hours", Summary: "533 attempts are scheduled, 184 of them in the next hour",
 		Legend: []ui.Legend{{Label: "Attempts due", Fill: ui.FillWarn}}, Fill: ui.FillWarn,
-		XLabels: []string{"now", "+4 h", "+8 h", "+12 h", "+16 h", "+20 h", "+24 h"}, Head: "Hour (UTC)", Value: "Due", Empty: "No retries are due in the next 24 hours.",
+		XLabels: []ui.XLabel{{At: 0, Text: "now"}, {At: 12, Text: "+12 h"}, {At: 24, Text: "+24 h"}}, Head: "Hour (UTC)", Value: "Due", Empty: "No retries are due in the next 24 hours.",
 	}
 	for i := range 24 {
 		n := 0

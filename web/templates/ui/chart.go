@@ -1,6 +1,9 @@
 package ui
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // BarChart is a figure of bars, each a link to the list behind it. The share
 // in Part is hatched at the foot of its bar. All geometry is computed here and
@@ -11,15 +14,15 @@ type BarChart struct {
 	Legend  []Legend
 	Summary string // one sentence for assistive technology
 	Bars    []Bar
-	XLabels []string // spread evenly under the bars
-	Max     int      // top of the scale; 0 chooses a round number above the highest bar
-	Unit    string   // after scale labels, for example " ms"
-	Fill    Fill     // of the bars; empty is FillVolume
-	Head    string   // head of the first table column, for example "Hour (UTC)"
-	Value   string   // head of the value column
-	Part    string   // head of the part column; empty leaves it out
-	Note    string   // small text at the right of the head instead of a legend
-	Empty   string   // shown instead of the chart when no bar has a value
+	XLabels []XLabel
+	Max     int    // top of the scale; 0 chooses a round number above the highest bar
+	Unit    string // after scale labels, for example " ms"
+	Fill    Fill   // of the bars; empty is FillVolume
+	Head    string // head of the first table column, for example "Hour (UTC)"
+	Value   string // head of the value column
+	Part    string // head of the part column; empty leaves it out
+	Note    string // small text at the right of the head instead of a legend
+	Empty   string // shown instead of the chart when no bar has a value
 }
 
 // Bar is one bucket.
@@ -30,6 +33,12 @@ type Bar struct {
 	Title string // hover text, for example "15:00–16:00: 212 deliveries, 3 failed"
 	Href  string
 	SoFar bool // the bucket is not over
+}
+
+// XLabel is a label of the lower axis, where bucket At begins.
+type XLabel struct {
+	At   int
+	Text string
 }
 
 // Legend explains one colour.
@@ -46,7 +55,7 @@ type LineChart struct {
 	Legend  []Legend
 	Summary string
 	Points  []Point
-	XLabels []string
+	XLabels []XLabel
 	Max     int    // in the unit of the values; 0 chooses
 	Head    string // head of the first table column
 	First   string // name of the first line, for example "p50"
@@ -251,10 +260,15 @@ func (s Spark) rects() []rect {
 			out = append(out, rect{X: x, Y: 20 - h, W: 4, H: h - bad, Class: "f-hi"})
 		}
 		if bad > 0 {
-			out = append(out, rect{X: x, Y: 20 - bad, W: 4, H: bad, Class: "f-bad"})
+			out = append(out, rect{X: x, Y: 20 - bad, W: 4, H: bad, Fill: "url(#hatch)"})
 		}
 	}
 	return out
+}
+
+// percent is where bucket at begins on an axis of so many.
+func percent(at, buckets int) string {
+	return strconv.FormatFloat(100*float64(at)/float64(buckets), 'f', 1, 64) + "%"
 }
 
 func plotBox(buckets int) string {

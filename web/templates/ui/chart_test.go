@@ -2,6 +2,7 @@ package ui
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -82,5 +83,33 @@ func TestPhases_StayOnTheScale(t *testing.T) {
 	rects := p.rects()
 	if rects[1].W != 4 || rects[2].X+rects[2].W != phaseWidth {
 		t.Errorf("rects %+v", rects)
+	}
+}
+
+// What the axis names stands where its bucket begins, whatever the number of buckets and the width.
+func TestXAxis_LabelsStandAtTheirBuckets(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := xAxis([]XLabel{{At: 0, Text: "07:00"}, {At: 5, Text: "12:00"}, {At: 24, Text: "+24 h"}}, 24).Render(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`x="0.0%" y="17">07:00<`, `x1="20.8%" x2="20.8%"`, `x="20.8%" y="17">12:00<`, `class="late" x="100.0%" y="17">+24 h<`} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %s in %s", want, b.String())
+		}
+	}
+}
+
+// Failures differ by more than colour, and pointing at the bars says how many they are.
+func TestSpark_TellsFailuresWithoutColour(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := SparkView(Spark{Label: "24 hours, 9 first attempts, 3 not 2xx", Bars: []SparkBar{{Value: 9, Bad: 3}}}).Render(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`fill="url(#hatch)"`, "<title>24 hours, 9 first attempts, 3 not 2xx</title>"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %s in %s", want, b.String())
+		}
 	}
 }
