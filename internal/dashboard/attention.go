@@ -105,9 +105,14 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 	case healthPaused, healthUnproven, healthOK:
 	}
 	if s.Parked+s.Held > 0 && s.FirstExpiry != nil && s.FirstExpiry.Sub(p.Now) < expirySoon {
+		state := string(delivery.StateParked)
+		if s.Held > 0 {
+			state = anyFailed
+		}
 		items = append(items, pages.AttentionItem{
-			Tone: ui.Warn, Icon: "hourglass", Lead: "Payloads for", Subject: e.DisplayName(), Href: link(path+"/deliveries", "status", anyWaiting),
+			Tone: ui.Warn, Icon: "hourglass", Lead: "Payloads for", Subject: e.DisplayName(), Href: path,
 			Text: "are about to expire.", Why: "They are erased undelivered unless they are sent before.", When: "first " + p.Moment(*s.FirstExpiry),
+			Action: &ui.Action{Label: "See deliveries", Href: link(path+"/deliveries", "status", state), Small: true},
 		})
 	}
 	if until := e.PreviousSigningSecretExpiresAt; e.InOverlap(p.Now) && until.Sub(p.Now) < overlapSoon {

@@ -248,6 +248,34 @@ func TestEndpoints_NumbersAreDoors(t *testing.T) {
 	}
 }
 
+// TestAttention_PayloadsThatExpireAreADoor: behind it are the deliveries that lose theirs, whether they failed or are parked.
+func TestAttention_PayloadsThatExpireAreADoor(t *testing.T) {
+	t.Parallel()
+	for _, paused := range []bool{false, true} {
+		w := newWorld(t)
+		w.sender.answers(http.StatusInternalServerError, "")
+		e, _ := w.endpoint("risk", false)
+		w.fail()
+		path := endpointPath(e.ID)
+		if paused {
+			w.as(w.admin).post(path + "/pause").redirects(path)
+		}
+		for _, wait := range []time.Duration{0, time.Minute, 6 * time.Minute, time.Hour, 3 * time.Hour, 7 * time.Hour, 12 * time.Hour, 12 * time.Hour} {
+			w.clock.Advance(wait)
+			w.work()
+		}
+		for range 7 * 24 {
+			if strings.Contains(w.as(w.admin).get("/").is(http.StatusOK).body, "are about to expire") {
+				break
+			}
+			w.clock.Advance(time.Hour)
+		}
+		b := w.as(w.admin)
+		door := b.get("/").shows("are about to expire", `<a href="`+path+`">risk</a>`).find(`(?s)href="([^"]+)"[^>]*>\s*See deliveries`)
+		b.get(door).is(http.StatusOK).shows(`<tr id="row-`)
+	}
+}
+
 // TestNavigation_ItsNumberIsADoor: what failed lately is counted on every page, and the number leads to just that.
 func TestNavigation_ItsNumberIsADoor(t *testing.T) {
 	t.Parallel()
