@@ -198,7 +198,7 @@ func TestDelivery_TellsWhatHappened(t *testing.T) {
 	w.sender.answers(http.StatusOK, "thanks")
 	w.clock.Advance(1e9)
 	w.work()
-	b.get(path).is(http.StatusOK).shows("Delivered on attempt 2 of 8", "It was delivered.").hides("Retry now", `hx-get="`+path+"?seen")
+	b.get(path).is(http.StatusOK).shows("Delivered on attempt 2 of 8", "It was delivered: nothing is left to retry.").hides("Retry now", `hx-get="`+path+"?seen")
 	b.post(path+"/retry").is(http.StatusConflict).shows("no longer held", "Nothing was changed.", "Delivered on attempt 2")
 }
 

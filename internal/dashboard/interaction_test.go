@@ -62,7 +62,7 @@ func TestRetryQuestion_SaysWhatItDoesAndReturns(t *testing.T) {
 		shows("now?", "Makes the next attempt due now", "stays encrypted to risk-key", `name="return" value="/deliveries?status=scheduled"`)
 	b.post(path+"/retry", "run", dialog.find(`name="run" value="(\d+)"`), "return", "/deliveries?status=scheduled").redirects("/deliveries?status=scheduled")
 	w.work()
-	b.get(path+"/retry").is(http.StatusConflict).shows("cannot be retried now", "It was delivered.")
+	b.get(path+"/retry").is(http.StatusConflict).shows("cannot be retried now", "It was delivered: nothing is left to retry.")
 }
 
 func TestShortcuts_AreListedAndSwitchedOff(t *testing.T) {

@@ -190,7 +190,7 @@ func (s story) retryRefusal() string {
 	case s.Status == delivery.Delivering:
 		return "It is in flight. Wait for its result."
 	case s.Status == delivery.Succeeded:
-		return "It was delivered."
+		return "It was delivered: nothing is left to retry."
 	case s.Gone:
 		return "Its endpoint was deleted."
 	case !s.PayloadHeld(s.Now):

@@ -37,8 +37,10 @@
 
   on("change", ({ target: t }) => {
     const a = one("[data-all]");
+    if (!a) return;
     if (t === a) for (const c of all(".pick [name]:enabled")) c.checked = t.checked;
-    else if (a) a.checked = false;
+    else a.checked = false;
+    one(".bulk strong").textContent = all(".pick [name]:checked").length + " chosen";
   });
 
   on("keydown", (e) => {
@@ -81,7 +83,7 @@
     if (sourceEvent?.type === "every" && (d.hidden || box?.open)) return e.preventDefault();
     if (sourceElement.matches("[data-filters]")) for (const [k, v] of [...request.body]) if (v === "") request.body.delete(k);
   });
-  const busy = (yes) => (e) => { if (e.target.matches?.("[data-filters]")) one("#results")?.setAttribute("aria-busy", yes); };
+  const busy = (yes) => ({ target: t }) => { (t.matches?.("[data-filters]") && one("#results") || t).ariaBusy = yes; };
   on("htmx:before:request", busy(true));
   on("htmx:finally:request", busy(false));
   // Without a dialog, the page.

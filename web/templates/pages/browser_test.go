@@ -127,7 +127,18 @@ func ask[T any](ctx context.Context, t *testing.T, question chromedp.Action[T]) 
 func galleryHandler(t *testing.T) http.Handler {
 	t.Helper()
 	mux := http.NewServeMux()
-	waiting := make(chan struct{}, 1)
+	waiting, goOn := make(chan struct{}, 1), make(chan struct{})
+	mux.HandleFunc("POST /members/{id}/role", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-goOn:
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("GET /members/go-on", func(w http.ResponseWriter, _ *http.Request) {
+		close(goOn)
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.HandleFunc("GET /deliveries/export/go-on", func(w http.ResponseWriter, _ *http.Request) {
 		waiting <- struct{}{}
 		w.WriteHeader(http.StatusNoContent)

@@ -293,7 +293,7 @@ func DeliveryRegion(v DeliveryBody) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "</section><section class=\"panel\" aria-labelledby=\"retry-t\"><div class=\"panel-head\"><h2 id=\"retry-t\">What a retry does</h2></div><div class=\"panel-body small\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "</section><section class=\"panel\" aria-labelledby=\"retry-t\"><div class=\"panel-head\"><h2 id=\"retry-t\">Retry</h2></div><div class=\"panel-body small\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -102,7 +102,7 @@ func sessionPages() []page {
 		Shell: shell("Sessions", "/sessions"), Heading: ui.Heading{Title: "Sessions", Sub: []ui.SubItem{{Text: "Identity checks and whether their result arrived. No claims and no personal data are kept."}}},
 		Filters: ui.Filters{Action: "/sessions", Search: &ui.SearchBox{Label: "Search", Placeholder: "Session id"}, Fields: []ui.FilterField{{Name: "status", Label: "Status", Options: options("", "", "Any", "created", "Created")}, {Name: "delivery", Label: "Delivery", Options: options("", "", "Any", "undelivered", "Ended but not delivered")}, {Name: "from", Label: "From", Type: "date"}, {Name: "to", Label: "To", Type: "date"}}},
 		Results: pages.SessionsResults{Status: "5 sessions shown", Pager: ui.Pager{Shown: "5 shown"}, Rows: []pages.SessionRow{
-			row(1, open, "", "", 20*time.Minute), row(2, done, "", "3 delivered, 1 waiting", 41*time.Minute), row(3, ui.Badge{Tone: ui.Neutral, Icon: "cross", Label: "Failed"}, "liveness_failed", "4 delivered", 29*time.Hour),
+			row(1, open, "", "", 20*time.Minute), row(2, done, "", "3 delivered, 1 waiting", 41*time.Minute), row(3, ui.Badge{Tone: ui.Neutral, Icon: "cross", Label: "Failed"}, "document_anti_cloning_attestation_failed", "1 delivered, 1 waiting, 1 retrying, 1 failed", 29*time.Hour),
 			row(4, ui.Badge{Tone: ui.Neutral, Icon: "hourglass", Label: "Expired"}, "", "4 delivered", 73*time.Minute), row(5, ui.Badge{Tone: ui.Neutral, Icon: "square", Label: "Cancelled"}, "cancelled", "4 delivered", 90*time.Minute),
 		}},
 	}
