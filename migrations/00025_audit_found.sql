@@ -5,7 +5,7 @@
 -- An index that was left half built by an interrupted run is built anew.
 DROP INDEX CONCURRENTLY IF EXISTS audit_logs_rare;
 CREATE INDEX CONCURRENTLY audit_logs_rare ON audit_logs (organization_id, created_at DESC, id DESC)
-    WHERE actor_type <> 'api_key' OR event NOT IN ('session.created', 'session.started', 'session.check.failed');
+    WHERE actor_type <> 'api_key' OR event NOT IN ('session.created', 'session.started', 'session.check.failed', 'session.succeeded');
 
 -- For what was done to the keys of an endpoint.
 DROP INDEX CONCURRENTLY IF EXISTS audit_logs_endpoint;

@@ -163,14 +163,14 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 }
 
 // rare is the condition of an index: what API keys do for every session is not in it.
-const rare = "(a.actor_type <> 'api_key' OR a.event NOT IN ('session.created', 'session.started', 'session.check.failed'))"
+const rare = "(a.actor_type <> 'api_key' OR a.event NOT IN ('session.created', 'session.started', 'session.check.failed', 'session.succeeded'))"
 
 // leavesOutFrequent reports whether only rows that are rare can match.
 func (f Filter) leavesOutFrequent() bool {
 	if f.ActorType != "" && f.ActorType != access.APIKey || strings.HasPrefix(f.ActorID, "usr_") {
 		return true
 	}
-	for _, frequent := range []string{"session.created", "session.started", "session.check.failed"} {
+	for _, frequent := range []string{"session.created", "session.started", "session.check.failed", "session.succeeded"} {
 		if strings.HasPrefix(frequent, f.EventPrefix) {
 			return false
 		}

@@ -53,7 +53,7 @@ SELECT md5('a' || id)::uuid, organization_id, id, 1, 1, true, CASE status WHEN '
 FROM webhook_deliveries WHERE status <> 'pending' OR payload = 'x';
 
 INSERT INTO audit_logs (id, organization_id, actor_type, actor_id, actor_name, event, target_type, target_id, created_at)
-SELECT md5('l' || n || copy)::uuid, org, CASE WHEN n %% 5000 = 0 THEN 'user' ELSE 'api_key' END, 'key_x', 'engine', CASE WHEN n %% 5000 = 0 THEN 'auth.signed_in' WHEN copy = 1 THEN 'session.created' ELSE 'session.started' END,
+SELECT md5('l' || n || copy)::uuid, org, CASE WHEN n %% 5000 = 0 THEN 'user' ELSE 'api_key' END, 'key_x', 'engine', CASE WHEN n %% 5000 = 0 THEN 'auth.signed_in' WHEN copy = 1 THEN 'session.created' ELSE 'session.succeeded' END,
 	'session', 'vs_' || n, at FROM past, generate_series(1, 2) copy;
 
 INSERT INTO delivery_rollups (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)

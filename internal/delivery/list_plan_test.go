@@ -34,7 +34,7 @@ DO $$ DECLARE name text; BEGIN
 END $$;
 
 INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload, payload_expires_at,
-	payload_scrubbed_at, payload_retention_reason, attempt_count, next_attempt_at, lease_token, lease_expires_at, last_error_kind, last_status_code, last_duration_ms, created_at, updated_at)
+	payload_scrubbed_at, payload_retention_reason, attempt_count, next_attempt_at, lease_token, lease_expires_at, last_error_kind, last_status_code, last_duration_ms, webhook_encryption_key_id, created_at, updated_at)
 SELECT md5('d' || n)::uuid, CASE WHEN n %% 11 = 10 THEN '%[2]s'::uuid ELSE '%[1]s'::uuid END, md5('e' || n / 2)::uuid,
 	md5('p' || CASE WHEN n %% 11 = 10 THEN 1000 WHEN n %% 2 = 0 THEN 0 WHEN n %% 20001 = 1 THEN 20 ELSE 1 + n %% 19 END)::uuid,
 	CASE WHEN n %% 100 < 80 THEN 'verification.session.succeeded' WHEN n %% 100 < 90 THEN 'verification.session.failed' WHEN n %% 100 < 97 THEN 'verification.session.expired'
@@ -44,7 +44,8 @@ SELECT md5('d' || n)::uuid, CASE WHEN n %% 11 = 10 THEN '%[2]s'::uuid ELSE '%[1]
 	CASE s WHEN 'pending' THEN CASE WHEN n %% 10090 = 7 THEN 2 ELSE 0 END WHEN 'failed' THEN 8 ELSE 1 END, CASE WHEN s = 'pending' THEN at END,
 	CASE WHEN s = 'delivering' THEN md5('l' || n)::uuid END, CASE WHEN s = 'delivering' THEN at END,
 	CASE WHEN s = 'failed' THEN CASE WHEN n %% 970 = 7 THEN 'timeout_response' ELSE 'http_status' END END,
-	CASE s WHEN 'failed' THEN CASE WHEN n %% 970 = 7 THEN NULL WHEN n %% 9700 = 104 THEN 302 ELSE 503 END WHEN 'succeeded' THEN 200 END, CASE WHEN s IN ('failed', 'succeeded') THEN n %% 1000 END, at, at
+	CASE s WHEN 'failed' THEN CASE WHEN n %% 970 = 7 THEN NULL WHEN n %% 9700 = 104 THEN 302 ELSE 503 END WHEN 'succeeded' THEN 200 END, CASE WHEN s IN ('failed', 'succeeded') THEN n %% 1000 END,
+	md5('k' || CASE WHEN n %% 2 = 1 THEN 3 WHEN n %% 20000 = 2 THEN 2 WHEN n > 500000 THEN 1 ELSE 0 END)::uuid, at, at
 FROM (SELECT n, '%[3]s'::timestamptz - n * interval '2.4 seconds' AS at,
 	CASE WHEN n %% 50021 = 7 THEN 'delivering' WHEN n %% 1009 = 7 THEN 'pending' WHEN n %% 97 = 7 THEN 'failed' ELSE 'succeeded' END AS s
 	FROM generate_series(1, 1100000) n) AS rows;
@@ -58,6 +59,9 @@ SELECT md5('a' || n)::uuid, '%[1]s', md5('d' || n)::uuid, 1, 1, true, 'succeeded
 
 INSERT INTO webhook_endpoints (id, organization_id, labels, url, enabled, subscribed_event_types, undelivered_payload_retention_hours, signing_secret, signing_secret_rotated_at, created_at, updated_at)
 SELECT md5('p' || n)::uuid, '%[1]s', CASE n WHEN 20 THEN '{rare}' ELSE '{frequent}' END::text[], 'https://example.com', true, '{verification.session.failed}', 72, 'x', now(), now(), now() FROM generate_series(0, 20) n;
+
+INSERT INTO webhook_encryption_keys (id, organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, disabled_at, created_at, updated_at)
+SELECT md5('k' || n)::uuid, '%[1]s', md5('p0')::uuid, 'k' || n, 'x', 'AQAB', 2048, 'x', 'x', false, now(), now(), now() FROM generate_series(0, 2) n;
 
 SET session_replication_role = origin;
 
@@ -121,6 +125,9 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 		{Unanswered: true},
 		{MinAttempts: 2},
 		{MinAttempts: 8},
+		{KeyID: id.Key{UUID: named("k", 0)}},
+		{KeyID: id.Key{UUID: named("k", 1)}}, // long retired
+		{KeyID: id.Key{UUID: named("k", 2)}}, // hardly used
 	} {
 		for _, endpoint := range []id.Endpoint{{}, busy, quiet, gone} {
 			for _, cursor := range cursors {
@@ -138,6 +145,8 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 		{Label: "none"},
 		{MinDuration: 950 * time.Millisecond},
 		{MinDuration: 950 * time.Millisecond, From: day, Label: "frequent"},
+		{Held: true},
+		{Held: true, EndpointID: busy, KeyID: id.Key{UUID: named("k", 1)}},
 	} {
 		for _, cursor := range cursors {
 			explainList(t, svc, owner, seen, f, postgres.Page{Limit: 10, After: cursor}).walk(func(p planNode) {
