@@ -69,7 +69,7 @@ ANALYZE`
 // large are the tables that grow with the traffic.
 var large = []string{"webhook_deliveries", "webhook_delivery_attempts", "events", "verification_sessions", "audit_logs"}
 
-// mostRows is how many rows a page may look at, of the 1.7 million that there are.
+// mostRows is how many rows a page may look at, of the 1.6 million that there are.
 const mostRows = 25_000
 
 // plan is a node of EXPLAIN's answer.

@@ -132,6 +132,10 @@ func retryRow(t *testing.T, b *tab) {
 		t.Errorf("the focus is at %s", ask[string](b, `document.activeElement.outerHTML.slice(0, 120)`))
 	}
 	b.do("none", chromedp.Click(".bulk [type=reset]"))
+	b.visit(ask[string](b, `document.querySelector(`+quote(row+" .lead")+`).getAttribute("href")`))
+	b.see(".timeline", "Run 2")
+	b.check("delivery, its second run")
+	b.visit(list)
 }
 
 // operateDeliveries follows deliveries from their failure to their success: live, by retry, by replay and by bulk.
@@ -383,6 +387,13 @@ func operateRest(t *testing.T, s *suite) {
 	b := s.signIn(t, s.base, s.email, s.password)
 	var opened struct{ ID string }
 	s.call(t, http.MethodPost, "/v1/sessions", map[string]any{}, &opened)
+	s.call(t, http.MethodPost, "/v1/sessions/"+opened.ID+"/start", nil, nil)
+	s.call(t, http.MethodPost, "/v1/sessions/"+opened.ID+"/check-failures", map[string]any{"failure_code": "document_anti_cloning_attestation_failed"}, nil)
+	s.call(t, http.MethodPost, "/v1/sessions", map[string]any{}, &opened)
+	b.visit("/sessions")
+	b.see("#results", "no event yet")
+	b.see("#results", "document_anti_cloning_attestation_failed")
+	b.check("sessions, one open and one with the longest reason")
 	b.visit("/sessions/" + opened.ID)
 	b.check("session, open")
 	b.asks("cancel session", "a", "Cancel session")

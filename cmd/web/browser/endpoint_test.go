@@ -106,6 +106,13 @@ func operateEndpoint(t *testing.T, s *suite) {
 	b.expect(http.StatusNotFound)
 	b.press(".toast a", "What is left")
 	b.check("tombstone of an endpoint")
+	for _, list := range []string{"/deliveries", "/events"} {
+		b.visit(list + "?type=webhook.test")
+		b.check("tests: " + list)
+	}
+	b.visit(b.link("/events?type=webhook.test", "#results a[href^='/events/evt_']"))
+	b.see("main", "deleted")
+	b.check("event of a deleted endpoint")
 }
 
 // openShop creates an endpoint in the dashboard for a receiver of the test's.

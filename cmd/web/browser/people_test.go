@@ -258,7 +258,13 @@ func operateSettings(t *testing.T, s *suite) {
 		b.check("deliveries, " + density + " and dark")
 	}
 	b.visit("/settings")
-	b.do("choose", chromedp.Click(`[name=theme][value=auto]`), chromedp.Click(`[name=density][value=normal]`))
+	b.do("no shortcuts", chromedp.Click(`[name=shortcuts]`))
+	b.press("#profile button", "Save my settings")
+	b.visit("/help/keyboard")
+	b.see("main", "You have switched them off.")
+	b.check("keys, switched off")
+	b.visit("/settings")
+	b.do("choose", chromedp.Click(`[name=shortcuts]`), chromedp.Click(`[name=theme][value=auto]`), chromedp.Click(`[name=density][value=normal]`))
 	b.press("#profile button", "Save my settings")
 	if background() != bright {
 		t.Error("the theme does not follow the system again")
