@@ -173,7 +173,7 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 			Required: true, Hint: "1 to 100. A receiver that just came back may need less.", Error: draft.found["rate"],
 		},
 		Submit: "Retry " + counted(counts.Eligible, "delivery", "deliveries"),
-		Takes:  "Oldest first. About " + jobTakes(counts.Eligible, delivery.DefaultJobRate) + " at 10 per second. Each is looked at again when its turn comes.",
+		Takes:  "Oldest first. About " + jobTakes(counts.Matched, delivery.DefaultJobRate) + " at 10 per second: each that matched is looked at again when its turn comes.",
 		Errors: formErrors(draft.found, "this retry can start", labelled{"count", "counts-t", "Deliveries"}, labelled{"rate", "f-rate", "Deliveries per second"}, labelled{"confirm", "f-confirm", "Confirmation"}),
 	}
 	if counts.Eligible > confirmAbove {

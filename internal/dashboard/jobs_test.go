@@ -308,7 +308,7 @@ func TestJobs_TenThousandCancelledMidway(t *testing.T) {
 		WHERE id IN (SELECT id FROM webhook_deliveries WHERE webhook_endpoint_id = $1 LIMIT 200)`, paused.ID)
 
 	b := w.as(w.admin)
-	preview := b.get("/jobs/new?status=failed").is(http.StatusOK).shows("Retry 10,000 deliveries", "Type 10000 to confirm")
+	preview := b.get("/jobs/new?status=failed").is(http.StatusOK).shows("Retry 10,000 deliveries", "Type 10000 to confirm", "About 17 min at 10 per second") // 10,300 visits
 	for label, n := range map[string]string{"Eligible": "10,000", "Payload gone": "200", "Endpoint paused or deleted": "100", "Matched": "10,300"} {
 		if got := preview.find(`(?s)` + label + `.*?<td[^>]*>([0-9,]+)</td>`); got != n {
 			t.Errorf("%s counts %s, want %s", label, got, n)
