@@ -46,7 +46,7 @@ SELECT md5('d' || n || copy)::uuid, org, event, md5(org || 'p' || CASE WHEN n %%
 	CASE WHEN d.s = 'pending' THEN at + interval '15 days' END, CASE WHEN d.s <> 'pending' THEN at END, CASE d.s WHEN 'succeeded' THEN 'delivered' WHEN 'failed' THEN 'expired' ELSE 'pending_delivery' END,
 	CASE d.s WHEN 'failed' THEN 8 WHEN 'pending' THEN 2 ELSE 1 END, CASE d.s WHEN 'pending' THEN '%[3]s'::timestamptz + n * interval '1 s' END, CASE WHEN d.s <> 'succeeded' THEN 'http_status' END,
 	CASE d.s WHEN 'succeeded' THEN 200 ELSE 503 END, n %% 1000, at, at, at
-FROM past, generate_series(1, 2) copy, LATERAL (SELECT CASE WHEN n %% 1009 = 7 THEN 'pending' WHEN n %% 997 = 7 THEN 'failed' ELSE 'succeeded' END AS s) AS d;
+FROM past, generate_series(1, 2) copy, LATERAL (SELECT CASE WHEN n %% 1009 = 7 THEN 'pending' WHEN n %% 97 = 7 THEN 'failed' ELSE 'succeeded' END AS s) AS d;
 
 INSERT INTO webhook_delivery_attempts (id, organization_id, webhook_delivery_id, run, number, counted, status, trigger, started_at, status_code, error_kind, created_at)
 SELECT md5('a' || id)::uuid, organization_id, id, 1, 1, true, CASE status WHEN 'succeeded' THEN 'succeeded' ELSE 'failed' END, 'automatic', created_at, last_status_code, last_error_kind, created_at
