@@ -78,7 +78,8 @@ func listRare(tx *postgres.Tx, org id.Organization, f Filter, page postgres.Page
 			narrow(at+" "+beyond+"= ?", cursor.At)
 			narrow("("+at+", "+key+") "+beyond+" (?, ?)", cursor.At, cursor.ID)
 		}
-		branches = append(branches, fmt.Sprintf("(SELECT DISTINCT ON (%[1]s, %[2]s) e.* FROM %[3]s WHERE %[4]s ORDER BY %[1]s %[5]s, %[2]s %[5]s LIMIT %[6]d)",
+		// Put in order first, which Postgres does as far as the page needs: it would sort all there is for DISTINCT ON by itself.
+		branches = append(branches, fmt.Sprintf("(SELECT DISTINCT ON (b.at, b.id) b.* FROM (SELECT e.*, %[1]s AS at FROM %[3]s WHERE %[4]s ORDER BY %[1]s %[5]s, %[2]s %[5]s) AS b ORDER BY b.at %[5]s, b.id %[5]s LIMIT %[6]d)",
 			at, key, from, strings.Join(conditions, " AND "), order, page.Limit+1))
 		args = append(args, given...)
 	}

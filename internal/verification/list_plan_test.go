@@ -88,7 +88,7 @@ func TestLists_ByOutcomeStayFlat(t *testing.T) {
 	p := &planned{t: t, db: db, sessions: &verification.Service{DB: db, Keyring: fixture.Keyring()}}
 	for _, register := range []error{
 		db.Reader(t.Context()).Callback().Query().After("gorm:query").Register("test:note", p.note),
-		db.Reader(t.Context()).Callback().Row().After("gorm:row").Register("test:note", p.note),
+		db.Reader(t.Context()).Callback().Row().Before("gorm:row").Register("test:note", p.note), // while the connection is free
 	} {
 		if register != nil {
 			t.Fatal(register)
@@ -131,8 +131,9 @@ type planned struct {
 	t        *testing.T
 	db       *postgres.DB
 	sessions *verification.Service
-	// noted are the statements of a list, to be explained.
-	noted   []func() (string, error)
+	// noted is how Postgres carries out the statements of a list.
+	noted   []string
+	err     error
 	resting bool
 	n       int
 	worst   float64
@@ -143,11 +144,12 @@ func (p *planned) note(tx *gorm.DB) {
 	if p.resting {
 		return
 	}
-	text, vars := tx.Statement.SQL.String(), slices.Clone(tx.Statement.Vars)
-	p.noted = append(p.noted, func() (out string, err error) {
-		err = p.db.Reader(p.t.Context()).Raw("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+text, vars...).Scan(&out).Error
-		return out, err
-	})
+	// On the same connection in the same transaction, whose settings count.
+	var text string
+	if err := tx.Statement.ConnPool.QueryRowContext(tx.Statement.Context, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+tx.Statement.SQL.String(), tx.Statement.Vars...).Scan(&text); err != nil {
+		p.err = err
+	}
+	p.noted = append(p.noted, text)
 }
 
 type node struct {
@@ -177,20 +179,14 @@ const (
 func (p *planned) look(what string, list func() (int, error)) {
 	p.t.Helper()
 	p.noted = nil
-	if _, err := list(); err != nil {
-		p.t.Fatalf("%s: %v", what, err)
+	if _, err := list(); err != nil || p.err != nil {
+		p.t.Fatalf("%s: %v, %v", what, err, p.err)
 	}
 	if len(p.noted) == 0 {
 		p.t.Fatalf("%s: no statement was noted", what)
 	}
-	p.resting = true
-	defer func() { p.resting = false }()
 	touched := 0.0
-	for _, explain := range p.noted {
-		text, err := explain()
-		if err != nil {
-			p.t.Fatalf("%s: %v", what, err)
-		}
+	for _, text := range p.noted {
 		var plan []struct{ Plan node }
 		if err := json.Unmarshal([]byte(text), &plan); err != nil {
 			p.t.Fatal(err)
@@ -207,7 +203,7 @@ func (p *planned) look(what string, list func() (int, error)) {
 		p.worst, p.worstOf = touched, what
 	}
 	if touched > mostPages {
-		p.t.Errorf("%s: touches %.0f pages", what, touched)
+		p.t.Errorf("%s: touches %.0f pages\n%s", what, touched, p.noted)
 	}
 }
 

@@ -57,6 +57,7 @@ func TestBrowser(t *testing.T) {
 		{"API keys", operateAPIKeys},
 		{"settings", operateSettings},
 		{"keyboard", operateKeyboard},
+		{"rare states", meetRareStates},
 		{"Redis away", loseRedis},
 		{"worker away", loseWorker},
 		{"database away", loseDatabase},

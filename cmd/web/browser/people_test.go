@@ -17,32 +17,20 @@ const memberPassword = "a password for the member"
 func operatePeople(t *testing.T, s *suite) {
 	t.Helper()
 	b := s.signIn(t, s.base, s.email, s.password)
-	// invite returns the link that the page shows once.
-	invite := func(email, role string) string {
-		b.visit("/members")
-		b.fill("#invite [name=email]", email)
-		b.choose("#invite [name=role]", role)
-		b.send("#invite button", "Make invitation")
-		link := ask[string](b, `document.querySelector("main").innerText.match(/https?:\S+\/invitations\/\S+/)?.[0] ?? ""`)
-		if link == "" {
-			t.Fatalf("no link for %s: %s", email, b.text("main"))
-		}
-		return strings.TrimPrefix(link, s.base)
-	}
 	b.visit("/members")
 	b.expect(http.StatusConflict)
 	b.fill("#invite [name=email]", s.email)
 	b.send("#invite button", "Make invitation")
 	b.check("invitation refused")
 
-	invite("late@fjordpay.example", "admin")
+	s.invite(b, "late@fjordpay.example", "admin")
 	b.check("members, invited")
 	b.press("main button", "New link")
 	b.see("main", "/invitations/")
 	b.press("main button", "Withdraw")
 	b.see(".toasts", "withdrawn")
 
-	link := invite("mia@fjordpay.example", "member")
+	link := s.invite(b, "mia@fjordpay.example", "member")
 	guest := s.open(t, s.base)
 	guest.visit(link)
 	guest.check("invitation")
@@ -104,6 +92,20 @@ func operatePeople(t *testing.T, s *suite) {
 	b.asks("remove member", "main a", "Remove")
 	b.press("main button", "Remove")
 	b.see(".toasts", "Mia")
+}
+
+// invite returns the link that the page shows once.
+func (s *suite) invite(b *tab, email, role string) string {
+	b.t.Helper()
+	b.visit("/members")
+	b.fill("#invite [name=email]", email)
+	b.choose("#invite [name=role]", role)
+	b.send("#invite button", "Make invitation")
+	link := ask[string](b, `document.querySelector("main").innerText.match(/https?:\S+\/invitations\/\S+/)?.[0] ?? ""`)
+	if link == "" {
+		b.t.Fatalf("no link for %s: %s", email, b.text("main"))
+	}
+	return strings.TrimPrefix(link, s.base)
 }
 
 // meet opens every page as a member, who may read and change nothing: where more is asked for, the page says who can.

@@ -156,12 +156,18 @@ func eventually[T comparable](t *testing.T, what string, look func() T) T {
 // age makes every sign-in older than it is, which is quicker than to wait.
 func (s *stage) age(t *testing.T, by time.Duration) {
 	t.Helper()
+	s.sql(t, "UPDATE login_sessions SET reauthenticated_at = reauthenticated_at - $1::interval", by.String())
+}
+
+// sql changes the database of the installation with a history behind its back.
+func (s *stage) sql(t *testing.T, statement string, args ...any) {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.stack.DatabaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
-	if _, err := conn.Exec(t.Context(), "UPDATE login_sessions SET reauthenticated_at = reauthenticated_at - $1::interval", by.String()); err != nil {
-		t.Fatal(err)
+	if _, err := conn.Exec(t.Context(), statement, args...); err != nil {
+		t.Fatalf("%.80s: %v", statement, err)
 	}
 }
