@@ -21,7 +21,7 @@ func meetRareStates(t *testing.T, s *suite) {
 	b.check("members, an invitation expired")
 	late := s.open(t, s.base)
 	late.expect(http.StatusNotFound).visit(link)
-	late.see("main", "not valid")
+	late.see("main", "no longer valid")
 	late.check("invitation expired")
 
 	s.sql(t, `INSERT INTO organizations (id, name, created_at, updated_at) VALUES (gen_random_uuid(), 'Nordlicht', now(), now())`)
