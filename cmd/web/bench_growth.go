@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -309,6 +310,7 @@ func (s *site) storeFinished(n int) error {
 			return fmt.Errorf("store finished deliveries: %w", err)
 		}
 	}
+	syscall.Sync() // what is still to be written to the disk is not to be written while something is measured
 	return nil
 }
 
