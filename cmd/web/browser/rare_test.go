@@ -67,6 +67,8 @@ func meetRareStates(t *testing.T, s *suite) {
 	}
 	b.expect(http.StatusUnprocessableEntity)
 	b.do("choose a file that is no key", chromedp.SetUploadFiles("#keyfile", []string{garbage}))
+	b.see("#check", "No public key") // it is checked as soon as it is chosen
+	b.expect(http.StatusUnprocessableEntity)
 	b.press("#keyform button", "Add")
 	b.see("main", "No public key")
 	b.check("key file refused")
