@@ -80,8 +80,6 @@ func TestClaim_ReadsWhatItTakes(t *testing.T) {
 	for name, analyzed := range map[string]bool{"with statistics": true, "before the backlog was analyzed": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var read int64
-			var claims []Claim
 			err := fixture.DB(t).InTx(t.Context(), func(tx *postgres.Tx) error {
 				endpoint := uuid.New()
 				// One in ten is the endpoint's, the others are those of nine neighbours.
@@ -106,17 +104,25 @@ func TestClaim_ReadsWhatItTakes(t *testing.T) {
 					}
 				}
 				s := New(Config{Worker: "w"})
-				before := fixture.RowsRead(t, tx, "webhook_deliveries")
-				var err error
-				claims, err = s.claim(tx, longestDue, []uuid.UUID{endpoint}, []int64{n})
-				read = fixture.RowsRead(t, tx, "webhook_deliveries") - before
-				return err
+				check := func(what, statement string, args ...any) error {
+					before := fixture.RowsRead(t, tx, "webhook_deliveries")
+					claims, err := s.claim(tx, statement, args...)
+					if read := fixture.RowsRead(t, tx, "webhook_deliveries") - before; err == nil && (len(claims) != n || read > 5*n) {
+						t.Errorf("%s: read %d rows of %d to claim %d, want %d", what, read, due, len(claims), n)
+					}
+					return err
+				}
+				if err := check("those due longest", longestDue, []uuid.UUID{endpoint}, []int64{n}); err != nil {
+					return err
+				}
+				var named []uuid.UUID
+				if err := tx.Raw("SELECT id FROM webhook_deliveries WHERE webhook_endpoint_id = $1 AND status = 'pending' LIMIT $2", endpoint, n).Scan(&named).Error; err != nil {
+					return err
+				}
+				return check("named", theseDue, named)
 			})
 			if err != nil {
 				t.Fatal(err)
-			}
-			if len(claims) != n || read > 5*n {
-				t.Errorf("read %d rows of %d to claim %d, want %d", read, due, len(claims), n)
 			}
 		})
 	}
