@@ -1,8 +1,6 @@
 package dashboard
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,10 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
-	"gorm.io/gorm"
 
 	"kaylehooks/internal/fixture"
-	"kaylehooks/internal/postgres"
 )
 
 // history is two weeks of an organization and, with a tenth of it, of its neighbour: a session every six seconds with an event, two
@@ -72,32 +68,6 @@ var large = []string{"webhook_deliveries", "webhook_delivery_attempts", "events"
 // mostRows is how many rows a page may look at, of the 1.6 million that there are.
 const mostRows = 25_000
 
-// plan is a node of EXPLAIN's answer.
-type plan struct {
-	Type      string  `json:"Node Type"`
-	Relation  string  `json:"Relation Name"`
-	Rows      float64 `json:"Actual Rows"`
-	Loops     float64 `json:"Actual Loops"`
-	Filtered  float64 `json:"Rows Removed by Filter"`
-	Rechecked float64 `json:"Rows Removed by Index Recheck"`
-	Plans     []plan
-}
-
-// read is how many rows of large tables are looked at, and which of them are read whole.
-func (p plan) read() (rows float64, whole []string) {
-	if slices.Contains(large, p.Relation) {
-		rows = (p.Rows + p.Filtered + p.Rechecked) * p.Loops
-		if p.Type == "Seq Scan" {
-			whole = append(whole, p.Relation)
-		}
-	}
-	for _, below := range p.Plans {
-		r, w := below.read()
-		rows, whole = rows+r, append(whole, w...)
-	}
-	return rows, whole
-}
-
 // TestPages_ReadLittleOfALongHistory opens every page, and every list with each of the filters that it offers, and asks Postgres how it carries out
 // every question: none reads a whole table that grows, or more than mostRows of it, however much is stored.
 func TestPages_ReadLittleOfALongHistory(t *testing.T) {
@@ -105,54 +75,25 @@ func TestPages_ReadLittleOfALongHistory(t *testing.T) {
 	f := furnish(t)
 	_, neighbour := fixture.Organization(t, f.db)
 	began := time.Now()
-	f.check(f.db.InTx(t.Context(), func(tx *postgres.Tx) error {
-		if err := tx.Exec("SET LOCAL statement_timeout = 0").Error; err != nil {
-			return err
-		}
-		for statement := range strings.SplitSeq(fmt.Sprintf(history, f.org.UUID, neighbour.Organization.UUID, f.clock.Now().Format(time.RFC3339)), ";\n\n") {
-			if err := tx.Exec(statement).Error; err != nil {
-				return fmt.Errorf("%.60s: %w", statement, err)
-			}
-		}
-		return nil
-	}))
+	fixture.Fill(t, f.db, fmt.Sprintf(history, f.org.UUID, neighbour.Organization.UUID, f.clock.Now().Format(time.RFC3339)))
 	t.Logf("filled in %s", time.Since(began))
 
-	var noted []func() (string, error)
-	note := func(tx *gorm.DB) {
-		if tx.DryRun { // a part of another
-			return
-		}
-		text, vars := tx.Statement.SQL.String(), slices.Clone(tx.Statement.Vars)
-		if begin := strings.TrimSpace(text); strings.HasPrefix(begin, "SELECT") || strings.HasPrefix(begin, "WITH") {
-			noted = append(noted, func() (out string, err error) {
-				err = f.db.Reader(t.Context()).Statement.ConnPool.QueryRowContext(t.Context(), "EXPLAIN (ANALYZE, FORMAT JSON) "+text, vars...).Scan(&out)
-				return out, err
-			})
-		}
-	}
-	callbacks := f.db.Reader(t.Context()).Callback()
-	f.check(errors.Join(callbacks.Query().After("gorm:query").Register("test:note", note), callbacks.Row().After("gorm:row").Register("test:note", note)))
+	seen := fixture.ExplainAll(t, f.db)
 	b := f.as(f.owner)
 	pages, worst, worstOf := 0, 0.0, ""
 	look := func(path string) answer {
 		t.Helper()
-		noted = nil
 		a := b.get(path)
 		if a.status >= http.StatusInternalServerError {
 			t.Errorf("%s: %d", path, a.status)
 		}
-		asked := noted
 		read := 0.0
-		for _, explain := range asked {
-			text, err := explain()
-			f.check(err)
-			var plans []struct{ Plan plan }
-			f.check(json.Unmarshal([]byte(text), &plans))
-			rows, whole := plans[0].Plan.read()
+		for _, plan := range seen.Take(t) {
+			rows, whole := plan.Read(large...), false
+			plan.Walk(func(n fixture.PlanNode) { whole = whole || n.Type == "Seq Scan" && slices.Contains(large, n.Relation) })
 			read += rows
-			if rows > mostRows || whole != nil {
-				t.Errorf("%s looks at %.0f rows, and at all of %v:\n%s", path, rows, whole, text)
+			if rows > mostRows || whole {
+				t.Errorf("%s looks at %.0f rows, or at all of a table:\n%s", path, rows, plan.Text)
 			}
 		}
 		pages++

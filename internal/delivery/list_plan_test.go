@@ -2,14 +2,12 @@ package delivery_test
 
 import (
 	"crypto/md5"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"gorm.io/gorm"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
@@ -76,13 +74,10 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 	_, neighbour := fixture.Organization(t, db)
 	now := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
 	begin := time.Now()
-	fill(t, db, fmt.Sprintf(million, owner.Organization.UUID, neighbour.Organization.UUID, now.Format(time.RFC3339)))
+	fixture.Fill(t, db, fmt.Sprintf(million, owner.Organization.UUID, neighbour.Organization.UUID, now.Format(time.RFC3339)))
 	t.Logf("filled in %s", time.Since(begin))
 	svc := delivery.New(delivery.Config{DB: db, Keyring: fixture.Keyring(), Worker: "test"})
-	seen := &plans{}
-	if err := db.Reader(t.Context()).Callback().Query().After("gorm:query").Register("test:explain", seen.explain); err != nil {
-		t.Fatal(err)
-	}
+	seen := fixture.ExplainAll(t, db)
 
 	named := func(kind string, n int) uuid.UUID { return md5.Sum([]byte(fmt.Sprint(kind, n))) } // as the script makes them
 	busy, quiet, gone := id.Endpoint{UUID: named("p", 0)}, id.Endpoint{UUID: named("p", 20)}, id.Endpoint{UUID: named("p", 99)}
@@ -149,9 +144,10 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 		{Held: true, EndpointID: busy, KeyID: id.Key{UUID: named("k", 1)}},
 	} {
 		for _, cursor := range cursors {
-			explainList(t, svc, owner, seen, f, postgres.Page{Limit: 10, After: cursor}).walk(func(p planNode) {
-				if read := (p.Rows + p.Removed) * p.Loops; read > asked {
-					t.Errorf("%+v after %v: reads %.0f rows\n%s", f, cursor, read, seen.texts[0])
+			plan := explainList(t, svc, owner, seen, f, postgres.Page{Limit: 10, After: cursor})
+			plan.Walk(func(p fixture.PlanNode) {
+				if read := p.Looked(); read > asked {
+					t.Errorf("%+v after %v: reads %.0f rows\n%s", f, cursor, read, plan.Text)
 				}
 			})
 			n++
@@ -166,70 +162,20 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 	} {
 		for _, cursor := range cursors {
 			found := false
-			explainList(t, svc, owner, seen, f, postgres.Page{Limit: 10, After: cursor}).walk(func(p planNode) {
+			plan := explainList(t, svc, owner, seen, f, postgres.Page{Limit: 10, After: cursor})
+			plan.Walk(func(p fixture.PlanNode) {
 				found = found || strings.Contains(p.IndexCond, "webhook_endpoint_id") && strings.Contains(p.IndexCond, "next_attempt_at")
-				if read := (p.Rows + p.Removed) * p.Loops; read > becomeDue {
-					t.Errorf("%+v after %v: reads %.0f rows\n%s", f, cursor, read, seen.texts[0])
+				if read := p.Looked(); read > becomeDue {
+					t.Errorf("%+v after %v: reads %.0f rows\n%s", f, cursor, read, plan.Text)
 				}
 			})
 			if !found {
-				t.Errorf("%+v after %v: what is due is not looked for by endpoint and time\n%s", f, cursor, seen.texts[0])
+				t.Errorf("%+v after %v: what is due is not looked for by endpoint and time\n%s", f, cursor, plan.Text)
 			}
 			n++
 		}
 	}
 	t.Logf("%d combinations of filters in %s", n, time.Since(begin))
-}
-
-// plans keeps how Postgres carries out the queries that gorm makes, asked on the same connection in the same transaction.
-type plans struct {
-	texts []string
-	err   error
-}
-
-func (p *plans) explain(tx *gorm.DB) {
-	var text string
-	if err := tx.Statement.ConnPool.QueryRowContext(tx.Statement.Context, "EXPLAIN (ANALYZE, FORMAT JSON) "+tx.Statement.SQL.String(), tx.Statement.Vars...).Scan(&text); err != nil {
-		p.err = err
-	}
-	p.texts = append(p.texts, text)
-}
-
-func fill(t *testing.T, db *postgres.DB, script string) {
-	t.Helper()
-	err := db.InTx(t.Context(), func(tx *postgres.Tx) error {
-		if err := tx.Exec("SET LOCAL statement_timeout = 0").Error; err != nil {
-			return err
-		}
-		for statement := range strings.SplitSeq(script, ";\n\n") {
-			if err := tx.Exec(statement).Error; err != nil {
-				return fmt.Errorf("%.60s: %w", statement, err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// planNode is a node of EXPLAIN's answer.
-type planNode struct {
-	Type      string     `json:"Node Type"`
-	Relation  string     `json:"Relation Name"`
-	Index     string     `json:"Index Name"`
-	IndexCond string     `json:"Index Cond"`
-	Rows      float64    `json:"Actual Rows"`
-	Loops     float64    `json:"Actual Loops"`
-	Removed   float64    `json:"Rows Removed by Filter"`
-	Plans     []planNode `json:"Plans"`
-}
-
-func (p planNode) walk(f func(planNode)) {
-	f(p)
-	for _, below := range p.Plans {
-		below.walk(f)
-	}
 }
 
 // wasted is how many rows may be read that are not part of the answer: as many as the rarest of the filters leaves on its own.
@@ -250,33 +196,29 @@ const asked = 5_100
 // becomeDue is more than become due, in the script, in any of the times asked for, and far less than what waits in all.
 const becomeDue = 50
 
-func explainList(t *testing.T, svc *delivery.Service, actor access.Actor, seen *plans, f delivery.Filter, page postgres.Page) planNode {
+func explainList(t *testing.T, svc *delivery.Service, actor access.Actor, seen *fixture.Plans, f delivery.Filter, page postgres.Page) fixture.Plan {
 	t.Helper()
-	seen.texts = nil
-	if _, err := svc.List(t.Context(), actor, f, page); err != nil || seen.err != nil || len(seen.texts) != 1 {
-		t.Fatalf("List: %v; %d queries were explained: %v", err, len(seen.texts), seen.err)
+	if _, err := svc.List(t.Context(), actor, f, page); err != nil {
+		t.Fatalf("List: %v", err)
 	}
-	var plan []struct{ Plan planNode }
-	if err := json.Unmarshal([]byte(seen.texts[0]), &plan); err != nil {
-		t.Fatal(err)
-	}
-	return plan[0].Plan
+	plans := seen.Take(t)
+	return plans[len(plans)-1] // before it, the endpoints of a label may have been asked for
 }
 
-func checkPlan(t *testing.T, svc *delivery.Service, actor access.Actor, seen *plans, f delivery.Filter, page postgres.Page) {
+func checkPlan(t *testing.T, svc *delivery.Service, actor access.Actor, seen *fixture.Plans, f delivery.Filter, page postgres.Page) {
 	t.Helper()
 	plan := explainList(t, svc, actor, seen, f, page)
 	index := false
-	plan.walk(func(n planNode) {
+	plan.Walk(func(n fixture.PlanNode) {
 		index = index || n.Index != ""
 		if n.Removed > mostWasted(f) {
-			t.Errorf("%+v after %v: reads %.0f rows for nothing\n%s", f, page.After, n.Removed, seen.texts[0])
+			t.Errorf("%+v after %v: reads %.0f rows for nothing\n%s", f, page.After, n.Removed, plan.Text)
 		}
 		if n.Type == "Seq Scan" || strings.Contains(n.Type, "Sort") {
-			t.Errorf("%+v after %v: %s\n%s", f, page.After, n.Type, seen.texts[0])
+			t.Errorf("%+v after %v: %s\n%s", f, page.After, n.Type, plan.Text)
 		}
 	})
 	if !index {
-		t.Errorf("%+v: no index\n%s", f, seen.texts[0])
+		t.Errorf("%+v: no index\n%s", f, plan.Text)
 	}
 }

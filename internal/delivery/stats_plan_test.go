@@ -1,7 +1,6 @@
 package delivery_test
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/google/uuid"
@@ -49,10 +48,7 @@ func TestStats_ReadWhatIsHeld(t *testing.T) {
 	fixture.Exec(t, db, "ANALYZE")
 
 	svc := delivery.New(delivery.Config{DB: db, Keyring: fixture.Keyring(), Worker: "test"})
-	seen := &plans{}
-	if err := db.Reader(t.Context()).Callback().Row().After("gorm:row").Register("test:explain", seen.explain); err != nil {
-		t.Fatal(err)
-	}
+	seen := fixture.ExplainAll(t, db)
 	standings, err := svc.Standings(t.Context(), owner)
 	if err != nil || standings[endpoint].Parked != held {
 		t.Errorf("%+v, %v", standings, err)
@@ -76,26 +72,17 @@ func TestStats_ReadWhatIsHeld(t *testing.T) {
 	if b, err := svc.Steps(t.Context(), neighbour, busy); err != nil || b.Waiting[0] != most || b.Seen != most || !b.Partial {
 		t.Errorf("steps of many: %+v, %v", b, err)
 	}
-	if seen.err != nil || len(seen.texts) != 5 {
-		t.Fatalf("%d statements were explained: %v", len(seen.texts), seen.err)
+	plans := seen.Take(t)
+	if len(plans) != 5 {
+		t.Fatalf("%d statements were explained", len(plans))
 	}
-	for n, text := range seen.texts {
-		var plan []struct{ Plan planNode }
-		if err := json.Unmarshal([]byte(text), &plan); err != nil {
-			t.Fatal(err)
-		}
-		read := 0.0
-		plan[0].Plan.walk(func(n planNode) {
-			if n.Relation == "webhook_deliveries" {
-				read += n.Loops * (n.Rows + n.Removed)
-			}
-		})
+	for n, plan := range plans {
 		limit := 2100.0
 		if n >= 4 {
 			limit = most + 100
 		}
-		if read > limit {
-			t.Errorf("read %.0f deliveries\n%s", read, text)
+		if read := plan.Read("webhook_deliveries"); read > limit {
+			t.Errorf("read %.0f deliveries\n%s", read, plan.Text)
 		}
 	}
 	if b, err := svc.Steps(t.Context(), neighbour, full); err != nil || b.Seen != most || b.Partial {

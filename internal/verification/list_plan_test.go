@@ -1,16 +1,13 @@
 package verification_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"gorm.io/gorm"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/event"
@@ -71,29 +68,8 @@ func TestLists_ByOutcomeStayFlat(t *testing.T) {
 		actors, orgs = append(actors, owner), append(orgs, owner.Organization.UUID)
 	}
 	now := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
-	err := db.InTx(t.Context(), func(tx *postgres.Tx) error {
-		if err := tx.Exec("SET LOCAL statement_timeout = 0; SET LOCAL enable_hashjoin = on").Error; err != nil {
-			return err
-		}
-		for statement := range strings.SplitSeq(fmt.Sprintf(manySessions, append(orgs, now.Format(time.RFC3339), route(`null`), route(`"`+id.Delivery{UUID: uuid.Max}.String()+`"`))...), ";\n\n") {
-			if err := tx.Exec(statement).Error; err != nil {
-				return fmt.Errorf("%.60s: %w", statement, err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &planned{t: t, db: db, sessions: &verification.Service{DB: db, Keyring: fixture.Keyring()}}
-	for _, register := range []error{
-		db.Reader(t.Context()).Callback().Query().After("gorm:query").Register("test:note", p.note),
-		db.Reader(t.Context()).Callback().Row().Before("gorm:row").Register("test:note", p.note), // while the connection is free
-	} {
-		if register != nil {
-			t.Fatal(register)
-		}
-	}
+	fixture.Fill(t, db, fmt.Sprintf(manySessions, append(orgs, now.Format(time.RFC3339), route(`null`), route(`"`+id.Delivery{UUID: uuid.Max}.String()+`"`))...))
+	p := &planned{t: t, db: db, sessions: &verification.Service{DB: db, Keyring: fixture.Keyring()}, seen: fixture.ExplainAll(t, db)}
 	cursor := func(back time.Duration) *postgres.Position { return &postgres.Position{At: now.Add(-back)} }
 	month := now.Add(-60000 * 20 * time.Second)
 	pages := []postgres.Page{{Limit: 50}, {Limit: 50, After: cursor(time.Hour)}, {Limit: 50, After: cursor(6 * 24 * time.Hour)}, {Limit: 50, Before: cursor(9 * 24 * time.Hour)}, {Limit: 50, After: cursor(13 * 24 * time.Hour)}}
@@ -131,42 +107,10 @@ type planned struct {
 	t        *testing.T
 	db       *postgres.DB
 	sessions *verification.Service
-	// noted is how Postgres carries out the statements of a list.
-	noted   []string
-	err     error
-	resting bool
-	n       int
-	worst   float64
-	worstOf string
-}
-
-func (p *planned) note(tx *gorm.DB) {
-	if p.resting {
-		return
-	}
-	// On the same connection in the same transaction, whose settings count.
-	var text string
-	if err := tx.Statement.ConnPool.QueryRowContext(tx.Statement.Context, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+tx.Statement.SQL.String(), tx.Statement.Vars...).Scan(&text); err != nil {
-		p.err = err
-	}
-	p.noted = append(p.noted, text)
-}
-
-type node struct {
-	Type    string  `json:"Node Type"`
-	Rows    float64 `json:"Actual Rows"`
-	Loops   float64 `json:"Actual Loops"`
-	Hit     float64 `json:"Shared Hit Blocks"`
-	Read    float64 `json:"Shared Read Blocks"`
-	Removed float64 `json:"Rows Removed by Filter"`
-	Plans   []node  `json:"Plans"`
-}
-
-func (n node) walk(f func(node)) {
-	f(n)
-	for _, below := range n.Plans {
-		below.walk(f)
-	}
+	seen     *fixture.Plans
+	n        int
+	worst    float64
+	worstOf  string
 }
 
 // mostPages bounds what a list may touch, and mostSorted how many rows it may put in order: pages of some branches, or the
@@ -178,23 +122,15 @@ const (
 
 func (p *planned) look(what string, list func() (int, error)) {
 	p.t.Helper()
-	p.noted = nil
-	if _, err := list(); err != nil || p.err != nil {
-		p.t.Fatalf("%s: %v, %v", what, err, p.err)
+	if _, err := list(); err != nil {
+		p.t.Fatalf("%s: %v", what, err)
 	}
-	if len(p.noted) == 0 {
-		p.t.Fatalf("%s: no statement was noted", what)
-	}
-	touched := 0.0
-	for _, text := range p.noted {
-		var plan []struct{ Plan node }
-		if err := json.Unmarshal([]byte(text), &plan); err != nil {
-			p.t.Fatal(err)
-		}
-		touched += plan[0].Plan.Hit + plan[0].Plan.Read
-		plan[0].Plan.walk(func(n node) {
+	touched, plans := 0.0, p.seen.Take(p.t)
+	for _, plan := range plans {
+		touched += plan.Hit + plan.Missed
+		plan.Walk(func(n fixture.PlanNode) {
 			if n.Type == "Seq Scan" || n.Type == "Sort" && n.Rows*n.Loops > mostSorted {
-				p.t.Errorf("%s: %s of %.0f rows\n%s", what, n.Type, n.Rows*n.Loops, text)
+				p.t.Errorf("%s: %s of %.0f rows\n%s", what, n.Type, n.Rows*n.Loops, plan.Text)
 			}
 		})
 	}
@@ -203,14 +139,14 @@ func (p *planned) look(what string, list func() (int, error)) {
 		p.worst, p.worstOf = touched, what
 	}
 	if touched > mostPages {
-		p.t.Errorf("%s: touches %.0f pages\n%s", what, touched, p.noted)
+		p.t.Errorf("%s: touches %.0f pages\n%+v", what, touched, plans)
 	}
 }
 
 // sameAsPlain turns over the lists of every organization, forwards and back, and compares them with a look at every row.
 func (p *planned) sameAsPlain(actors []access.Actor) {
 	p.t.Helper()
-	p.resting = true
+	p.seen.Stop()
 	const open, failed = "d.status IN ('pending', 'delivering')", "d.status = 'failed'"
 	has := func(condition string) string {
 		return "EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND " + condition + ")"
