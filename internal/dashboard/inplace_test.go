@@ -25,6 +25,7 @@ func TestForms_AreAnsweredInPlace(t *testing.T) {
 	if n := strings.Count(settings.body, `hx-disable="find [type=submit]"`); n != 3 || strings.Count(settings.body, `hx-status:50x="swap:beforeend target:#toasts"`) != n {
 		t.Errorf("%d of 3 forms rest while they are sent, and tell of a fault", n)
 	}
+	b.fragment("/settings").is(http.StatusOK).shows("<html", "Signed-in browsers")
 	first := settings.find(`name="seen" value="([^"]+)"`)
 	for path, c := range map[string]struct {
 		fields []string

@@ -46,13 +46,13 @@ func (p *page) renderSettings(status int, try settingsTry) error {
 			Errors:  formErrors(try.password, "the password can be changed", labelled{"password", "f-current", "Current password"}, labelled{"new_password", "f-new-password", "New password"}),
 		},
 	}
-	if p.Fragment() { // the form that was sent
-		switch csrf := v.Shell.CSRF; p.R.URL.Path {
-		case settingsPath + "/organization":
+	if p.Fragment() {
+		switch csrf := v.Shell.CSRF; p.pattern { // a form is answered by its section
+		case "POST " + settingsPath + "/organization":
 			return p.Render(status, pages.OrganizationSection(*v.Organization, csrf))
-		case settingsPath + "/profile":
+		case "POST " + settingsPath + "/profile":
 			return p.Render(status, pages.ProfileSection(v.Profile, csrf))
-		default:
+		case "POST " + settingsPath + "/password":
 			return p.Render(status, pages.PasswordSection(*v.Password, csrf))
 		}
 	}
