@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"kaylehooks/internal/fixture"
 )
 
 // Rows of before values were stored stay readable (the cases without "changes").
@@ -47,4 +50,20 @@ func TestChooseAll_IsThereWithBoxesAndForScriptingOnly(t *testing.T) {
 		}
 		w.as(w.member).get(list).is(http.StatusOK).hides("data-all")
 	}
+}
+
+// TestDeliveryRow_WhatIsDueInAMomentIsDueNow: less than a second away has no words of its own.
+func TestDeliveryRow_WhatIsDueInAMomentIsDueNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	w.fail()
+	w.sender.answers(http.StatusServiceUnavailable, "")
+	w.work()
+	due := fixture.Scalar[time.Time](t, w.db, "SELECT next_attempt_at FROM webhook_deliveries")
+	b := w.as(w.owner)
+	w.clock.Set(due.Add(-time.Second))
+	b.get("/deliveries").is(http.StatusOK).shows("in 1 s").hides("due now")
+	w.clock.Set(due.Add(-time.Second / 2))
+	b.get("/deliveries").is(http.StatusOK).shows("due now")
 }
