@@ -145,14 +145,7 @@ func List(ctx context.Context, db *postgres.DB, actor access.Actor, f Filter, pa
 		return postgres.List[Event]{}, err
 	}
 	if _, rare := rareOutcomes[f.Outcome]; rare && f.SessionID.IsZero() && f.MissedBy.IsZero() {
-		var list postgres.List[Event]
-		err := db.InTx(ctx, func(tx *postgres.Tx) error {
-			// What is not quite rare looks to the planner like little to sort, when it is all there is of a month.
-			return tx.WithoutSort(func() (err error) {
-				list, err = listRare(tx, actor.Organization, f, page)
-				return err
-			})
-		})
+		list, err := listRare(tx, actor.Organization, f, page)
 		if err != nil {
 			return list, fmt.Errorf("list events by outcome: %w", err)
 		}

@@ -92,7 +92,6 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	for _, detour := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
 		params[detour] = "off"
 	}
-	params["max_parallel_workers_per_gather"] = "0" // each reads ahead of what a limit would have been content with
 	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
 		c.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID,
