@@ -370,6 +370,9 @@ func (b *bench) backlog() error {
 	b.note("memory of Redis, peak", "MB", "≤ 64", w.redisPeak)
 	b.note("deliveries per second", "/s", "", w.rate)
 	b.note("time to nine tenths of that rate", "s", "", w.ramp.Seconds())
+	if err := s.settled(s.endpoints[1:]); err != nil { // the last fresh event is under way
+		return err
+	}
 	fromRequest, _, err := s.lags(times)
 	if err == nil && len(fromRequest) < len(sessions) {
 		err = fmt.Errorf("%d of %d fresh events arrived", len(fromRequest), len(sessions))

@@ -139,17 +139,8 @@ func (s *site) finished(n int) (time.Time, error) {
 			}
 		}
 	}
-	for {
-		var open bool
-		if err := s.db.QueryRow(s.ctx, "SELECT EXISTS (SELECT FROM webhook_deliveries WHERE status = 'pending') OR EXISTS (SELECT FROM webhook_deliveries WHERE status = 'delivering')").Scan(&open); err != nil {
-			return time.Time{}, fmt.Errorf("look for open deliveries: %w", err)
-		}
-		if !open {
-			break
-		}
-		if err := pause(s.ctx, 10*time.Millisecond); err != nil {
-			return time.Time{}, err
-		}
+	if err := s.settled(s.endpoints); err != nil {
+		return time.Time{}, err
 	}
 	done := time.Now()
 	var wrong int // those that the growth scenario stored as failed have lost their payload to age
@@ -162,6 +153,22 @@ func (s *site) finished(n int) (time.Time, error) {
 		return done, fmt.Errorf("%d deliveries did not succeed, or kept their payload", wrong)
 	}
 	return done, nil
+}
+
+// settled waits until every delivery to the endpoints has reached its end.
+func (s *site) settled(endpoints []string) error {
+	for {
+		var open bool
+		if err := s.db.QueryRow(s.ctx, "SELECT EXISTS (SELECT FROM webhook_deliveries WHERE webhook_endpoint_id = ANY($1::uuid[]) AND status IN ('pending', 'delivering'))", endpoints).Scan(&open); err != nil {
+			return fmt.Errorf("look for open deliveries: %w", err)
+		}
+		if !open {
+			return nil
+		}
+		if err := pause(s.ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // arrivalTimes returns when each delivery arrived first.
