@@ -12,6 +12,7 @@ import (
 // loseRedis stops Redis under open pages, so that it takes connections and never answers, and lets it go on.
 func loseRedis(t *testing.T, s *suite) {
 	t.Helper()
+	_, unasked := s.serveEmpty() // nobody looks at a page of it before Redis is away
 	b := s.signIn(t, s.base, s.email, s.password)
 	b.visit("/queue")
 	b.see("main", "Pause…")
@@ -35,6 +36,11 @@ func loseRedis(t *testing.T, s *suite) {
 	b.visit("/")
 	b.see("main", "What is due waits in Postgres")
 	b.check("overview, Redis away")
+
+	fresh := s.signIn(t, unasked, firstEmail, firstPassword)
+	fresh.visit("/queue")
+	fresh.see("main", "of the queues nothing is known yet")
+	fresh.check("queue, Redis never seen")
 
 	signal(syscall.SIGCONT)
 	b.visit("/queue")
