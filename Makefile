@@ -11,7 +11,7 @@ LINT := bin/golangci-lint-$(LINT_VERSION)
 # Tests start servers and build programs, which Go's test cache does not see: a cached result would prove nothing.
 TESTFLAGS ?= -count=1
 # Each package's tests have a PostgreSQL and a Redis of their own, so few run side by side.
-TEST := $(GO) test -p 2 -timeout 20m
+TEST := $(GO) test -p 2 -timeout 40m
 
 # Example receivers with a package of their own, and what the browser suite needs.
 NPM_DIRS := $(patsubst %/package-lock.json,%,$(wildcard examples/*/package-lock.json examples/*/*/package-lock.json cmd/web/browser/testdata/package-lock.json))
