@@ -131,23 +131,26 @@ func checkSchema(ctx context.Context, db *postgres.DB) error {
 	return nil
 }
 
-// openRedis connects and checks that Redis answers.
-func openRedis(ctx context.Context, cfg config.Config) (*redis.Client, error) {
+// newRedis makes a client, which connects when it is first used.
+func newRedis(cfg config.Config) (*redis.Client, error) {
 	options, err := redis.ParseURL(cfg.RedisURL.Reveal())
 	if err != nil {
 		return nil, usagef("REDIS_URL is not a Redis connection string; it looks like redis://host:6379/0")
 	}
 	options.PoolSize = 64
 	options.Protocol = 2 // with the newer one, every command first looks for messages that nobody asked for
-	client := redis.NewClient(options)
+	return redis.NewClient(options), nil
+}
+
+// needRedis checks that Redis answers.
+func (a *app) needRedis(ctx context.Context) error {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := client.Ping(ctx).Err(); err != nil {
-		_ = client.Close()
-		return nil, usagef("Redis is not reachable (%s); check REDIS_URL and that the server runs", firstLine(err))
+	if err := a.redis.Ping(ctx).Err(); err != nil {
+		return usagef("Redis is not reachable (%s); check REDIS_URL and that the server runs", firstLine(err))
 	}
-	return client, nil
+	return nil
 }
 
 func firstLine(err error) string {
@@ -155,7 +158,7 @@ func firstLine(err error) string {
 	return line
 }
 
-// newApp opens Postgres and Redis and builds the rooms. Close it.
+// newApp opens Postgres and builds the rooms. Close it. Whoever cannot do without Redis asks needRedis.
 func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name string) (_ *app, err error) {
 	a := &app{cfg: cfg, log: log}
 	defer func() {
@@ -172,7 +175,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name strin
 	if err = checkSchema(ctx, a.db); err != nil {
 		return nil, err
 	}
-	if a.redis, err = openRedis(ctx, cfg); err != nil {
+	if a.redis, err = newRedis(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.AllowPrivateEndpoints {
@@ -238,20 +241,12 @@ func (a *app) handler(setupToken func() string) http.Handler {
 			}
 			return look
 		}),
-		Ready: a.ready, Metrics: a.metrics, HTTPS: strings.HasPrefix(a.cfg.PublicURL, "https://"), Log: a.log, Now: a.db.Now,
+		Needs: []server.Need{
+			{Name: "postgres", Ask: a.db.Ping},
+			{Name: "redis", Ask: func(ctx context.Context) error { return a.redis.Ping(ctx).Err() }, Spare: true}, // what is due waits in Postgres
+		},
+		Metrics: a.metrics, HTTPS: strings.HasPrefix(a.cfg.PublicURL, "https://"), Log: a.log, Now: a.db.Now,
 	})
-}
-
-// ready names the servers that do not answer.
-func (a *app) ready(ctx context.Context) map[string]error {
-	missing := map[string]error{}
-	if err := a.db.Ping(ctx); err != nil {
-		missing["postgres"] = err
-	}
-	if err := a.redis.Ping(ctx).Err(); err != nil {
-		missing["redis"] = err
-	}
-	return missing
 }
 
 // sharedRedis lets asynq's monitor use our connection pool.

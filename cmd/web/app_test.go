@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -192,6 +193,34 @@ func TestServe_RefusesAnOldSchema(t *testing.T) {
 		t.Errorf("status printed:\n%s", status)
 	}
 	i.command("migrate", "up").Succeed()
+}
+
+// Results are accepted while Redis is away, also by a server that was started meanwhile, and are delivered by a worker that has it.
+func TestServe_StartsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	redis := i.setting("REDIS_URL")
+	i.env = append(i.env, "REDIS_URL=redis://127.0.0.1:1/0")
+	if log := i.web().Output(); !strings.Contains(log, "serving without Redis") || !strings.Contains(log, "REDIS_URL") {
+		t.Errorf("it logged:\n%s", log)
+	}
+	if res, body, err := i.ask(t.Context(), "GET", "/readyz", ""); err != nil || res.StatusCode != http.StatusOK || string(body) != "ready\nredis does not answer\n" {
+		t.Errorf("%v %s", err, body)
+	}
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	t.Cleanup(receiver.Close)
+	_, jwk := i.keyPair("k1")
+	var created endpointJSON
+	i.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": receiver.URL}, &created)
+	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/keys", map[string]any{"key_id": "k1", "algorithm": "RSA-OAEP-256", "key_type": "RSA", "jwk": jwk}, nil)
+	i.call("POST", "/v1/sessions/"+i.openSession()+"/success", map[string]any{"claims": map[string]any{"family_name": "LINDQVIST", "kayle_document_id": strings.Repeat("ab", 32)}, "selected_field_keys": []string{"family_name", "kayle_document_id"}}, nil)
+
+	i.worker("REDIS_URL=" + redis)
+	eventually(t, "it is delivered", func() []deliveryJSON {
+		var all []deliveryJSON
+		i.call("GET", "/v1/webhooks/deliveries", nil, &all)
+		return all
+	}, func(all []deliveryJSON) bool { return len(all) == 1 && all[0].Status == "succeeded" })
 }
 
 // Two servers count what an API key is used for; nothing of it is lost when they stop, and a refused call is none.

@@ -41,6 +41,9 @@ func (c serveCommand) Run(env environment) error {
 		return err
 	}
 	defer a.Close()
+	if err := a.needRedis(env.ctx); err != nil {
+		log.Error("serving without Redis: what is accepted waits in Postgres and is delivered once Redis answers", "error", err)
+	}
 	listener, err := listen(env.ctx, cfg.ListenAddr)
 	if err != nil {
 		return err
@@ -99,6 +102,9 @@ func (c workerCommand) Run(env environment) error {
 		return err
 	}
 	defer a.Close()
+	if err := a.needRedis(env.ctx); err != nil {
+		return err
+	}
 	worker := a.newWorker()
 	if err := worker.Start(env.ctx); err != nil {
 		return err

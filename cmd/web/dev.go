@@ -75,6 +75,9 @@ func (c devCommand) Run(env environment) error {
 		return err
 	}
 	defer a.Close()
+	if err := a.needRedis(env.ctx); err != nil {
+		return err
+	}
 	a.lookupEnv = env.lookupEnv
 	if c.Assets != "" {
 		a.assets = static.FromDisk(os.DirFS(c.Assets))

@@ -25,14 +25,23 @@ type Config struct {
 	Assets http.Handler
 	// Monitor serves /monitor, already behind sign-in; nil leaves it out.
 	Monitor http.Handler
-	// Ready reports what keeps this process from serving, by name; an empty map means ready.
-	Ready func(ctx context.Context) map[string]error
+	// Needs are the servers that /readyz asks, in this order.
+	Needs []Need
 	// Metrics is served at /metrics to callers on this machine only; nil leaves it out.
 	Metrics prometheus.Gatherer
 	// HTTPS adds Strict-Transport-Security.
 	HTTPS bool
 	Log   *slog.Logger
 	Now   func() time.Time
+}
+
+// Need is another server that this process uses.
+type Need struct {
+	Name string
+	// Ask returns nil if it answers.
+	Ask func(ctx context.Context) error
+	// Spare is one that requests can be served without: a balancer must not take this process away when only that is missing.
+	Spare bool
 }
 
 // New returns the root handler.
@@ -163,20 +172,29 @@ func plain(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text))
 }
 
-// ready says whether the process can serve, and by name what it lacks. The reasons stay in the log.
+// ready says whether the process can serve, and by name what does not answer. The reasons stay in the log.
 func (c Config) ready(w http.ResponseWriter, r *http.Request) {
-	const patience = 2 * time.Second
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
-	defer cancel()
-	missing := c.Ready(ctx)
-	if len(missing) == 0 {
-		plain(w, http.StatusOK, "ready\n")
-		return
+	const patience, patienceSpare = 2 * time.Second, 500 * time.Millisecond
+	status, text := http.StatusOK, ""
+	for _, need := range c.Needs {
+		wait := patience
+		if need.Spare {
+			wait = patienceSpare
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), wait)
+		err := need.Ask(ctx)
+		cancel()
+		if err == nil {
+			continue
+		}
+		c.Log.WarnContext(r.Context(), "no answer", "from", need.Name, "error", err)
+		text += need.Name + " does not answer\n"
+		if !need.Spare {
+			status = http.StatusServiceUnavailable
+		}
 	}
-	var text strings.Builder
-	for name, err := range missing {
-		c.Log.WarnContext(ctx, "not ready", "missing", name, "error", err)
-		text.WriteString(name + " does not answer\n")
+	if status == http.StatusOK {
+		text = "ready\n" + text
 	}
-	plain(w, http.StatusServiceUnavailable, text.String())
+	plain(w, status, text)
 }

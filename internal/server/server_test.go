@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,10 +33,8 @@ func roof(https bool) (http.Handler, *bytes.Buffer) {
 	log := &bytes.Buffer{}
 	return New(Config{
 		API: door("api"), Pages: door("pages"), Assets: static.Handler(), Monitor: door("monitor"), Metrics: prometheus.NewRegistry(), HTTPS: https,
-		Ready: func(context.Context) map[string]error {
-			return map[string]error{"Postgres": errors.New("secret reason")}
-		},
-		Log: logging.New(log, logging.Options{JSON: true, Level: slog.LevelDebug}), Now: time.Now,
+		Needs: []Need{{Name: "Postgres", Ask: func(context.Context) error { return errors.New("secret reason") }}},
+		Log:   logging.New(log, logging.Options{JSON: true, Level: slog.LevelDebug}), Now: time.Now,
 	}), log
 }
 
@@ -91,6 +91,32 @@ func TestNew_EveryResponseHasHeadersAndALine(t *testing.T) {
 				t.Errorf("%s: logged %s", path, log)
 			}
 		}
+	}
+}
+
+// A server that can be done without is named, and nothing more; one that answers is not named.
+func TestNew_IsReadyWithoutWhatCanBeSpared(t *testing.T) {
+	t.Parallel()
+	answers := func(context.Context) error { return nil }
+	hangs := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	for name, tc := range map[string]struct {
+		needs  []Need
+		status int
+		body   string
+	}{
+		"all there":   {[]Need{{Name: "postgres", Ask: answers}, {Name: "redis", Ask: answers, Spare: true}}, 200, "ready\n"},
+		"a spare one": {[]Need{{Name: "postgres", Ask: answers}, {Name: "redis", Ask: hangs, Spare: true}}, 200, "ready\nredis does not answer\n"},
+		"both":        {[]Need{{Name: "postgres", Ask: hangs}, {Name: "redis", Ask: hangs, Spare: true}}, 503, "postgres does not answer\nredis does not answer\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := New(Config{API: http.NotFoundHandler(), Pages: http.NotFoundHandler(), Assets: static.Handler(), Needs: tc.needs, Log: logging.New(io.Discard, logging.Options{}), Now: time.Now})
+				if got := get(h, "/readyz", nil); got.Code != tc.status || got.Body.String() != tc.body {
+					t.Errorf("%d %q", got.Code, got.Body)
+				}
+			})
+		})
 	}
 }
 
