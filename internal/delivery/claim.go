@@ -56,12 +56,10 @@ func (s *Service) ClaimThese(ctx context.Context, ids []id.Delivery) ([]*Claim, 
 // one needs no test: withdrawal leaves no delivery of the original event pending.
 //
 // The time is wrapped, and so are the lists of the claims, to leave the planner nothing to estimate by: it would make a plan for
-// each statement, none of them better than the one that reads the index of due rows in its order. Nor is there a better one for rows that
-// are named than to go by their ids: the wrapped status keeps an index of what waits, whose size is not in the statistics, out of it.
+// each statement, none of them better than the one that reads the index of due rows in its order.
 const (
 	dueNow    = `d.next_attempt_at <= (SELECT $1::timestamptz) AND d.payload_expires_at > (SELECT $1::timestamptz)`
 	claimable = `d.status = 'pending' AND ` + dueNow
-	namedDue  = `d.id = ANY($5::uuid[]) AND d.status || '' = 'pending' AND ` + dueNow
 )
 
 // claimDueRows moves the rows of the table "due" from pending to delivering under a fresh lease (contract section 7.6 step 1). Rows
@@ -85,9 +83,13 @@ func (s *Service) claim(tx *postgres.Tx, due string, args ...any) ([]Claim, erro
 	return rows, nil
 }
 
-// theseDue are the deliveries with these ids that may be sent.
-const theseDue = `SELECT d.id FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
-	WHERE ` + namedDue + ` AND e.enabled AND e.deleted_at IS NULL ORDER BY d.id FOR UPDATE OF d`
+// theseDue are the deliveries with these ids that may be sent. They are to be found by their ids: statistics from before a backlog, or
+// none, would have all be read that waits, or that the endpoint ever got. Hence the wrapped status, which no index is of, and the endpoint in
+// a subquery, which nothing can begin with.
+const theseDue = `SELECT d.id FROM webhook_deliveries d
+	WHERE d.id = ANY($5::uuid[]) AND d.status || '' = 'pending' AND ` + dueNow + `
+		AND (SELECT e.enabled AND e.deleted_at IS NULL FROM webhook_endpoints e WHERE e.id = d.webhook_endpoint_id)
+	ORDER BY d.id FOR UPDATE OF d`
 
 // claimBatch claims those of the deliveries that may be sent now, in one statement. One that may not be sent gives nil.
 func (s *Service) claimBatch(ctx context.Context, ids []id.Delivery) ([]*Claim, error) {

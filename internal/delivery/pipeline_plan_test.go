@@ -73,24 +73,36 @@ func TestRecord_APlanOfAnEmptyTableStaysGood(t *testing.T) {
 	}
 }
 
-// A claim reads what it takes, whatever the statistics say of an endpoint with a backlog: how many of its deliveries wait is not in them.
+// A claim reads what it takes, whatever the statistics say of an endpoint with a backlog: how many of its deliveries wait is not in them. Nor
+// does it matter that a plan was made while the table was empty.
 func TestClaim_ReadsWhatItTakes(t *testing.T) {
 	t.Parallel()
 	const finished, due, n = 60_000, 120, 5 // so that the planner expects one to be due
-	for name, analyzed := range map[string]bool{"with statistics": true, "before the backlog was analyzed": false} {
+	for name, c := range map[string]struct{ young, history, backlog bool }{"with statistics": {history: true, backlog: true}, "before the backlog was analyzed": {history: true}, "by plans of an empty table": {young: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := fixture.DB(t).InTx(t.Context(), func(tx *postgres.Tx) error {
-				endpoint := uuid.New()
+				s, endpoint := New(Config{Worker: "w"}), uuid.New()
 				// One in ten is the endpoint's, the others are those of nine neighbours.
 				oneOf := "CASE WHEN i % 10 = 0 THEN '" + endpoint.String() + "' ELSE lpad((i % 10)::text, 32, '0') END::uuid"
+				err := tx.Exec(`SET session_replication_role = replica; -- what the rows refer to is not needed here
+					INSERT INTO webhook_endpoints (id, organization_id, name, url, subscribed_event_types, signing_secret, signing_secret_rotated_at, created_at, updated_at)
+					VALUES ('` + endpoint.String() + `', gen_random_uuid(), 'e', 'https://x.example/', '{verification.session.failed}', 'x', now(), now(), now())`).Error
+				if err != nil {
+					return err
+				}
+				for range map[bool]int{true: 10}[c.young] { // the first five plans of each are thrown away
+					if _, err := s.claim(tx, longestDue, []uuid.UUID{endpoint}, []int64{n}); err != nil {
+						return err
+					}
+					if _, err := s.claim(tx, theseDue, []uuid.UUID{endpoint}); err != nil {
+						return err
+					}
+				}
 				for _, statement := range []string{
-					"SET session_replication_role = replica", // what the rows refer to is not needed here
-					`INSERT INTO webhook_endpoints (id, organization_id, name, url, subscribed_event_types, signing_secret, signing_secret_rotated_at, created_at, updated_at)
-						VALUES ('` + endpoint.String() + `', gen_random_uuid(), 'e', 'https://x.example/', '{verification.session.failed}', 'x', now(), now(), now())`,
 					`INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload_scrubbed_at, created_at, updated_at)
 						SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), ` + oneOf + `, 'test', 'succeeded', now(), now(), now() FROM generate_series(1, ` + strconv.Itoa(finished) + `) i`,
-					"ANALYZE webhook_deliveries",
+					map[bool]string{true: "ANALYZE webhook_deliveries", false: "SELECT"}[c.history],
 					`INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload, payload_expires_at, next_attempt_at, created_at, updated_at)
 						SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), ` + oneOf + `, 'test', 'pending', 'x', now() + interval '1 day', now() - random() * interval '1 hour', now(), now() FROM generate_series(1, ` + strconv.Itoa(10*due) + `) i`,
 				} {
@@ -98,12 +110,11 @@ func TestClaim_ReadsWhatItTakes(t *testing.T) {
 						return err
 					}
 				}
-				if analyzed {
+				if c.backlog {
 					if err := tx.Exec("ANALYZE webhook_deliveries").Error; err != nil {
 						return err
 					}
 				}
-				s := New(Config{Worker: "w"})
 				check := func(what, statement string, args ...any) error {
 					before := fixture.RowsRead(t, tx, "webhook_deliveries")
 					claims, err := s.claim(tx, statement, args...)
