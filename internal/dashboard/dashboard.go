@@ -52,6 +52,8 @@ type Config struct {
 	Version string
 	// TrustedProxyHops is TRUSTED_PROXY_HOPS.
 	TrustedProxyHops int
+	// RateIPPerMinute and RateIPBurst are RATE_IP_PER_MINUTE and RATE_IP_BURST: how often an address may try a password.
+	RateIPPerMinute, RateIPBurst int
 	// SetupToken returns the one-time token of the first-run setup, or "" when there is nothing to set up; nil means never.
 	SetupToken func() string
 	// SetupCommand is the command that prints a setup token, shown to somebody who has none.

@@ -138,7 +138,7 @@ func (f *furnished) walk(visit func(r *reader, c formCase, form sentForm, refill
 	r := f.as(f.owner).reader("/")
 	cases := f.formCases()
 	for i, c := range cases {
-		f.clock.Advance(3 * signInRule.Per / time.Duration(signInRule.Rate)) // the bucket of passwords
+		f.clock.Advance(3 * time.Minute / time.Duration(f.handler.RateIPPerMinute)) // the bucket of passwords
 		refill := func() sentForm { return f.reach(r, cases[:i+1]) }
 		form := refill()
 		target, err := url.Parse(form.action)

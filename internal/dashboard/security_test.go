@@ -173,7 +173,7 @@ func TestReauthenticate_IsLimitedPerAddress(t *testing.T) {
 	path, secret := b.createEndpoint("Risk engine")
 	s.clock.Advance(access.ReauthWindow + time.Second)
 	b.get("/")
-	for n := range signInRule.Burst {
+	for n := range s.handler.RateIPBurst {
 		b.post([]string{"/reauthenticate", path + "/secret/reveal"}[n%2], "password", "wrong password").is(http.StatusUnprocessableEntity).shows("This is not the password.")
 	}
 	for _, form := range []string{"/reauthenticate", path + "/secret/reveal"} {
@@ -261,14 +261,15 @@ func TestSignIn_NextLeadsNowhereElse(t *testing.T) {
 func TestSignIn_IsLimitedPerAddress(t *testing.T) {
 	t.Parallel()
 	s := newOrg(t)
+	s.handler.RateIPPerMinute, s.handler.RateIPBurst = 6, 3
 	b := s.browser()
 	b.get("/sign-in")
-	for range signInRule.Burst {
+	for range s.handler.RateIPBurst {
 		b.post("/sign-in", "email", "a@example.com", "password", "wrong password").is(http.StatusUnprocessableEntity)
 	}
 	a := b.post("/sign-in", "email", fixture.Email(fixture.UserID(t, s.owner)), "password", fixture.Password).is(http.StatusTooManyRequests).shows("Too many tries")
-	if a.header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
+	if after := a.header.Get("Retry-After"); after != "10" {
+		t.Errorf("Retry-After is %q", after)
 	}
 	s.clock.Advance(time.Minute)
 	b.post("/sign-in", "email", fixture.Email(fixture.UserID(t, s.owner)), "password", fixture.Password).redirects("/")

@@ -16,11 +16,13 @@ import (
 
 // signInRule bounds the tries at a password per client address (RATE_IP, contract section 8.9). Setup and the password
 // page draw from the same bucket.
-var signInRule = ratelimit.Rule{Name: "sign-in", Rate: 10, Per: time.Minute, Burst: 10}
+func (h *Handler) signInRule() ratelimit.Rule {
+	return ratelimit.Rule{Name: "sign-in", Rate: h.RateIPPerMinute, Per: time.Minute, Burst: h.RateIPBurst}
+}
 
 // throttle takes a token; refused says what to tell.
 func (p *page) throttle() (refused string, ok bool) {
-	result := p.Limiter.Allow(p.Ctx, signInRule, ratelimit.Address(p.ip))
+	result := p.Limiter.Allow(p.Ctx, p.signInRule(), ratelimit.Address(p.ip))
 	if result.Allowed {
 		return "", true
 	}

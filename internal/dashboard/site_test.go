@@ -66,7 +66,8 @@ func newSite(t *testing.T) *site {
 		Webhooks: &webhook.Service{DB: s.db, Keyring: keyring, Deliveries: deliveries},
 		Sessions: &verification.Service{DB: s.db, Keyring: keyring, Deliveries: deliveries},
 		Limiter:  ratelimit.New(nil, s.clock.Now, log), Log: log, Version: "test",
-		Receivers:  receiversAt(t, nil),
+		Receivers:       receiversAt(t, nil),
+		RateIPPerMinute: 10, RateIPBurst: 10,
 		SetupToken: func() string { return s.token }, SetupCommand: "web setup-token",
 	})
 	s.server = httptest.NewServer(s.handler)
