@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -62,6 +63,30 @@ func TestMigrations_UpDownUpGivesTheSameSchema(t *testing.T) {
 	}
 	if diff := cmp.Diff(first, schema(t, db)); diff != "" {
 		t.Errorf("the second up gives another schema (-first +second):\n%s", diff)
+	}
+}
+
+// An index of a large table takes longer than any other statement may, and waits longer for its lock.
+func TestMigrations_MayTakeLong(t *testing.T) {
+	const notLong = `DO $$ BEGIN IF current_setting('statement_timeout') <> '0' OR current_setting('lock_timeout') <> '1min' THEN RAISE 'limited to % and %', current_setting('statement_timeout'), current_setting('lock_timeout'); END IF; END $$;`
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: devtest.Database(t), MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	m, err := db.Migrator(fstest.MapFS{
+		"00001_in_a_transaction.sql": {Data: []byte("-- +goose Up\n-- +goose StatementBegin\n" + notLong + "\n-- +goose StatementEnd\n")},
+		"00002_in_none.sql":          {Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\n-- +goose StatementBegin\n" + notLong + "\n-- +goose StatementEnd\n")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done, err := m.Up(t.Context()); err != nil || len(done) != 2 {
+		t.Fatalf("%d were applied: %v", len(done), err)
+	}
+	var after string
+	if err := db.Reader(t.Context()).Raw("SHOW statement_timeout").Scan(&after).Error; err != nil || after != "30s" {
+		t.Errorf("afterwards a statement may take %s: %v", after, err)
 	}
 }
 

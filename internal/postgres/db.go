@@ -92,6 +92,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	for _, detour := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
 		params[detour] = "off"
 	}
+	params["max_parallel_workers_per_gather"] = "0" // each reads ahead of what a limit would have been content with
 	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
 		c.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID,
@@ -242,17 +243,36 @@ func (tx *Tx) TryLock(name string) (bool, error) {
 	return ok, err
 }
 
-// Migrator runs goose migrations from files under a session lock, so that two releases cannot migrate at once.
+// Migrator runs goose migrations from files under a session lock, so that two releases cannot migrate at once, and as long as they take.
 func (db *DB) Migrator(files fs.FS) (*goose.Provider, error) {
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
 		return nil, fmt.Errorf("create migration lock: %w", err)
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db.sql, files, goose.WithSessionLocker(locker))
+	p, err := goose.NewProvider(goose.DialectPostgres, db.sql, files, goose.WithSessionLocker(unhurried{locker}))
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
 	return p, nil
+}
+
+// unhurried lets what is done under the lock take its time: an index of a large table takes minutes, and waits for whoever wrote to the
+// table before.
+type unhurried struct{ lock.SessionLocker }
+
+// SessionLock implements lock.SessionLocker.
+func (u unhurried) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	const lockTimeout = "60s" // longer than any statement of ours that may be in the way
+	if _, err := conn.ExecContext(ctx, "SET statement_timeout = 0; SET lock_timeout = '"+lockTimeout+"'"); err != nil {
+		return fmt.Errorf("prepare to migrate: %w", err)
+	}
+	return u.SessionLocker.SessionLock(ctx, conn)
+}
+
+// SessionUnlock implements lock.SessionLocker.
+func (u unhurried) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "RESET statement_timeout; RESET lock_timeout")
+	return errors.Join(err, u.SessionLocker.SessionUnlock(ctx, conn))
 }
 
 // IsUnique reports whether err is a violation of the named unique constraint or index.
