@@ -58,6 +58,7 @@ type Bell struct {
 	depth   atomic.Int64
 	depthAt atomic.Int64
 	failing atomic.Bool
+	closing atomic.Bool
 }
 
 type ring struct {
@@ -74,8 +75,9 @@ func NewBell(client redis.UniversalClient, now func() time.Time, log *slog.Logge
 	return b
 }
 
-// Close rings what is left and ends the bell. Nobody may ring afterwards.
+// Close rings what is left, unless Redis is away, and ends the bell. Nobody may ring afterwards.
 func (b *Bell) Close() {
+	b.closing.Store(true)
 	close(b.rings)
 	b.done.Wait()
 }
@@ -116,6 +118,9 @@ func (b *Bell) run() {
 			default:
 				break collect
 			}
+		}
+		if b.closing.Load() && b.failing.Load() {
+			continue // the feeder will find them
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		for lane, rings := range together {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,12 +58,14 @@ func TestHandle_ATaskThatIsNotOursIsDroppedForGood(t *testing.T) {
 
 // away is the dial function of a Redis that is not there, or that is frozen.
 type away struct {
-	frozen bool
-	mu     sync.Mutex
-	peers  []net.Conn
+	frozen  bool
+	dialled atomic.Int64
+	mu      sync.Mutex
+	peers   []net.Conn
 }
 
 func (a *away) dial(context.Context, string, string) (net.Conn, error) {
+	a.dialled.Add(1)
 	if !a.frozen {
 		return nil, errors.New("connection refused")
 	}
@@ -102,6 +105,11 @@ func TestBell_RingingNeverBlocksWhenRedisIsAway(t *testing.T) {
 				t.Fatal("ringing blocks")
 			}
 			fixture.Until(t, "the outage is noticed", bell.failing.Load)
+			dialled := redisAway.dialled.Load()
+			bell.Close()
+			if more := redisAway.dialled.Load() - dialled; more > 5 {
+				t.Errorf("closing it tries %d times more", more)
+			}
 		})
 	}
 }

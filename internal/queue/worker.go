@@ -37,8 +37,6 @@ type Config struct {
 	// Concurrency is how many requests are in flight in each lane at most.
 	Concurrency int
 	Log         *slog.Logger
-	// Observe is told of every sweep; nil is fine.
-	Observe func(sweep string, did int, err error)
 }
 
 // Worker runs the lanes, the feeder and the sweeps of one process.
@@ -292,9 +290,6 @@ func (w *Worker) sweep(ctx context.Context, s Sweep) {
 		return // by a wrong clock, leases and sessions that live have ended
 	}
 	did, err := s.Run(ctx)
-	if w.Observe != nil {
-		w.Observe(s.Name, did, err)
-	}
 	switch {
 	case err != nil && ctx.Err() == nil:
 		w.Log.Error("sweep", "sweep", s.Name, "did", did, "error", err)

@@ -15,28 +15,11 @@ import (
 	"kaylehooks/internal/postgres"
 )
 
-// Metrics are the figures of one process. No label holds a tenant, an id or a URL.
-type Metrics struct {
-	*prometheus.Registry
-	sweeps *prometheus.CounterVec
-}
-
-// NewMetrics returns the figures of a process: Go, pool, backlog and sweeps.
-func NewMetrics(db *postgres.DB, deliveries *delivery.Service) *Metrics {
-	m := &Metrics{Registry: prometheus.NewRegistry(), sweeps: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "kaylehooks_sweep_runs_total", Help: "Runs of periodic work, by sweep and result.",
-	}, []string{"sweep", "result"})}
-	m.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m.sweeps, &backlog{db, deliveries})
-	return m
-}
-
-// ObserveSweep counts a run of periodic work.
-func (m *Metrics) ObserveSweep(sweep string, _ int, err error) {
-	result := "ok"
-	if err != nil {
-		result = "error"
-	}
-	m.sweeps.WithLabelValues(sweep, result).Inc()
+// NewMetrics returns the figures of a web server: Go, pool and backlog. No label holds a tenant, an id or a URL.
+func NewMetrics(db *postgres.DB, deliveries *delivery.Service) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &backlog{db, deliveries})
+	return r
 }
 
 // backlog reads the state of the pipeline when somebody asks.

@@ -103,17 +103,19 @@ func TestNew_IsReadyWithoutWhatCanBeSpared(t *testing.T) {
 		needs  []Need
 		status int
 		body   string
+		took   time.Duration
 	}{
-		"all there":   {[]Need{{Name: "postgres", Ask: answers}, {Name: "redis", Ask: answers, Spare: true}}, 200, "ready\n"},
-		"a spare one": {[]Need{{Name: "postgres", Ask: answers}, {Name: "redis", Ask: hangs, Spare: true}}, 200, "ready\nredis does not answer\n"},
-		"both":        {[]Need{{Name: "postgres", Ask: hangs}, {Name: "redis", Ask: hangs, Spare: true}}, 503, "postgres does not answer\nredis does not answer\n"},
+		"all there":   {[]Need{{Name: "postgres", Ask: answers}, {Name: "redis", Ask: answers, Spare: true}}, 200, "ready\n", 0},
+		"a spare one": {[]Need{{Name: "postgres", Ask: answers}, {Name: "redis", Ask: hangs, Spare: true}}, 200, "ready\nredis does not answer\n", 500 * time.Millisecond},
+		"both":        {[]Need{{Name: "postgres", Ask: hangs}, {Name: "redis", Ask: hangs, Spare: true}}, 503, "postgres does not answer\nredis does not answer\n", 2500 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				h := New(Config{API: http.NotFoundHandler(), Pages: http.NotFoundHandler(), Assets: static.Handler(), Needs: tc.needs, Log: logging.New(io.Discard, logging.Options{}), Now: time.Now})
-				if got := get(h, "/readyz", nil); got.Code != tc.status || got.Body.String() != tc.body {
-					t.Errorf("%d %q", got.Code, got.Body)
+				began := time.Now()
+				if got := get(h, "/readyz", nil); got.Code != tc.status || got.Body.String() != tc.body || time.Since(began) != tc.took {
+					t.Errorf("%d %q after %s", got.Code, got.Body, time.Since(began))
 				}
 			})
 		})
