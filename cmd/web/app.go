@@ -60,7 +60,6 @@ type app struct {
 	sessions   *verification.Service
 	bell       *queue.Bell
 	limiter    *ratelimit.Limiter
-	metrics    *server.Metrics
 	assets     http.Handler
 }
 
@@ -99,9 +98,10 @@ func newKeyring(cfg config.Config) (*seal.Keyring, error) {
 	return seal.NewKeyring(masters), nil
 }
 
-// openDatabase connects and checks that Postgres answers.
-func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, name string) (*postgres.DB, error) {
-	db, err := postgres.Open(ctx, postgres.Options{URL: cfg.DatabaseURL.Reveal(), MaxConns: cfg.DBMaxConns, Name: name, Log: log})
+// openDatabase connects to the database of the settings and checks that it answers.
+func openDatabase(ctx context.Context, cfg config.Config, o postgres.Options) (*postgres.DB, error) {
+	o.URL, o.MaxConns = cfg.DatabaseURL.Reveal(), cfg.DBMaxConns
+	db, err := postgres.Open(ctx, o)
 	if err != nil {
 		return nil, usagef("DATABASE_URL: %w; it looks like postgres://user:password@host:5432/database", err)
 	}
@@ -138,19 +138,34 @@ func newRedis(cfg config.Config) (*redis.Client, error) {
 		return nil, usagef("REDIS_URL is not a Redis connection string; it looks like redis://host:6379/0")
 	}
 	options.PoolSize = 64
-	options.Protocol = 2 // with the newer one, every command first looks for messages that nobody asked for
+	options.ContextTimeoutEnabled = true // one that hangs is waited for as long as the caller has patience, not as long as the client has
+	options.Protocol = 2                 // with the newer one, every command first looks for messages that nobody asked for
 	return redis.NewClient(options), nil
 }
 
 // needRedis checks that Redis answers.
 func (a *app) needRedis(ctx context.Context) error {
+	if err := a.pingRedis(ctx); err != nil {
+		return redisMissing(err)
+	}
+	return nil
+}
+
+func (a *app) pingRedis(ctx context.Context) error {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := a.redis.Ping(ctx).Err(); err != nil {
-		return usagef("Redis is not reachable (%s); check REDIS_URL and that the server runs", firstLine(err))
-	}
-	return nil
+	return a.redis.Ping(ctx).Err()
+}
+
+func redisMissing(err error) error {
+	return usagef("Redis is not reachable (%s); check REDIS_URL and that the server runs", firstLine(err))
+}
+
+// refused reports whether Redis answered, and will say the same again: a password that is wrong, say.
+func refused(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer) && !strings.HasPrefix(answer.Error(), "LOADING ")
 }
 
 func firstLine(err error) string {
@@ -169,7 +184,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name strin
 	if a.keyring, err = newKeyring(cfg); err != nil {
 		return nil, err
 	}
-	if a.db, err = openDatabase(ctx, cfg, log, name); err != nil {
+	if a.db, err = openDatabase(ctx, cfg, postgres.Options{Name: name, Log: log}); err != nil {
 		return nil, err
 	}
 	if err = checkSchema(ctx, a.db); err != nil {
@@ -196,7 +211,6 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name strin
 	a.webhooks = &webhook.Service{DB: a.db, Keyring: a.keyring, AllowPrivate: cfg.AllowPrivateEndpoints, Deliveries: a.deliveries}
 	a.sessions = &verification.Service{DB: a.db, Keyring: a.keyring, Deliveries: a.deliveries, Log: log}
 	a.deliveries.Settler = a.sessions
-	a.metrics = server.NewMetrics(a.db, a.deliveries)
 	a.assets = static.Handler()
 	return a, nil
 }
@@ -223,7 +237,7 @@ func (a *app) handler(setupToken func() string) http.Handler {
 	pages := dashboard.New(dashboard.Config{
 		DB: a.db, Keyring: a.keyring, Org: a.orgs, Login: a.logins, APIKeys: a.keys, Webhooks: a.webhooks, Deliveries: a.deliveries,
 		Sessions: a.sessions, Limiter: a.limiter, Receivers: receivers, Queue: newQueueView(a.redis), QueueReadOnly: a.cfg.QueueReadOnly, Log: a.log, PublicURL: a.cfg.PublicURL, Version: version(),
-		TrustedProxyHops: a.cfg.TrustedProxyHops, SetupToken: setupToken, SetupCommand: "web serve", Settings: lockedSettings(a.cfg, a.lookupEnv),
+		TrustedProxyHops: a.cfg.TrustedProxyHops, RateIPPerMinute: a.cfg.RateIPPerMinute, RateIPBurst: a.cfg.RateIPBurst, SetupToken: setupToken, SetupCommand: "web serve", Settings: lockedSettings(a.cfg, a.lookupEnv),
 	})
 	redisOptions := sharedRedis{a.redis}
 	look, change := server.NewMonitor(redisOptions, true), server.NewMonitor(redisOptions, false)
@@ -245,7 +259,7 @@ func (a *app) handler(setupToken func() string) http.Handler {
 			{Name: "postgres", Ask: a.db.Ping},
 			{Name: "redis", Ask: func(ctx context.Context) error { return a.redis.Ping(ctx).Err() }, Spare: true}, // what is due waits in Postgres
 		},
-		Metrics: a.metrics, HTTPS: strings.HasPrefix(a.cfg.PublicURL, "https://"), Log: a.log, Now: a.db.Now,
+		Metrics: server.NewMetrics(a.db, a.deliveries), HTTPS: strings.HasPrefix(a.cfg.PublicURL, "https://"), Log: a.log, Now: a.db.Now,
 	})
 }
 
@@ -327,7 +341,6 @@ func (a *app) newWorker() *queue.Worker {
 	old := &retention.Service{DB: a.db, Days: a.cfg.RetentionDays}
 	return queue.NewWorker(queue.Config{
 		Redis: a.redis, Bell: a.bell, DB: a.db, Deliveries: a.deliveries, Concurrency: a.cfg.WorkerConcurrency, Log: a.log,
-		Observe: a.metrics.ObserveSweep,
 		Sweeps: []queue.Sweep{
 			{Name: "leases", Every: 5 * time.Second, Run: func(ctx context.Context) (int, error) { return a.deliveries.SweepLeases(ctx, leaseBatch) }},
 			{Name: "bulk jobs", Every: 500 * time.Millisecond, Run: func(ctx context.Context) (int, error) { return a.deliveries.RunJobs(ctx, jobBatch) }},

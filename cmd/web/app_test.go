@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -13,7 +14,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"kaylehooks/internal/devstack/devtest"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/postgres"
 )
@@ -146,6 +149,7 @@ func TestCommands_SayWhatIsMissingAndExitWithTwo(t *testing.T) {
 		"short master key":   {[]string{"serve"}, good("MASTER_KEYS=m1:c2hvcnQ="), []string{"MASTER_KEYS", "keygen --master"}},
 		"no Postgres":        {[]string{"serve"}, good("DATABASE_URL=postgres://x@127.0.0.1:1/x"), []string{"Postgres is not reachable", "DATABASE_URL"}},
 		"no Redis":           {[]string{"worker"}, good("REDIS_URL=redis://127.0.0.1:1/0"), []string{"Redis is not reachable", "REDIS_URL"}},
+		"no such Redis":      {[]string{"serve"}, good("REDIS_URL=" + devtest.Redis(t) + "99999"), []string{"Redis", "out of range", "REDIS_URL"}},
 		"port taken":         {[]string{"serve"}, good("LISTEN_ADDR=" + taken.Addr().String()), []string{"cannot listen", "LISTEN_ADDR"}},
 		"unknown command":    {[]string{"srve"}, good(), []string{"web --help"}},
 		"bad key id":         {[]string{"keygen", "--kid", " a", "--bits", "2048"}, good(), []string{"key_id"}},
@@ -221,6 +225,43 @@ func TestServe_StartsWithoutRedis(t *testing.T) {
 		i.call("GET", "/v1/webhooks/deliveries", nil, &all)
 		return all
 	}, func(all []deliveryJSON) bool { return len(all) == 1 && all[0].Status == "succeeded" })
+}
+
+// A Redis that takes connections and never answers is not waited for: neither a probe nor a request takes as long as its client would.
+func TestServe_DoesNotWaitForAFrozenRedis(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	frozen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = frozen.Close() })
+	i.env = append(i.env, "REDIS_URL=redis://"+frozen.Addr().String()+"/0")
+	i.web()
+	const most = 3 * time.Second // the client's own limit is five
+	for _, path := range []string{"/readyz", "/v1/webhooks/endpoints"} {
+		ctx, cancel := context.WithTimeout(t.Context(), most)
+		if res, body, err := i.ask(ctx, "GET", path, ""); err != nil || res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %v, %s", path, err, body)
+		}
+		cancel()
+	}
+}
+
+// RATE_IP_* is for passwords, too.
+func TestServe_LimitsSignInsAsItIsTold(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	i.env = append(i.env, "RATE_IP_PER_MINUTE=1", "RATE_IP_BURST=2")
+	i.web()
+	for _, try := range []struct {
+		password string
+		in       bool
+	}{{"a wrong password", false}, {i.password, true}, {i.password, false}} {
+		if in := i.person().signsIn(i.email, try.password); in != try.in {
+			t.Errorf("the password %q lets in: %t, want %t", try.password, in, try.in)
+		}
+	}
 }
 
 // Two servers count what an API key is used for; nothing of it is lost when they stop, and a refused call is none.

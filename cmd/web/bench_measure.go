@@ -159,7 +159,8 @@ func (s *site) finished(n int) (time.Time, error) {
 func (s *site) settled(endpoints []string) error {
 	for {
 		var open bool
-		if err := s.db.QueryRow(s.ctx, "SELECT EXISTS (SELECT FROM webhook_deliveries WHERE webhook_endpoint_id = ANY($1::uuid[]) AND status IN ('pending', 'delivering'))", endpoints).Scan(&open); err != nil {
+		if err := s.db.QueryRow(s.ctx, `SELECT EXISTS (SELECT FROM webhook_deliveries WHERE status = 'pending' AND webhook_endpoint_id = ANY($1::uuid[]))
+			OR EXISTS (SELECT FROM webhook_deliveries WHERE status = 'delivering' AND webhook_endpoint_id = ANY($1::uuid[]))`, endpoints).Scan(&open); err != nil {
 			return fmt.Errorf("look for open deliveries: %w", err)
 		}
 		if !open {

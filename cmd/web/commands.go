@@ -14,6 +14,7 @@ import (
 	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/config"
 	"kaylehooks/internal/org"
+	"kaylehooks/internal/postgres"
 	"kaylehooks/migrations"
 )
 
@@ -41,12 +42,14 @@ func (c serveCommand) Run(env environment) error {
 		return err
 	}
 	defer a.Close()
-	if err := a.needRedis(env.ctx); err != nil {
-		log.Error("serving without Redis: what is accepted waits in Postgres and is delivered once Redis answers", "error", err)
-	}
 	listener, err := listen(env.ctx, cfg.ListenAddr)
 	if err != nil {
 		return err
+	}
+	if err := a.pingRedis(env.ctx); refused(err) {
+		return redisMissing(err)
+	} else if err != nil {
+		log.Error("serving without Redis: what is accepted waits in Postgres and is delivered once Redis answers", "error", redisMissing(err))
 	}
 	a.cfg, a.lookupEnv = cfg.At(listener.Addr().String(), env.lookupEnv), env.lookupEnv
 	token, err := a.setupToken(env)
@@ -134,7 +137,7 @@ func withMigrator(env environment, f func(*goose.Provider) error) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(env.ctx, cfg, nil, "migrate")
+	db, err := openDatabase(env.ctx, cfg, postgres.Options{Name: "migrate"})
 	if err != nil {
 		return err
 	}
@@ -231,7 +234,7 @@ func (c setupCommand) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(env.ctx, cfg, nil, "setup")
+	db, err := openDatabase(env.ctx, cfg, postgres.Options{Name: "setup"})
 	if err != nil {
 		return err
 	}

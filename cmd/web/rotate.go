@@ -28,8 +28,9 @@ type rotateMasterKeyCommand struct {
 
 // Help is shown below the usage.
 func (rotateMasterKeyCommand) Help() string {
-	return "Needs DATABASE_URL and MASTER_KEYS. Put the new key first in MASTER_KEYS, keep the older ones behind it, and restart every " +
-		"server and worker with that before you run this. Nothing has to stop while it runs; after an interruption run it again. " +
+	return "Needs DATABASE_URL and MASTER_KEYS. Before you run this, add the new key, under an id of its own, at the end of MASTER_KEYS and " +
+		"restart every server and worker; then move it to the front and restart them once more. In one step, those not yet restarted " +
+		"would refuse what the others hash and seal with it. Nothing has to stop while it runs; after an interruption run it again. " +
 		"It prints what still belongs to each older key."
 }
 
@@ -64,7 +65,7 @@ func (c rotateMasterKeyCommand) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(env.ctx, cfg, nil, "rotate-master-key")
+	db, err := openDatabase(env.ctx, cfg, postgres.Options{Name: "rotate-master-key"})
 	if err != nil {
 		return err
 	}
