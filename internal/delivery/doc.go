@@ -3,6 +3,6 @@
 //
 //	publish ─► pending ─► claim ─► attempt ─► record ─► pending | succeeded | failed
 //
-// The table is the outbox: a row is due when next_attempt_at says so, whoever rings and whatever Redis holds. Publish and
-// the operations on deliveries are called by the rooms above and by the doors; Deliver is called by the queue.
+// The table is the outbox: a row is due when next_attempt_at says so, whoever rings and whatever Redis holds. What
+// publishes, retries or lists is called by the rooms above and by the doors; Claim, ClaimThese and Send are called by the queue.
 package delivery

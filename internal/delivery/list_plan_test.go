@@ -202,7 +202,13 @@ func explainList(t *testing.T, svc *delivery.Service, actor access.Actor, seen *
 		t.Fatalf("List: %v", err)
 	}
 	plans := seen.Take(t)
-	return plans[len(plans)-1] // before it, the endpoints of a label may have been asked for
+	if len(plans) == 2 && plans[0].Read("webhook_deliveries") == 0 { // the endpoints of a label
+		plans = plans[1:]
+	}
+	if len(plans) != 1 {
+		t.Fatalf("%+v: %d queries were explained", f, len(plans))
+	}
+	return plans[0]
 }
 
 func checkPlan(t *testing.T, svc *delivery.Service, actor access.Actor, seen *fixture.Plans, f delivery.Filter, page postgres.Page) {

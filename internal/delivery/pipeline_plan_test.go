@@ -83,15 +83,16 @@ func TestClaim_ReadsWhatItTakes(t *testing.T) {
 			t.Parallel()
 			err := fixture.DB(t).InTx(t.Context(), func(tx *postgres.Tx) error {
 				s, endpoint := New(Config{Worker: "w"}), uuid.New()
-				// One in ten is the endpoint's, the others are those of nine neighbours.
-				oneOf := "CASE WHEN i % 10 = 0 THEN '" + endpoint.String() + "' ELSE lpad((i % 10)::text, 32, '0') END::uuid"
 				err := tx.Exec(`SET session_replication_role = replica; -- what the rows refer to is not needed here
 					INSERT INTO webhook_endpoints (id, organization_id, name, url, subscribed_event_types, signing_secret, signing_secret_rotated_at, created_at, updated_at)
 					VALUES ('` + endpoint.String() + `', gen_random_uuid(), 'e', 'https://x.example/', '{verification.session.failed}', 'x', now(), now(), now())`).Error
 				if err != nil {
 					return err
 				}
-				for range map[bool]int{true: 10}[c.young] { // the first five plans of each are thrown away
+				for range 10 { // the first five plans of each are thrown away
+					if !c.young {
+						break
+					}
 					if _, err := s.claim(tx, longestDue, []uuid.UUID{endpoint}, []int64{n}); err != nil {
 						return err
 					}
@@ -99,6 +100,8 @@ func TestClaim_ReadsWhatItTakes(t *testing.T) {
 						return err
 					}
 				}
+				// One in ten is the endpoint's, the others are those of nine neighbours.
+				oneOf := "CASE WHEN i % 10 = 0 THEN '" + endpoint.String() + "' ELSE lpad((i % 10)::text, 32, '0') END::uuid"
 				for _, statement := range []string{
 					`INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, event_type, status, payload_scrubbed_at, created_at, updated_at)
 						SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), ` + oneOf + `, 'test', 'succeeded', now(), now(), now() FROM generate_series(1, ` + strconv.Itoa(finished) + `) i`,

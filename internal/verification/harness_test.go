@@ -16,6 +16,7 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/devstack/devtest"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
@@ -41,8 +42,17 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
+	return newHarnessOn(t, devtest.Database(t))
+}
+
+// newHarnessOn is newHarness on the database of the URL.
+func newHarnessOn(t *testing.T, url string) *harness {
+	t.Helper()
 	h := &harness{t: t, clock: fixture.NewClock()}
-	h.db = fixture.DBAt(t, h.clock)
+	var err error
+	h.db, err = postgres.Open(t.Context(), postgres.Options{URL: url, Name: "test", Now: h.clock.Now})
+	h.check(err)
+	t.Cleanup(h.db.Close)
 	var org id.Organization
 	org, h.owner = fixture.Organization(t, h.db)
 	h.engine = access.Actor{Type: access.APIKey, Organization: org, ID: "key_test", Name: "engine", Scopes: access.Scopes()}
