@@ -193,7 +193,7 @@ func (c *Config) missing(needs Needs) []error {
 	}{
 		{Database, "DATABASE_URL", c.DatabaseURL, "set it to postgres://user:password@host:5432/database"},
 		{Redis, "REDIS_URL", c.RedisURL, "set it to redis://host:6379/0"},
-		{Keys, "MASTER_KEYS", c.MasterKeys, "make one with `web keygen` and keep it safe: without it nothing sealed can be read"},
+		{Keys, "MASTER_KEYS", c.MasterKeys, "make one with `web keygen --master` and keep it safe: without it nothing sealed can be read"},
 	} {
 		if needs&n.bit != 0 && n.value == "" {
 			bad = append(bad, problem(n.name, "is not set", n.remedy))

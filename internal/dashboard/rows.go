@@ -49,7 +49,7 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 	case delivery.StateInFlight:
 		row.ResultText = "sending"
 	case delivery.StateScheduled, delivery.StateRetrying:
-		if d.NextAttemptAt.Sub(p.Now) >= time.Second { // which "in 0 s" would follow
+		if d.NextAttemptAt.Sub(p.Now) >= time.Second { // less would read "in 0 s"
 			row.NextTime = p.AtPtr(d.NextAttemptAt)
 		} else {
 			row.Next = "due now"
