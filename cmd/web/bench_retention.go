@@ -75,11 +75,20 @@ func (s *site) pacedAfresh(n, perSecond int) (samples, error) {
 	return fromRequest, err
 }
 
-// deleteOld runs the sweep of retention on everything but the last day, in this process, until stop or until nothing is left.
+// deleteOld runs the sweep of retention on everything but the last day, in this process, until stop or until nothing is left. It returns
+// when the first batch is gone.
 func (s *site) deleteOld() (stop func() (deleted int64, perSecond float64, err error), err error) {
 	db, err := postgres.Open(s.ctx, postgres.Options{URL: s.db.Config().ConnString(), MaxConns: 2, Name: "bench retention"})
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
+	}
+	oldest := func() (at time.Time, err error) {
+		err = s.db.QueryRow(s.ctx, "SELECT COALESCE(min(created_at), now()) FROM events").Scan(&at)
+		return at, err
+	}
+	first, err := oldest()
+	if err != nil {
+		return nil, fmt.Errorf("look for the oldest event: %w", err)
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	type outcome struct {
@@ -93,6 +102,15 @@ func (s *site) deleteOld() (stop func() (deleted int64, perSecond float64, err e
 		counts, err := (&retention.Service{DB: db, Days: 1}).Run(ctx)
 		done <- outcome{counts, time.Since(began), err}
 	}()
+	for now := first; err == nil && now.Equal(first) && len(done) == 0; {
+		if err = pause(s.ctx, time.Millisecond); err == nil {
+			now, err = oldest()
+		}
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
 	return func() (int64, float64, error) {
 		cancel()
 		o := <-done
