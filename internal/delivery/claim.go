@@ -85,9 +85,9 @@ func (s *Service) claim(tx *postgres.Tx, due string, args ...any) ([]Claim, erro
 
 // theseDue are the deliveries with these ids that may be sent. They are to be found by their ids: by statistics from before a backlog, or by
 // none, Postgres would read all that waits, or all that the endpoint ever got. Hence the wrapped status, which no index is of, and the
-// endpoint in a subquery, with which no plan can begin.
+// endpoint in a subquery, with which no plan can begin. The ids are wrapped as the time is.
 const theseDue = `SELECT d.id FROM webhook_deliveries d
-	WHERE d.id = ANY($5::uuid[]) AND d.status || '' = 'pending' AND ` + dueNow + `
+	WHERE d.id = ANY((SELECT $5::uuid[])::uuid[]) AND d.status || '' = 'pending' AND ` + dueNow + `
 		AND (SELECT e.enabled AND e.deleted_at IS NULL FROM webhook_endpoints e WHERE e.id = d.webhook_endpoint_id)
 	ORDER BY d.id FOR UPDATE OF d`
 

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -98,6 +99,15 @@ func TestClaim_ReadsWhatItTakes(t *testing.T) {
 					}
 					if _, err := s.claim(tx, theseDue, []uuid.UUID{endpoint}); err != nil {
 						return err
+					}
+				}
+				if c.young {
+					var planned []int
+					if err := tx.Raw("SELECT custom_plans FROM pg_prepared_statements WHERE statement LIKE 'WITH due AS%'").Scan(&planned).Error; err != nil {
+						return err
+					}
+					if len(planned) != 2 || slices.Max(planned) > 5 {
+						t.Errorf("each of ten claims was planned: %v", planned)
 					}
 				}
 				// One in ten is the endpoint's, the others are those of nine neighbours.
