@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -345,10 +346,9 @@ func operateLists(t *testing.T, s *suite) {
 	b.see(".on-filters", "failed")
 	for _, form := range []string{"CSV", "JSONL"} {
 		b.do("export "+form, chromedp.Click(b.find("a[download]", form)))
-		b.see(".toasts", "saved")
-		if got := ask[string](b, `[...performance.getEntriesByType("resource")].findLast((r) => r.name.includes("/export")).name`); !strings.Contains(got, "status=failed") || strings.Contains(got, "format=jsonl") != (form == "JSONL") {
-			t.Errorf("%s of the filtered list is %s", form, got)
-		}
+		eventually(t, form+" of the filtered list is loaded", func() bool {
+			return ask[bool](b, fmt.Sprintf(`performance.getEntriesByType("resource").some((r) => r.name.includes("/export") && r.name.includes("status=failed") && r.name.includes("format=jsonl") === %t)`, form == "JSONL"))
+		})
 	}
 	b.press(".topbar button", "UTC")
 	if !strings.Contains(b.path(), "status=failed") {
