@@ -57,7 +57,7 @@ func FiltersView(f Filters) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "\" hx-target=\"#results\" hx-swap=\"outerHTML\" hx-push-url=\"true\" hx-status:50x=\"swap:beforeend target:#toasts\" hx-trigger=\"change, input changed delay:300ms from:#q, submit\" hx-sync=\"this:replace\" data-filters>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "\" hx-target=\"#results\" hx-swap=\"outerHTML\" hx-push-url=\"true\" hx-status:50x=\"swap:beforeend target:#toasts\" hx-trigger=\"change target::not(#q), input changed delay:300ms from:#q, submit\" hx-sync=\"this:replace\" data-filters>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
