@@ -98,10 +98,9 @@ func newKeyring(cfg config.Config) (*seal.Keyring, error) {
 	return seal.NewKeyring(masters), nil
 }
 
-// openDatabase connects to the database of the settings and checks that it answers.
-func openDatabase(ctx context.Context, cfg config.Config, o postgres.Options) (*postgres.DB, error) {
-	o.URL, o.MaxConns = cfg.DatabaseURL.Reveal(), cfg.DBMaxConns
-	db, err := postgres.Open(ctx, o)
+// openDatabase connects and checks that Postgres answers.
+func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, name string) (*postgres.DB, error) {
+	db, err := postgres.Open(ctx, postgres.Options{URL: cfg.DatabaseURL.Reveal(), MaxConns: cfg.DBMaxConns, Name: name, Log: log})
 	if err != nil {
 		return nil, usagef("DATABASE_URL: %w; it looks like postgres://user:password@host:5432/database", err)
 	}
@@ -145,21 +144,13 @@ func newRedis(cfg config.Config) (*redis.Client, error) {
 
 // needRedis checks that Redis answers.
 func (a *app) needRedis(ctx context.Context) error {
-	if err := a.pingRedis(ctx); err != nil {
-		return redisMissing(err)
-	}
-	return nil
-}
-
-func (a *app) pingRedis(ctx context.Context) error {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return a.redis.Ping(ctx).Err()
-}
-
-func redisMissing(err error) error {
-	return usagef("Redis is not reachable (%s); check REDIS_URL and that the server runs", firstLine(err))
+	if err := a.redis.Ping(ctx).Err(); err != nil {
+		return usagef("Redis is not reachable (%w); check REDIS_URL and that the server runs", err)
+	}
+	return nil
 }
 
 // refused reports whether Redis answered, and will say the same again: a password that is wrong, say.
@@ -184,7 +175,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name strin
 	if a.keyring, err = newKeyring(cfg); err != nil {
 		return nil, err
 	}
-	if a.db, err = openDatabase(ctx, cfg, postgres.Options{Name: name, Log: log}); err != nil {
+	if a.db, err = openDatabase(ctx, cfg, log, name); err != nil {
 		return nil, err
 	}
 	if err = checkSchema(ctx, a.db); err != nil {

@@ -14,7 +14,6 @@ import (
 	"kaylehooks/internal/apikey"
 	"kaylehooks/internal/config"
 	"kaylehooks/internal/org"
-	"kaylehooks/internal/postgres"
 	"kaylehooks/migrations"
 )
 
@@ -46,10 +45,10 @@ func (c serveCommand) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	if err := a.pingRedis(env.ctx); refused(err) {
-		return redisMissing(err)
+	if err := a.needRedis(env.ctx); refused(err) {
+		return err
 	} else if err != nil {
-		log.Error("serving without Redis: what is accepted waits in Postgres and is delivered once Redis answers", "error", redisMissing(err))
+		log.Error("serving without Redis: what is accepted waits in Postgres and is delivered once Redis answers", "error", err)
 	}
 	a.cfg, a.lookupEnv = cfg.At(listener.Addr().String(), env.lookupEnv), env.lookupEnv
 	token, err := a.setupToken(env)
@@ -137,7 +136,7 @@ func withMigrator(env environment, f func(*goose.Provider) error) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(env.ctx, cfg, postgres.Options{Name: "migrate"})
+	db, err := openDatabase(env.ctx, cfg, nil, "migrate")
 	if err != nil {
 		return err
 	}
@@ -234,7 +233,7 @@ func (c setupCommand) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(env.ctx, cfg, postgres.Options{Name: "setup"})
+	db, err := openDatabase(env.ctx, cfg, nil, "setup")
 	if err != nil {
 		return err
 	}

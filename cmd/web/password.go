@@ -10,7 +10,6 @@ import (
 	"kaylehooks/internal/config"
 	"kaylehooks/internal/login"
 	"kaylehooks/internal/org"
-	"kaylehooks/internal/postgres"
 )
 
 type resetPasswordCommand struct {
@@ -36,7 +35,7 @@ func (c resetPasswordCommand) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(env.ctx, cfg, postgres.Options{Name: "reset-password"})
+	db, err := openDatabase(env.ctx, cfg, nil, "reset-password")
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (c rotateMasterKeyCommand) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(env.ctx, cfg, postgres.Options{Name: "rotate-master-key"})
+	db, err := openDatabase(env.ctx, cfg, nil, "rotate-master-key")
 	if err != nil {
 		return err
 	}
