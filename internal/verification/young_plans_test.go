@@ -146,6 +146,9 @@ func TestPipeline_PlansOfQuietTimesStayGood(t *testing.T) {
 						t.Errorf("%d rows of %s were read for %d sessions", read, table, 2*rounds)
 					}
 				}
+				if done := fixture.Scalar[int](t, after, "SELECT count(*) FROM webhook_deliveries WHERE status = 'succeeded'") - stored; done != 2*rounds {
+					t.Errorf("%d of %d sessions were told of", done, 2*rounds)
+				}
 			})
 		}
 	}
