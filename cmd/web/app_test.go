@@ -17,7 +17,6 @@ import (
 
 	"kaylehooks/internal/devstack/devtest"
 	"kaylehooks/internal/fixture"
-	"kaylehooks/internal/postgres"
 )
 
 // The whole way, as a customer sees it: the Node receiver shares no code with us, and what it printed is what counts.
@@ -202,11 +201,7 @@ func TestServe_RefusesAnOldSchema(t *testing.T) {
 func TestServe_WorksOnANewerSchema(t *testing.T) {
 	t.Parallel()
 	i := install(t)
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: i.setting("DATABASE_URL")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
+	db := i.database()
 	fixture.Exec(t, db, "INSERT INTO goose_db_version (version_id, is_applied) SELECT max(version_id) + 1, true FROM goose_db_version")
 	i.start()
 	i.call("GET", "/v1/webhooks/endpoints", nil, nil)
@@ -280,11 +275,7 @@ func TestServe_LimitsSignInsAsItIsTold(t *testing.T) {
 func TestServe_WritesTheCallsOfAPIKeysDownWhenItStops(t *testing.T) {
 	t.Parallel()
 	i := install(t)
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: i.setting("DATABASE_URL")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
+	db := i.database()
 	for range 2 {
 		web := i.web()
 		for range 3 {

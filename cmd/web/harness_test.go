@@ -18,6 +18,7 @@ import (
 
 	"kaylehooks/internal/devstack/devtest"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/postgres"
 )
 
 // binary is the program under test, built once.
@@ -121,6 +122,17 @@ func (i *installation) worker(env ...string) *fixture.Process {
 	w := other.command("worker").Background()
 	w.WaitFor(`"msg":"working"`)
 	return w
+}
+
+// database is the installation's, behind its back.
+func (i *installation) database() *postgres.DB {
+	i.t.Helper()
+	db, err := postgres.Open(i.t.Context(), postgres.Options{URL: i.setting("DATABASE_URL")})
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(db.Close)
+	return db
 }
 
 func (i *installation) command(args ...string) *fixture.Process {

@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kaylehooks/internal/fixture"
-	"kaylehooks/internal/postgres"
 )
 
 // rotated is what rotate-master-key prints.
@@ -114,11 +113,7 @@ func TestRotateMasterKey_UntilTheOldOneCanGo(t *testing.T) {
 		t.Errorf("rotated %+v", last)
 	}
 
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: two.setting("DATABASE_URL")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
+	db := two.database()
 	metadata := fixture.Scalar[string](t, db, "SELECT json_agg(metadata)::text FROM audit_logs WHERE event = 'system.master_key_rotated' AND actor_type = 'system'")
 	var rows []map[string]any
 	decode(t, metadata, &rows)
