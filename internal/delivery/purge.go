@@ -19,10 +19,11 @@ type purgeable struct {
 	Deliveries  int
 }
 
-// PurgeEvents deletes events created before a time, with their deliveries, attempts and routing, oldest first: those that
-// have no open delivery and hold no payload (contract section 10). A withdrawn original and its replacement point at each
-// other and go together. It takes up to limit rows of events and deliveries, at least one event, and returns how many
-// of each went; rows that others hold are left for the next time.
+// PurgeEvents deletes events created before a time, with their deliveries, attempts and routing: those that have no open
+// delivery and hold no payload (contract section 10). It goes organization by organization, oldest first, which is the
+// order of their index. A withdrawn original and its replacement point at each other and go together. It takes up to limit
+// rows of events and deliveries, at least one event, and returns how many of each went; rows that others hold are left for
+// the next time.
 func PurgeEvents(tx *postgres.Tx, before time.Time, limit int) (events, deliveries int64, err error) {
 	// Nothing that passes can come back: a payload that is gone stays so, and what has ended without one cannot be retried.
 	// Hence the deliveries are not looked at again under their locks. An event that a withdrawal superseded after r was read is
@@ -63,22 +64,24 @@ func PurgeEvents(tx *postgres.Tx, before time.Time, limit int) (events, deliveri
 	return events, res.RowsAffected, err
 }
 
-// oldEvents locks up to limit original events that may go, oldest first. A delivery keeps its event while it is open, and while its
+// oldEvents locks up to limit original events that may go. A delivery keeps its event while it is open, and while its
 // payload can still be asked for.
 func oldEvents(tx *postgres.Tx, before time.Time, limit int) ([]purgeable, error) {
 	var found []purgeable
 	// Deliveries are counted event by event, and events are read in the order of their index: planned as a join or with a sort, and
 	// on the day after an installation's statistics say so, a batch of ten would read every old event there is.
 	err := tx.WithoutSort(func() error {
-		return tx.Raw(`SELECT e.id, r.id AS replacement, d.deliveries
-			FROM events e LEFT JOIN events r ON r.replaces_event_id = e.id
-			CROSS JOIN LATERAL (
-				SELECT count(*) AS deliveries, count(*) FILTER (WHERE status IN ('pending', 'delivering') OR payload_expires_at IS NOT NULL) AS keeping
-				FROM webhook_deliveries WHERE event_id IN (e.id, r.id)
-			) AS d
-			WHERE e.created_at < $1 AND e.replaces_event_id IS NULL AND (r.id IS NULL OR r.created_at < $1)
-				AND (e.superseded_by_event_id IS NULL) = (r.id IS NULL) AND d.keeping = 0
-			ORDER BY e.created_at, e.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED`, before, limit).Scan(&found).Error
+		return tx.Raw(`SELECT old.* FROM organizations o CROSS JOIN LATERAL (
+				SELECT e.id, r.id AS replacement, d.deliveries
+				FROM events e LEFT JOIN events r ON r.replaces_event_id = e.id
+				CROSS JOIN LATERAL (
+					SELECT count(*) AS deliveries, count(*) FILTER (WHERE status IN ('pending', 'delivering') OR payload_expires_at IS NOT NULL) AS keeping
+					FROM webhook_deliveries WHERE event_id IN (e.id, r.id)
+				) AS d
+				WHERE e.organization_id = o.id AND e.created_at < $1 AND e.replaces_event_id IS NULL AND (r.id IS NULL OR r.created_at < $1)
+					AND (e.superseded_by_event_id IS NULL) = (r.id IS NULL) AND d.keeping = 0
+				ORDER BY e.created_at, e.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED
+			) AS old LIMIT $2`, before, limit).Scan(&found).Error
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find old events: %w", err)
