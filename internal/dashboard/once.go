@@ -13,11 +13,16 @@ import (
 	"time"
 
 	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
 	"kaylehooks/web/templates/ui"
 )
 
 // toggles are the forms that may be sent again as they are: going back and choosing anew is no double click.
 var toggles = map[string]bool{"POST /settings/zone": true, "POST /settings/live": true}
+
+// acted is the outcome of a form that changed something and has not been settled: it is under way, or its answer was lost.
+const acted = "acted"
 
 // secretShown marks the outcome of a form that was answered with a secret, which cannot be shown again.
 const secretShown = "secret "
@@ -60,12 +65,25 @@ func (p *page) doOnce(f func(*page) error) error {
 	if before != "" {
 		return p.repeated(before)
 	}
-	led := ""
-	defer func() { p.settleForm(ctx, form, led) }()
+	led, broke := "", true
+	defer func() { p.settleForm(ctx, form, led, broke) }()
+	p.Ctx = postgres.WithEach(ctx, func(tx *postgres.Tx) error { return noteActed(tx, p.Session.ID, form) })
 	if err := f(p); err != nil {
+		_, refused := fault.As(err)
+		broke = !refused
 		return err
 	}
-	led = p.ledTo
+	led, broke = p.ledTo, false
+	return nil
+}
+
+// noteActed notes, in a transaction of the form, that it changes something. One that only reads changes nothing.
+func noteActed(tx *postgres.Tx, session id.Login, form string) error {
+	err := tx.Exec("UPDATE form_submissions SET led_to = $3 WHERE login_session_id = $1 AND form = $2 AND led_to = '' AND pg_current_xact_id_if_assigned() IS NOT NULL",
+		session, form, acted).Error
+	if err != nil {
+		return fmt.Errorf("note that a form acted: %w", err)
+	}
 	return nil
 }
 
@@ -73,8 +91,11 @@ func (p *page) doOnce(f func(*page) error) error {
 func (p *page) repeated(before string) error {
 	to, secret := strings.CutPrefix(before, secretShown)
 	flash := ui.Flash{Tone: ui.Info, Text: "That was done already.", Sub: "The form was sent twice; the second time changed nothing."}
-	if secret {
+	switch {
+	case secret:
 		flash.Sub = "What is shown once was in the first answer; the second time changed nothing."
+	case before == acted:
+		to, flash.Sub = p.here(), "Its answer was lost. Look whether all is as you meant it; the second time changed nothing."
 	}
 	if err := p.signIn(); err != nil {
 		return err
@@ -154,7 +175,8 @@ func (p *page) claimForm(left <-chan struct{}, form string) (before string, err 
 	}
 }
 
-// outcome is where the first submission of the form led. The form is free to be claimed when that one did nothing, or died.
+// outcome is where the first submission of the form led: acted, when it died after it had changed something. The form is free to be
+// claimed when that one did nothing, or died before.
 func (p *page) outcome(form string) (before string, free bool, err error) {
 	var first struct {
 		LedTo     string
@@ -164,17 +186,21 @@ func (p *page) outcome(form string) (before string, free bool, err error) {
 	if found.Error != nil {
 		return "", false, fmt.Errorf("look for the first submission: %w", found.Error)
 	}
-	died := first.LedTo == "" && !first.CreatedAt.After(p.DB.Now().Add(-2*formLimit))
-	return first.LedTo, found.RowsAffected == 0 || died, nil
+	died := !first.CreatedAt.After(p.DB.Now().Add(-2 * formLimit))
+	if first.LedTo == acted && !died {
+		return "", false, nil
+	}
+	return first.LedTo, found.RowsAffected == 0 || first.LedTo == "" && died, nil
 }
 
-// settleForm notes where the form led; one that did nothing may be sent again.
-func (p *page) settleForm(ctx context.Context, form, led string) {
+// settleForm notes where the form led; one that did nothing may be sent again, and so may one that was refused. One that broke stays acted
+// if it did.
+func (p *page) settleForm(ctx context.Context, form, led string, broke bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), formLimit) // also when the form's own time is over
 	defer cancel()
 	tx := p.DB.Reader(ctx)
-	err := tx.Exec("DELETE FROM form_submissions WHERE login_session_id = $1 AND (created_at <= $2 OR form = $3 AND $4 = '')",
-		p.Session.ID, p.Now.Add(-outcomeLife), form, led).Error
+	err := tx.Exec("DELETE FROM form_submissions WHERE login_session_id = $1 AND (created_at <= $2 OR form = $3 AND $4 = '' AND NOT ($5 AND led_to = $6))",
+		p.Session.ID, p.Now.Add(-outcomeLife), form, led, broke, acted).Error
 	if err == nil && led != "" {
 		err = tx.Exec("UPDATE form_submissions SET led_to = $3 WHERE login_session_id = $1 AND form = $2", p.Session.ID, form, led).Error
 	}

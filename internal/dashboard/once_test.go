@@ -12,6 +12,7 @@ import (
 
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
+	"kaylehooks/internal/postgres"
 )
 
 func TestForms_SentTwiceDoOneThing(t *testing.T) {
@@ -136,6 +137,58 @@ func TestForms_AFormLeftBehindIsTakenOver(t *testing.T) {
 	b.post(path+"/test", "form_id", "two").redirects(path)
 	if n := w.rows(t, "form_submissions"); n != 1 {
 		t.Errorf("%d outcomes are kept, want 1", n)
+	}
+}
+
+// TestForms_WhatActedIsNotDoneAgain is an outage between what a form does and its answer: the same form is not carried out once more.
+func TestForms_WhatActedIsNotDoneAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	path, _ := b.createEndpoint("Risk engine")
+	b.addKey(path, "k1")
+	b.post(path+"/test", "form_id", "one").redirects(path)
+	b.get(path)
+	w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = 'acted'").Error)
+	w.clock.Advance(2*formLimit + 1)
+	b.post(path+"/test", "form_id", "one").redirects("/")
+	b.get("/").shows("That was done already.", "Its answer was lost.")
+	if n := fixture.Audited(t, w.db, w.org, "webhook_endpoint.tested"); n != 1 {
+		t.Errorf("%d tests, want 1", n)
+	}
+
+	// What broke after it had acted stays so; what broke before, or only read, may be sent again.
+	broken := errors.New("broken")
+	p := func() *page {
+		form := httptest.NewRequest(http.MethodPost, "/endpoints", strings.NewReader("form_id=two"))
+		form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w.check(form.ParseForm())
+		p := &page{Handler: w.handler, Ctx: t.Context(), R: form, Now: w.clock.Now(), pattern: "POST /endpoints"}
+		p.Session.ID = fixture.Scalar[id.Login](t, w.db, "SELECT id FROM login_sessions ORDER BY created_at DESC LIMIT 1")
+		return p
+	}
+	outcomes := func() string {
+		return fixture.Scalar[string](t, w.db, "SELECT coalesce(string_agg('[' || led_to || ']', ''), '') FROM form_submissions WHERE created_at = $1", w.clock.Now())
+	}
+	for _, does := range []func(tx *postgres.Tx) error{
+		func(tx *postgres.Tx) error { return tx.Exec("SELECT count(*) FROM organizations").Error },
+		func(tx *postgres.Tx) error {
+			w.check(tx.Exec("UPDATE organizations SET updated_at = now()").Error)
+			return broken
+		},
+	} {
+		err := p().doOnce(func(p *page) error {
+			return errors.Join(p.DB.InTx(p.Ctx, does), broken)
+		})
+		if got := outcomes(); !errors.Is(err, broken) || got != "" {
+			t.Errorf("%v, and the form stays %q, though it has changed nothing", err, got)
+		}
+	}
+	err := p().doOnce(func(p *page) error {
+		return errors.Join(p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error { return tx.Exec("UPDATE organizations SET updated_at = now()").Error }), broken)
+	})
+	if got := outcomes(); !errors.Is(err, broken) || got != "["+acted+"]" {
+		t.Errorf("%v, and the form is %q, though it has acted", err, got)
 	}
 }
 

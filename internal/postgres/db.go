@@ -166,6 +166,11 @@ func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
 			if err := f(tx); err != nil {
 				return err
 			}
+			if each, ok := ctx.Value(eachKey{}).(func(*Tx) error); ok {
+				if err := each(tx); err != nil {
+					return err
+				}
+			}
 			return waiting.flush()
 		})
 		if err == nil {
@@ -178,6 +183,13 @@ func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
 			return err
 		}
 	}
+}
+
+type eachKey struct{}
+
+// WithEach returns a context in which f is the last thing that every transaction does: what f writes is there if and only if the rest is.
+func WithEach(ctx context.Context, f func(tx *Tx) error) context.Context {
+	return context.WithValue(ctx, eachKey{}, f)
 }
 
 // AfterCommit runs f once the transaction has committed; a rollback drops it.
