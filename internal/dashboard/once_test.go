@@ -251,9 +251,11 @@ func TestForms_AWaiterLeavesWithItsBrowser(t *testing.T) {
 	if err := p.doOnce(work); err != nil || p.Ctx != left {
 		t.Fatalf("the first click: %v, in the context %v", err, p.Ctx)
 	}
-	w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = ''").Error)
-	if err := p.doOnce(work); !errors.Is(err, context.Canceled) {
-		t.Errorf("the second click ends with %v, want to leave with its browser", err)
+	for _, under := range []string{"", acted} { // under way, before and after it changes something
+		w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = ?", under).Error)
+		if err := p.doOnce(work); !errors.Is(err, context.Canceled) {
+			t.Errorf("the second click ends with %v while the first is %q, want to leave with its browser", err, under)
+		}
 	}
 	// What is refused to them leaves its trace all the same.
 	p.Actor = w.owner
