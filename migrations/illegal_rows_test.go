@@ -13,18 +13,16 @@ import (
 )
 
 // legal is one row of everything: an API key that was used, an ended session with its event, and a delivery of it to one endpoint that is
-// pending again after an attempt. A second endpoint has a key, too.
+// pending again after an attempt.
 const legal = `
 INSERT INTO organizations (id, name, created_at, updated_at) VALUES ('00000000-0000-7000-8000-0000000000a1', 'A', now(), now()), ('00000000-0000-7000-8000-0000000000a2', 'B', now(), now());
 INSERT INTO api_keys (id, organization_id, name, key_hash, master_key_id, hint, scopes, created_at, updated_at)
 	VALUES ('00000000-0000-7000-8000-000000000091', '00000000-0000-7000-8000-0000000000a1', 'k', repeat('0', 64), 'm1', 'h', '{webhooks:read}', now(), now());
 INSERT INTO api_key_calls (organization_id, api_key_id, day, calls) VALUES ('00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-000000000091', now(), 1);
 INSERT INTO webhook_endpoints (id, organization_id, url, subscribed_event_types, signing_secret, signing_secret_rotated_at, created_at, updated_at)
-	VALUES ('00000000-0000-7000-8000-0000000000e1', '00000000-0000-7000-8000-0000000000a1', 'https://a.example/', '{verification.session.failed}', 's', now(), now(), now()),
-		('00000000-0000-7000-8000-0000000000e2', '00000000-0000-7000-8000-0000000000a1', 'https://b.example/', '{verification.session.failed}', 's', now(), now(), now());
+	VALUES ('00000000-0000-7000-8000-0000000000e1', '00000000-0000-7000-8000-0000000000a1', 'https://a.example/', '{verification.session.failed}', 's', now(), now(), now());
 INSERT INTO webhook_encryption_keys (id, organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, created_at, updated_at)
-	VALUES ('00000000-0000-7000-8000-0000000000b1', '00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000e1', 'k1', 'm', 'e', 2048, 't', 's', true, now(), now(), now()),
-		('00000000-0000-7000-8000-0000000000b2', '00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000e2', 'k1', 'm', 'e', 2048, 't', 's', true, now(), now(), now());
+	VALUES ('00000000-0000-7000-8000-0000000000b1', '00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000e1', 'k1', 'm', 'e', 2048, 't', 's', true, now(), now(), now());
 INSERT INTO verification_sessions (id, organization_id, status, share_fields, cancel_token_hash, cancel_token_master_key_id, expires_at, completed_at, created_at, updated_at)
 	VALUES ('00000000-0000-7000-8000-0000000000c1', '00000000-0000-7000-8000-0000000000a1', 'succeeded', '{}', repeat('0', 64), 'm1', now(), now(), now(), now());
 INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, created_at)
@@ -66,7 +64,7 @@ func TestSchema_RefusesIllegalRows(t *testing.T) {
 	for constraint, statement := range map[string]string{
 		"events_one_original":                                         again("events", "organization_id, type, trigger_type, trigger_id, created_at", "organization_id, 'verification.session.failed', trigger_type, trigger_id, created_at"),
 		"webhook_deliveries_event_endpoint":                           again("webhook_deliveries", delivery, delivery),
-		"webhook_deliveries_key_of_endpoint":                          "UPDATE webhook_deliveries SET webhook_encryption_key_id = '00000000-0000-7000-8000-0000000000b2'",
+		"webhook_deliveries_webhook_encryption_key_id_fkey":           "UPDATE webhook_deliveries SET webhook_encryption_key_id = gen_random_uuid()",
 		"webhook_delivery_attempts_number":                            again("webhook_delivery_attempts", attempt, attempt),
 		"webhook_encryption_keys_one_active":                          again("webhook_encryption_keys", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, created_at, updated_at", "organization_id, webhook_endpoint_id, 'k2', modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, created_at, updated_at"),
 		"webhook_encryption_keys_key_id_key":                          again("webhook_encryption_keys", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, disabled_at, created_at, updated_at", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, false, now(), created_at, updated_at"),

@@ -83,7 +83,7 @@ func (s *site) deleteOld() (stop func() (deleted int64, perSecond float64, err e
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	oldest := func() (at time.Time, err error) {
-		err = s.db.QueryRow(s.ctx, "SELECT COALESCE(min(created_at), now()) FROM events").Scan(&at)
+		err = s.db.QueryRow(s.ctx, "SELECT COALESCE(min(created_at), now()) FROM events WHERE organization_id = (SELECT id FROM organizations)").Scan(&at)
 		return at, err
 	}
 	first, err := oldest()

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,11 +50,6 @@ type Filter struct {
 // isFailed is written out, as a parameter it would not be known to be what the indexes of failed deliveries are of.
 const isFailed = "d.status = 'failed'"
 
-// statusConditions are written out likewise: those that succeeded are found among all, the others have an index of their own.
-var statusConditions = map[Status]string{
-	Pending: "d.status = 'pending'", Delivering: "d.status = 'delivering'", Succeeded: "d.status = 'succeeded'", Failed: isFailed,
-}
-
 // hasErred is, likewise, what the indexes of those are of that got no 2xx at their last attempt.
 const hasErred = "d.last_error_kind IS NOT NULL"
 
@@ -96,8 +90,12 @@ func States() []State {
 
 // apply narrows q by all but Held, Trigger, Label, DueFrom and DueTo, for which other tables are asked.
 func (f Filter) apply(q *gorm.DB) *gorm.DB {
-	if f.Status != "" {
-		q = q.Where(cmp.Or(statusConditions[f.Status], "false"))
+	switch f.Status {
+	case "":
+	case Failed:
+		q = q.Where(isFailed)
+	default:
+		q = q.Where("d.status = ?", f.Status)
 	}
 	if condition, ok := stateConditions[f.State]; ok {
 		q = q.Where(condition)
@@ -150,10 +148,16 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 // matching selects the columns of the organization's deliveries that match.
 func (f Filter) matching(tx *postgres.Tx, org id.Organization, columns string) *gorm.DB {
 	q := tx.Table("webhook_deliveries AS d").Select(columns)
-	q = f.apply(q.Where("d.organization_id = ?", org))
-	if !f.KeyID.IsZero() {
-		q = encryptedTo(q, tx, org, f.KeyID)
+	if f.ofKey() {
+		// The planner takes a key's deliveries to be spread evenly over time, and would look for those of a retired one among all that came
+		// later. So written, no index but the key's is of use.
+		q = q.Where("d.webhook_encryption_key_id = ? AND (d.organization_id = ?) IS TRUE", f.KeyID, org)
+		if !f.EndpointID.IsZero() {
+			q = q.Where("EXISTS (SELECT FROM webhook_encryption_keys k WHERE k.id = ? AND k.webhook_endpoint_id = ?)", f.KeyID, f.EndpointID)
+		}
+		return Filter{From: f.From, To: f.To}.apply(q)
 	}
+	q = f.apply(q.Where("d.organization_id = ?", org))
 	due := !f.DueFrom.IsZero() || !f.DueTo.IsZero()
 	if due {
 		q = q.Where("d.status = 'pending' AND d.next_attempt_at IS NOT NULL")
@@ -187,29 +191,6 @@ func (f Filter) matching(tx *postgres.Tx, org id.Organization, columns string) *
 		q = q.Where(`d.id IN (SELECT a.webhook_delivery_id FROM webhook_delivery_attempts a WHERE a.organization_id = ? AND a.trigger = ? AND a.trigger <> 'automatic'
 			UNION ALL SELECT w.id FROM webhook_deliveries w WHERE w.organization_id = ? AND w.status = 'pending' AND w.next_trigger = ? AND w.next_attempt_at IS NOT NULL)`,
 			org, f.Trigger, org, f.Trigger)
-	}
-	return q
-}
-
-// keySpan is the time in which anything was encrypted to key k, as since and until, null while it is active; an hour more at both ends, for
-// clocks that differ. An inactive key only gets tests, which are found by their endpoint.
-const keySpan = `k.created_at - interval '1 hour' AS since, CASE WHEN NOT k.is_active THEN interval '1 hour' + greatest(k.disabled_at, (
-	SELECT max(t.created_at) FROM events t JOIN webhook_deliveries d ON d.event_id = t.id
-	WHERE t.trigger_id = k.webhook_endpoint_id AND t.created_at > k.disabled_at AND d.webhook_encryption_key_id = k.id)) END AS until`
-
-// encryptedTo narrows q to where the deliveries of a key are among all others, which the planner cannot know: it takes them to be spread
-// evenly over the endpoints and the time.
-func encryptedTo(q *gorm.DB, tx *postgres.Tx, org id.Organization, key id.Key) *gorm.DB {
-	var span struct {
-		WebhookEndpointID id.Endpoint
-		Since             time.Time
-		Until             *time.Time
-	}
-	err := tx.Raw("SELECT k.webhook_endpoint_id, "+keySpan+" FROM webhook_encryption_keys k WHERE k.organization_id = $1 AND k.id = $2", org, key).Scan(&span).Error
-	_ = q.AddError(err) // whoever runs q gets it
-	q = q.Where("d.webhook_endpoint_id = ? AND d.created_at >= ?", span.WebhookEndpointID, span.Since)
-	if span.Until != nil {
-		q = q.Where("d.created_at <= ?", *span.Until)
 	}
 	return q
 }
@@ -265,7 +246,12 @@ func (f Filter) hasIndexes() bool {
 	if indexed.ErrorKind = f.ErrorKind; f.erred() {
 		indexed.StatusCode, indexed.StatusClass, indexed.Unanswered = f.StatusCode, f.StatusClass, f.Unanswered
 	}
-	return f == indexed || f == Filter{KeyID: f.KeyID, EndpointID: f.EndpointID, From: f.From, To: f.To}
+	return f == indexed || f.ofKey()
+}
+
+// ofKey tells whether the filter is by a key, and by nothing that has an index of its own but the time.
+func (f Filter) ofKey() bool {
+	return !f.KeyID.IsZero() && f == Filter{KeyID: f.KeyID, EndpointID: f.EndpointID, From: f.From, To: f.To}
 }
 
 func (d Delivery) position() postgres.Position {
@@ -296,7 +282,7 @@ func (s *Service) Received(ctx context.Context, actor access.Actor) (sessions, t
 	// Tests are few among all deliveries; events have an index by type.
 	var received struct{ Sessions, Tests bool }
 	err = tx.Raw(`SELECT EXISTS (SELECT FROM webhook_deliveries WHERE organization_id = $1 AND status = 'succeeded' AND event_type <> $2) AS sessions,
-		EXISTS (SELECT FROM events e JOIN webhook_deliveries d ON d.event_id = e.id WHERE e.organization_id = $1 AND e.type = 'webhook.test' AND d.status = 'succeeded') AS tests`,
+		EXISTS (SELECT FROM events e JOIN webhook_deliveries d ON d.event_id = e.id WHERE e.organization_id = $1 AND e.type = $2 AND d.status = 'succeeded') AS tests`,
 		actor.Organization, event.Test).Scan(&received).Error
 	if err != nil {
 		return false, false, fmt.Errorf("look for what was received: %w", err)

@@ -43,7 +43,7 @@ SELECT md5('d' || n)::uuid, CASE WHEN n %% 11 = 10 THEN '%[2]s'::uuid ELSE '%[1]
 	CASE WHEN s = 'delivering' THEN md5('l' || n)::uuid END, CASE WHEN s = 'delivering' THEN at END,
 	CASE WHEN s = 'failed' THEN CASE WHEN n %% 970 = 7 THEN 'timeout_response' ELSE 'http_status' END END,
 	CASE s WHEN 'failed' THEN CASE WHEN n %% 970 = 7 THEN NULL WHEN n %% 9700 = 104 THEN 302 ELSE 503 END WHEN 'succeeded' THEN 200 END, CASE WHEN s IN ('failed', 'succeeded') THEN n %% 1000 END,
-	md5('k' || CASE WHEN n %% 2 = 1 THEN 3 WHEN n BETWEEN 600000 AND 603600 THEN 2 WHEN n > 500000 THEN 1 ELSE 0 END)::uuid, at, at
+	md5('k' || CASE WHEN n %% 2 = 1 THEN 3 WHEN n %% 20000 = 2 THEN 2 WHEN n > 500000 THEN 1 ELSE 0 END)::uuid, at, at
 FROM (SELECT n, '%[3]s'::timestamptz - n * interval '2.4 seconds' AS at,
 	CASE WHEN n %% 50021 = 7 THEN 'delivering' WHEN n %% 1009 = 7 THEN 'pending' WHEN n %% 97 = 7 THEN 'failed' ELSE 'succeeded' END AS s
 	FROM generate_series(1, 1100000) n) AS rows;
@@ -58,10 +58,8 @@ SELECT md5('a' || n)::uuid, '%[1]s', md5('d' || n)::uuid, 1, 1, true, 'succeeded
 INSERT INTO webhook_endpoints (id, organization_id, labels, url, enabled, subscribed_event_types, undelivered_payload_retention_hours, signing_secret, signing_secret_rotated_at, created_at, updated_at)
 SELECT md5('p' || n)::uuid, '%[1]s', CASE n WHEN 20 THEN '{rare}' ELSE '{frequent}' END::text[], 'https://example.com', true, '{verification.session.failed}', 72, 'x', now(), now(), now() FROM generate_series(0, 20) n;
 
-INSERT INTO webhook_encryption_keys (id, organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, disabled_at, created_at, updated_at)
-SELECT md5('k' || n)::uuid, '%[1]s', md5('p0')::uuid, 'k' || n, 'x', 'AQAB', 2048, 'x', 'x', until IS NULL, since, until, since, now()
-FROM (SELECT n, '%[3]s'::timestamptz - CASE n WHEN 0 THEN 500000 ELSE 1100000 END * interval '2.4 seconds' AS since,
-	'%[3]s'::timestamptz - CASE n WHEN 1 THEN 500000 WHEN 2 THEN 600000 END * interval '2.4 seconds' AS until FROM generate_series(0, 2) n) AS keys;
+INSERT INTO webhook_encryption_keys (id, organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, disabled_at, created_at, updated_at)
+SELECT md5('k' || n)::uuid, '%[1]s', md5('p0')::uuid, 'k' || n, 'x', 'AQAB', 2048, 'x', 'x', false, now(), now(), now() FROM generate_series(0, 2) n;
 
 SET session_replication_role = origin;
 
@@ -124,7 +122,7 @@ func TestList_AnyFilterAnswersFromAnIndexAtAMillionRows(t *testing.T) {
 		{MinAttempts: 8},
 		{KeyID: id.Key{UUID: named("k", 0)}},
 		{KeyID: id.Key{UUID: named("k", 1)}}, // long retired
-		{KeyID: id.Key{UUID: named("k", 2)}}, // of one day
+		{KeyID: id.Key{UUID: named("k", 2)}}, // hardly used
 	} {
 		for _, endpoint := range []id.Endpoint{{}, busy, quiet, gone} {
 			for _, cursor := range cursors {
@@ -204,7 +202,7 @@ func explainList(t *testing.T, svc *delivery.Service, actor access.Actor, seen *
 		t.Fatalf("List: %v", err)
 	}
 	plans := seen.Take(t)
-	if len(plans) == 2 && plans[0].Read("webhook_deliveries") == 0 { // the endpoints of a label, or the time of a key
+	if len(plans) == 2 && plans[0].Read("webhook_deliveries") == 0 { // the endpoints of a label
 		plans = plans[1:]
 	}
 	if len(plans) != 1 {

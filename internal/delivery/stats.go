@@ -335,9 +335,7 @@ func (s *Service) KeyUses(ctx context.Context, actor access.Actor, endpoint id.E
 	// Nearly all that was created while a key was active is encrypted to it, so that the latest is soon found.
 	err := tx.Raw(`SELECT k.id AS key_id, least(used.n, $3) AS deliveries, used.n > $3 AS more, coalesce(held.waiting, 0) AS waiting, held.last_expiry, latest.created_at AS last_used
 		FROM webhook_encryption_keys k
-		CROSS JOIN LATERAL (SELECT `+keySpan+`) span
-		CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM webhook_deliveries d WHERE d.webhook_endpoint_id = k.webhook_endpoint_id
-			AND d.webhook_encryption_key_id = k.id AND d.created_at >= span.since AND d.created_at <= coalesce(span.until, 'infinity') LIMIT $3 + 1) AS first) used
+		CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM webhook_deliveries d WHERE d.webhook_encryption_key_id = k.id LIMIT $3 + 1) AS first) used
 		LEFT JOIN LATERAL (
 			SELECT d.created_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = k.webhook_endpoint_id AND d.webhook_encryption_key_id = k.id
 				AND d.created_at >= k.activated_at AND d.created_at <= coalesce(k.disabled_at, 'infinity') ORDER BY d.created_at DESC, d.id DESC LIMIT 1

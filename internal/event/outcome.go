@@ -86,7 +86,7 @@ func listRare(tx *postgres.Tx, org id.Organization, f Filter, page postgres.Page
 	for _, status := range rare.statuses {
 		// A delivery is never older than its event: this is "at the same time", in a form that Postgres does not take to be rare.
 		branch("webhook_deliveries d JOIN events e ON e.id = d.event_id AND e.created_at >= d.created_at", "d.created_at", "d.event_id", "d.event_type",
-			"d.organization_id = ? AND d.status = '"+status+"' AND "+rare.delivery, org)
+			"d.organization_id = ? AND d.status = ? AND "+rare.delivery, org, status)
 	}
 	branch("events e", "e.created_at", "e.id", "e.type", "e.organization_id = ? AND e.replaces_event_id IS NOT NULL AND EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id AND d.status IN ? AND "+
 		rare.delivery+")", org, rare.statuses)

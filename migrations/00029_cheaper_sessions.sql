@@ -13,6 +13,7 @@ ALTER TABLE verification_sessions VALIDATE CONSTRAINT verification_sessions_toke
 ALTER TABLE verification_sessions DROP CONSTRAINT IF EXISTS verification_sessions_token_hash;
 ALTER TABLE verification_sessions ADD CONSTRAINT verification_sessions_token_hash CHECK (cancel_token_hash ~ '^[0-9a-f]{64}$') NOT VALID;
 ALTER TABLE verification_sessions VALIDATE CONSTRAINT verification_sessions_token_hash;
+ALTER TABLE verification_sessions DROP CONSTRAINT IF EXISTS verification_sessions_organization_id_id_key;
 DROP INDEX CONCURRENTLY IF EXISTS verification_sessions_organization_id_id_key;
 CREATE UNIQUE INDEX CONCURRENTLY verification_sessions_organization_id_id_key ON verification_sessions (organization_id, id);
 ALTER TABLE verification_sessions ADD CONSTRAINT verification_sessions_organization_id_id_key UNIQUE USING INDEX verification_sessions_organization_id_id_key;
