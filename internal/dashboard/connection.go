@@ -28,7 +28,7 @@ func (p *page) look(url string, target audit.Target) (*egress.Sight, error) {
 	if err := p.require(access.WebhooksWrite); err != nil {
 		return nil, err
 	}
-	err := p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
+	err := p.DB.InTx(p.preparing(), func(tx *postgres.Tx) error {
 		return audit.Record(tx, p.Actor, "webhook_endpoint.connection_checked", target, audit.Metadata{"url": webhook.Origin(url)})
 	})
 	if err != nil {

@@ -21,14 +21,12 @@ import (
 // toggles are the forms that may be sent again as they are: going back and choosing anew is no double click.
 var toggles = map[string]bool{"POST /settings/zone": true, "POST /settings/live": true}
 
-// acted is the outcome of a form that changed something and has not been settled: it is under way, or its answer was lost.
-const acted = "acted"
-
 // secretShown marks the outcome of a form that was answered with a secret, which cannot be shown again.
 const secretShown = "secret "
 
 const (
-	// formLimit is how long a form may take; when a process died over one, the next submission takes over after it.
+	// formLimit is how long a form may take. When a process died over one, the next submission takes over after twice that, unless the form
+	// has acted.
 	formLimit = 30 * time.Second
 	// outcomeLife is how long a repeated submission is recognised.
 	outcomeLife = 10 * time.Minute
@@ -79,23 +77,23 @@ func (p *page) doOnce(f func(*page) error) error {
 
 // noteActed notes, in a transaction of the form, that it changes something. One that only reads changes nothing.
 func noteActed(tx *postgres.Tx, session id.Login, form string) error {
-	err := tx.Exec("UPDATE form_submissions SET led_to = $3 WHERE login_session_id = $1 AND form = $2 AND led_to = '' AND pg_current_xact_id_if_assigned() IS NOT NULL",
-		session, form, acted).Error
+	err := tx.Exec("UPDATE form_submissions SET acted = true WHERE login_session_id = $1 AND form = $2 AND NOT acted AND pg_current_xact_id_if_assigned() IS NOT NULL",
+		session, form).Error
 	if err != nil {
 		return fmt.Errorf("note that a form acted: %w", err)
 	}
 	return nil
 }
 
+// preparing is p.Ctx for what comes before what a form is for, such as looking at an address: a form that got no further has not acted.
+func (p *page) preparing() context.Context { return postgres.WithEach(p.Ctx, nil) }
+
 // repeated answers a form that was carried out before.
 func (p *page) repeated(before string) error {
 	to, secret := strings.CutPrefix(before, secretShown)
 	flash := ui.Flash{Tone: ui.Info, Text: "That was done already.", Sub: "The form was sent twice; the second time changed nothing."}
-	switch {
-	case secret:
+	if secret {
 		flash.Sub = "What is shown once was in the first answer; the second time changed nothing."
-	case before == acted:
-		to, flash.Sub = p.here(), "Its answer was lost. Look whether all is as you meant it; the second time changed nothing."
 	}
 	if err := p.signIn(); err != nil {
 		return err
@@ -147,8 +145,8 @@ func (p *page) claimForm(left <-chan struct{}, form string) (before string, err 
 	for {
 		now := p.DB.Now()
 		claimed := tx.Exec(`INSERT INTO form_submissions (login_session_id, form, created_at) VALUES ($1, $2, $3)
-			ON CONFLICT (login_session_id, form) DO UPDATE SET led_to = '', created_at = EXCLUDED.created_at
-				WHERE form_submissions.created_at <= CASE WHEN form_submissions.led_to = '' THEN $4::timestamptz ELSE $5::timestamptz END`,
+			ON CONFLICT (login_session_id, form) DO UPDATE SET led_to = '', acted = false, created_at = EXCLUDED.created_at
+				WHERE form_submissions.created_at <= CASE WHEN form_submissions.led_to = '' AND NOT form_submissions.acted THEN $4::timestamptz ELSE $5::timestamptz END`,
 			p.Session.ID, form, now, now.Add(-2*formLimit), now.Add(-outcomeLife))
 		if claimed.Error != nil {
 			return "", fmt.Errorf("claim form: %w", claimed.Error)
@@ -175,32 +173,36 @@ func (p *page) claimForm(left <-chan struct{}, form string) (before string, err 
 	}
 }
 
-// outcome is where the first submission of the form led: acted, when it died after it had changed something. The form is free to be
-// claimed when that one did nothing, or died before.
+// outcome is where the first submission of the form led: back to its page, when it died after it had acted. The form is free to be claimed
+// when that one did nothing, or died before.
 func (p *page) outcome(form string) (before string, free bool, err error) {
 	var first struct {
 		LedTo     string
+		Acted     bool
 		CreatedAt time.Time
 	}
-	found := p.DB.Reader(p.Ctx).Raw("SELECT led_to, created_at FROM form_submissions WHERE login_session_id = $1 AND form = $2", p.Session.ID, form).Scan(&first)
+	found := p.DB.Reader(p.Ctx).Raw("SELECT led_to, acted, created_at FROM form_submissions WHERE login_session_id = $1 AND form = $2", p.Session.ID, form).Scan(&first)
 	if found.Error != nil {
 		return "", false, fmt.Errorf("look for the first submission: %w", found.Error)
 	}
-	died := !first.CreatedAt.After(p.DB.Now().Add(-2 * formLimit))
-	if first.LedTo == acted && !died {
-		return "", false, nil
+	died := first.LedTo == "" && !first.CreatedAt.After(p.DB.Now().Add(-2*formLimit))
+	if died && first.Acted {
+		return p.here(), false, nil
 	}
-	return first.LedTo, found.RowsAffected == 0 || first.LedTo == "" && died, nil
+	return first.LedTo, found.RowsAffected == 0 || died, nil
 }
 
-// settleForm notes where the form led; one that did nothing may be sent again, and so may one that was refused. One that broke stays acted
-// if it did.
+// settleForm notes where the form led; one that did nothing may be sent again, and so may one that was refused. One that broke after it had
+// acted leads back to its page.
 func (p *page) settleForm(ctx context.Context, form, led string, broke bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), formLimit) // also when the form's own time is over
 	defer cancel()
 	tx := p.DB.Reader(ctx)
-	err := tx.Exec("DELETE FROM form_submissions WHERE login_session_id = $1 AND (created_at <= $2 OR form = $3 AND $4 = '' AND NOT ($5 AND led_to = $6))",
-		p.Session.ID, p.Now.Add(-outcomeLife), form, led, broke, acted).Error
+	err := tx.Exec("DELETE FROM form_submissions WHERE login_session_id = $1 AND (created_at <= $2 OR form = $3 AND $4 = '' AND NOT ($5 AND acted))",
+		p.Session.ID, p.Now.Add(-outcomeLife), form, led, broke).Error
+	if broke {
+		led = p.here()
+	}
 	if err == nil && led != "" {
 		err = tx.Exec("UPDATE form_submissions SET led_to = $3 WHERE login_session_id = $1 AND form = $2", p.Session.ID, form, led).Error
 	}

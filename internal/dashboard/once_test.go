@@ -126,7 +126,7 @@ func TestForms_AFormLeftBehindIsTakenOver(t *testing.T) {
 	path, _ := b.createEndpoint("Risk engine")
 	b.addKey(path, "k1")
 	b.post(path+"/test", "form_id", "one").redirects(path)
-	w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = ''").Error)
+	w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = '', acted = false").Error)
 	w.clock.Advance(2*formLimit + 1)
 	b.post(path+"/test", "form_id", "one").redirects(path)
 	if n := fixture.Audited(t, w.db, w.org, "webhook_endpoint.tested"); n != 2 {
@@ -149,15 +149,15 @@ func TestForms_WhatActedIsNotDoneAgain(t *testing.T) {
 	b.addKey(path, "k1")
 	b.post(path+"/test", "form_id", "one").redirects(path)
 	b.get(path)
-	w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = 'acted'").Error)
+	w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = ''").Error)
 	w.clock.Advance(2*formLimit + 1)
 	b.post(path+"/test", "form_id", "one").redirects("/")
-	b.get("/").shows("That was done already.", "Its answer was lost.")
+	b.get("/").shows("That was done already.")
 	if n := fixture.Audited(t, w.db, w.org, "webhook_endpoint.tested"); n != 1 {
 		t.Errorf("%d tests, want 1", n)
 	}
 
-	// What broke after it had acted stays so; what broke before, or only read, may be sent again.
+	// What broke after it had acted leads back; what broke before, only read or only prepared may be sent again.
 	broken := errors.New("broken")
 	p := func() *page {
 		form := httptest.NewRequest(http.MethodPost, "/endpoints", strings.NewReader("form_id=two"))
@@ -168,27 +168,29 @@ func TestForms_WhatActedIsNotDoneAgain(t *testing.T) {
 		return p
 	}
 	outcomes := func() string {
-		return fixture.Scalar[string](t, w.db, "SELECT coalesce(string_agg('[' || led_to || ']', ''), '') FROM form_submissions WHERE created_at = $1", w.clock.Now())
+		return fixture.Scalar[string](t, w.db, "SELECT coalesce(string_agg(led_to || ' ' || acted, ','), '') FROM form_submissions WHERE created_at = $1", w.clock.Now())
 	}
-	for _, does := range []func(tx *postgres.Tx) error{
-		func(tx *postgres.Tx) error { return tx.Exec("SELECT count(*) FROM organizations").Error },
-		func(tx *postgres.Tx) error {
-			w.check(tx.Exec("UPDATE organizations SET updated_at = now()").Error)
-			return broken
+	change := func(tx *postgres.Tx) error { return tx.Exec("UPDATE organizations SET updated_at = now()").Error }
+	for name, does := range map[string]func(p *page) error{
+		"reads": func(p *page) error {
+			return p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error { return tx.Exec("SELECT count(*) FROM organizations").Error })
+		},
+		"prepares": func(p *page) error { return p.DB.InTx(p.preparing(), change) },
+		"goes back": func(p *page) error {
+			return p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error { return errors.Join(change(tx), broken) })
 		},
 	} {
-		err := p().doOnce(func(p *page) error {
-			return errors.Join(p.DB.InTx(p.Ctx, does), broken)
-		})
+		err := p().doOnce(func(p *page) error { return errors.Join(does(p), broken) })
 		if got := outcomes(); !errors.Is(err, broken) || got != "" {
-			t.Errorf("%v, and the form stays %q, though it has changed nothing", err, got)
+			t.Errorf("one that %s: %v, and the form stays %q, though it has changed nothing", name, err, got)
 		}
 	}
-	err := p().doOnce(func(p *page) error {
-		return errors.Join(p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error { return tx.Exec("UPDATE organizations SET updated_at = now()").Error }), broken)
-	})
-	if got := outcomes(); !errors.Is(err, broken) || got != "["+acted+"]" {
+	err := p().doOnce(func(p *page) error { return errors.Join(p.DB.InTx(p.Ctx, change), broken) })
+	if got := outcomes(); !errors.Is(err, broken) || got != "/ true" {
 		t.Errorf("%v, and the form is %q, though it has acted", err, got)
+	}
+	if before, free, err := p().outcome(fixture.Scalar[string](t, w.db, "SELECT form FROM form_submissions WHERE created_at = $1", w.clock.Now())); before != "/" || free || err != nil {
+		t.Errorf("sent again at once, it leads to %q, free %v, %v", before, free, err)
 	}
 }
 
@@ -251,10 +253,10 @@ func TestForms_AWaiterLeavesWithItsBrowser(t *testing.T) {
 	if err := p.doOnce(work); err != nil || p.Ctx != left {
 		t.Fatalf("the first click: %v, in the context %v", err, p.Ctx)
 	}
-	for _, under := range []string{"", acted} { // under way, before and after it changes something
-		w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = ?", under).Error)
+	for _, acted := range []bool{false, true} { // under way, before and after it changes something
+		w.check(w.db.Reader(t.Context()).Exec("UPDATE form_submissions SET led_to = '', acted = ?", acted).Error)
 		if err := p.doOnce(work); !errors.Is(err, context.Canceled) {
-			t.Errorf("the second click ends with %v while the first is %q, want to leave with its browser", err, under)
+			t.Errorf("the second click ends with %v, want to leave with its browser (acted: %v)", err, acted)
 		}
 	}
 	// What is refused to them leaves its trace all the same.

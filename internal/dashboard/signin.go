@@ -166,7 +166,7 @@ func (p *page) checkPassword(password string) (problems, error) {
 	if refused, ok := p.throttle(); !ok {
 		return problems{"password": refused}, nil
 	}
-	err := p.Login.Reauthenticate(p.Ctx, p.Actor, p.Session.ID, password)
+	err := p.Login.Reauthenticate(p.preparing(), p.Actor, p.Session.ID, password)
 	if org.IsWrongPassword(err) {
 		return problems{"password": org.ErrPassword.Fields[0].Message}, nil
 	}

@@ -166,7 +166,7 @@ func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
 			if err := f(tx); err != nil {
 				return err
 			}
-			if each, ok := ctx.Value(eachKey{}).(func(*Tx) error); ok {
+			if each, _ := ctx.Value(eachKey{}).(func(*Tx) error); each != nil {
 				if err := each(tx); err != nil {
 					return err
 				}
@@ -188,6 +188,7 @@ func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
 type eachKey struct{}
 
 // WithEach returns a context in which f is the last thing that every transaction does: what f writes is there if and only if the rest is.
+// A nil f takes that back.
 func WithEach(ctx context.Context, f func(tx *Tx) error) context.Context {
 	return context.WithValue(ctx, eachKey{}, f)
 }
