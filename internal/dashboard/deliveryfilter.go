@@ -17,7 +17,7 @@ import (
 // Choices of the status filter that stand for several display states.
 const (
 	anyWaiting = "waiting"
-	anyFailed  = "any_failed"
+	anyFailed  = string(delivery.StateAnyFailed)
 )
 
 const (
@@ -28,14 +28,14 @@ const (
 )
 
 // deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts, next,
-// trigger, label, key, event, from, to, due_from, due_to, took, held. impossible is true when one of them can match nothing, such as an id that is none.
+// trigger, label, key, event, failed_from, from, to, due_from, due_to, took, held. impossible is true when one of them can match nothing, such as an id that is none.
 func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	switch status := p.Query("status"); status {
 	case "":
 	case anyWaiting:
 		f.Status = delivery.Pending
 	case anyFailed:
-		f.Status = delivery.Failed
+		f.State = delivery.StateAnyFailed
 	default:
 		f.State = delivery.State(status)
 		impossible = !slices.Contains(delivery.States(), f.State)
@@ -64,6 +64,8 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	}
 	f.Label = cutText(p.Query("label"), 200)
 	f.From, f.To, bad = p.querySpan()
+	impossible = impossible || bad
+	f.FailedFrom, bad = p.queryTime("failed_from", false)
 	impossible = impossible || bad
 	f.DueFrom, bad = p.queryTime("due_from", false)
 	impossible = impossible || bad
@@ -168,7 +170,7 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 		p.inputField("due_from", "Due from", "datetime-local"),
 		p.inputField("due_to", "Due to", "datetime-local"),
 	)
-	for _, name := range []string{"limit", "key", "event", "next", "took", "held", "live"} {
+	for _, name := range []string{"limit", "key", "event", "next", "took", "held", "failed_from", "live"} {
 		if value := p.Query(name); value != "" {
 			v.Hidden = append(v.Hidden, ui.Hidden{Name: name, Value: value})
 		}
@@ -236,7 +238,7 @@ func (p *page) deliveryActive(endpoints map[id.Endpoint]webhook.Endpoint) ui.Act
 		[3]string{"trigger", "Attempt made by", triggerWord(delivery.Trigger(p.Query("trigger")))}, [3]string{"label", "Endpoint label", p.Query("label")},
 		[3]string{"key", "Key", ui.ShortID(p.Query("key"))}, [3]string{"event", "Event", ui.ShortID(p.Query("event"))},
 		[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
-		[3]string{"due_from", "Due from", p.momentOf(p.Query("due_from"), false)}, [3]string{"due_to", "Due to", p.momentOf(p.Query("due_to"), true)},
+		[3]string{"failed_from", "Failed since", p.momentOf(p.Query("failed_from"), false)}, [3]string{"due_from", "Due from", p.momentOf(p.Query("due_from"), false)}, [3]string{"due_to", "Due to", p.momentOf(p.Query("due_to"), true)},
 		[3]string{"took", "Took at least", tookWords(p.Query("took"))}, [3]string{"held", "Payload", heldWord(p.Query("held"))},
 	)
 }

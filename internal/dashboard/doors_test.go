@@ -301,3 +301,28 @@ func TestNavigation_ItsNumberIsADoor(t *testing.T) {
 		}
 	}
 }
+
+// TestNavigation_CountsWhatFailedAfterItsWholeSchedule, which takes longer than the day that is counted.
+func TestNavigation_CountsWhatFailedAfterItsWholeSchedule(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sender.answers(http.StatusInternalServerError, "")
+	e, _ := w.endpoint("risk", false)
+	w.fail()
+	b := w.as(w.member)
+	w.work()
+	b.get(endpointPath(e.ID)).hides("This endpoint is failing")
+	w.fail()
+	for _, wait := range []time.Duration{0, time.Minute, 6 * time.Minute, time.Hour, 3 * time.Hour, 7 * time.Hour, 12 * time.Hour, 12 * time.Hour} {
+		w.clock.Advance(wait)
+		w.work()
+	}
+	b = w.as(w.member)                                                                           // whose session has ended meanwhile
+	b.get(endpointPath(e.ID)).shows("This endpoint is failing: no 2xx in its last 16 attempts.") // at two deliveries
+	for _, door := range []string{`class="nav-count tone-bad" href="([^"]+)"`, `class="tile-to" href="([^"]+any_failed[^"]*)"`} {
+		list := b.get(b.get("/").is(http.StatusOK).find(door)).is(http.StatusOK).shows("Failed since")
+		if n := strings.Count(list.body, `<tr id="row-`); n != 2 {
+			t.Errorf("behind %s are %d deliveries", door, n)
+		}
+	}
+}

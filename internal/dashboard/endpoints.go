@@ -151,7 +151,9 @@ func (p *page) filteredEndpoints(f *fleet) []endpointEntry {
 	return out
 }
 
-func failuresOf(s delivery.Stats) int { return s.FirstAttempts - s.FirstSucceeded + s.Failed }
+func failuresOf(s delivery.Stats) int {
+	return s.FirstAttempts - s.FirstSucceeded + s.Failed - s.Withdrawn
+}
 
 func timeOf(t *time.Time) time.Time {
 	if t == nil {

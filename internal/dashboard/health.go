@@ -38,19 +38,19 @@ func (h health) rank() int {
 
 // Numbers of the health rule.
 const (
-	failingStreak     = 10 // deliveries in a row without a 2xx
+	failingStreak     = 10 // attempts in a row without a 2xx
 	failingHour       = 3  // attempts within the hour, none of them 2xx
 	degradedAttempts  = 20 // first attempts within a day that a share needs to mean something
 	degradedPerMille  = 990
 	healthRuleSummary = "Healthy: at least 99 % of first attempts in 24 h got a 2xx, or there were fewer than 20. Degraded: fewer, with 20 attempts or more. " +
-		"Failing: no 2xx in the last 10 deliveries, or in the last hour with 3 attempts or more. Unproven: no 2xx yet. " +
+		"Failing: no 2xx in the last 10 attempts, or in the last hour with 3 attempts or more. Unproven: no 2xx yet. " +
 		"No key: nothing can be encrypted, so nothing is sent. Paused: nothing is sent; what waits is parked, and new events skip it."
 )
 
 // vitals is what health is judged by.
 type vitals struct {
 	Enabled, HasKey bool
-	// RecentFailures counts the attempted deliveries since the last 2xx, up to 10; Proven tells that there was one.
+	// RecentFailures counts the attempts since the last 2xx; Proven tells that there was one.
 	RecentFailures int
 	Proven         bool
 	// Hour is what happened in the present and the last full hour, Day in the last 24 hours.
@@ -137,7 +137,7 @@ func verdict(h health, s delivery.Standing, day delivery.Stats) ui.Verdict {
 	case healthFailing:
 		v.Say = "This endpoint is failing."
 		if s.RecentFailures > 0 {
-			v.Say = "This endpoint is failing: no 2xx in its last " + counted(s.RecentFailures, "delivery", "deliveries") + "."
+			v.Say = "This endpoint is failing: no 2xx in its last " + counted(s.RecentFailures, "attempt", "attempts") + "."
 		}
 		v.Next = "Look at the latest attempt for the reason. " + counted(waiting, "delivery waits and goes on by itself", "deliveries wait and go on by themselves") + " when the endpoint is back."
 	case healthDegraded:

@@ -21,7 +21,7 @@ func TestJudge(t *testing.T) {
 		"no key":                             {vitals{Enabled: true, Day: day(100, 100), Proven: true}, healthNoKey},
 		"nothing happened yet":               {vitals{Enabled: true, HasKey: true}, healthUnproven},
 		"one failure is no verdict":          {vitals{Enabled: true, HasKey: true, RecentFailures: 1, Hour: day(1, 0), Day: day(1, 0)}, healthUnproven},
-		"ten deliveries without a 2xx":       {vitals{Enabled: true, HasKey: true, Proven: true, RecentFailures: 10}, healthFailing},
+		"ten attempts without a 2xx":         {vitals{Enabled: true, HasKey: true, Proven: true, RecentFailures: 10}, healthFailing},
 		"an hour without a 2xx":              {vitals{Enabled: true, HasKey: true, Proven: true, Hour: day(3, 0), Day: day(100, 97)}, healthFailing},
 		"two tries in an hour are too few":   {vitals{Enabled: true, HasKey: true, Proven: true, Hour: day(2, 0), Day: day(10, 8)}, healthOK},
 		"below 99 % with 20 attempts":        {vitals{Enabled: true, HasKey: true, Proven: true, Day: day(20, 19)}, healthDegraded},
@@ -65,7 +65,7 @@ func TestVerdict_EveryHealthSaysWhatAndWhatNext(t *testing.T) {
 			t.Errorf("%s says %q, %q", h, v.Say, v.Next)
 		}
 	}
-	if got := verdict(healthFailing, delivery.Standing{Waiting: 1, RecentFailures: 10}, delivery.Stats{}); got.Say != "This endpoint is failing: no 2xx in its last 10 deliveries." ||
+	if got := verdict(healthFailing, delivery.Standing{Waiting: 1, RecentFailures: 10}, delivery.Stats{}); got.Say != "This endpoint is failing: no 2xx in its last 10 attempts." ||
 		!strings.Contains(got.Next, "1 delivery waits and goes on by itself") {
 		t.Errorf("got %q, %q", got.Say, got.Next)
 	}

@@ -169,7 +169,7 @@ func overviewTiles(to figureDoors, sum delivery.Stats, now delivery.Standing, du
 		Note: counted(due.Value, "attempt", "attempts") + " due in the next hour", NoteHref: due.Href,
 	}
 	failed := ui.Tile{
-		Label: "Failed", Number: ui.Count(sum.Failed), Href: behind("status", anyFailed, "from", from), Note: "none can be retried",
+		Label: "Failed", Number: ui.Count(sum.Failed - sum.Withdrawn), Href: behind("status", anyFailed, "failed_from", from), Note: "none can be retried",
 	}
 	if now.Held > 0 {
 		failed.Note, failed.NoteTone, failed.NoteHref = ui.Count(now.Held)+" can still be retried", ui.Bad, to.retry
@@ -216,7 +216,7 @@ func errorKinds(counts []delivery.ErrorCount, s span, names map[id.Endpoint]stri
 	slices.SortFunc(rows, func(a, b *tally) int {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.key.kind, b.key.kind), cmp.Compare(a.key.code, b.key.code))
 	})
-	v := pages.ErrorKinds{Note: "failed attempts in " + s.words, Empty: "No attempt failed in " + s.words + "."}
+	v := pages.ErrorKinds{Note: "failed attempts in " + s.words + "; each leads to the deliveries whose last attempt ended so", Empty: "No attempt failed in " + s.words + "."}
 	for _, t := range rows[:min(len(rows), 6)] {
 		words := explainError(t.key.kind, t.key.code)
 		code := ""

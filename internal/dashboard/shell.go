@@ -88,7 +88,7 @@ func (p *page) navigation(active string) []ui.NavGroup {
 			n := ui.NavItem{Label: item.label, Href: item.href, Icon: item.icon, Current: item.href == active}
 			if item.href == "/deliveries" {
 				n.Count, n.Tone, n.What = p.failedBadge()
-				n.CountHref = link(deliveriesPath, "status", anyFailed, "from", p.FormTime(p.Now.Add(-badgeSpan)))
+				n.CountHref = link(deliveriesPath, "status", anyFailed, "failed_from", p.FormTime(p.Now.Add(-badgeSpan)))
 			}
 			group.Items = append(group.Items, n)
 		}
@@ -118,7 +118,7 @@ func (p *page) failedBadge() (count string, tone ui.Tone, what string) {
 	known, ok := p.badges[org]
 	p.mu.Unlock()
 	if !ok || p.Now.Sub(known.at) > badgeLife || p.Now.Before(known.at) {
-		n, err := p.Deliveries.Count(p.Ctx, p.Actor, delivery.Filter{Status: delivery.Failed, From: p.Now.Add(-badgeSpan)}, badgeMax)
+		n, err := p.Deliveries.Count(p.Ctx, p.Actor, delivery.Filter{State: delivery.StateAnyFailed, FailedFrom: p.Now.Add(-badgeSpan)}, badgeMax)
 		if err != nil {
 			return "", "", "" // the page itself will say what is wrong
 		}

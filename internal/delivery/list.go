@@ -38,6 +38,8 @@ type Filter struct {
 	// Label is a label of the endpoint, in any letter case.
 	Label    string
 	From, To time.Time
+	// FailedFrom keeps what has failed since.
+	FailedFrom time.Time
 	// DueFrom and DueTo keep what waits and becomes due between them, both included; either may be zero.
 	DueFrom, DueTo time.Time
 	// MinDuration keeps deliveries whose last attempt took so long at least, in whole milliseconds. No index helps with it: it is for what is
@@ -66,6 +68,15 @@ const failedAs = isFailed + ` AND CASE
 	WHEN d.payload_retention_reason IN ('expired', 'endpoint_deleted') AND d.attempt_count < 8 THEN d.payload_retention_reason
 	ELSE 'failed' END`
 
+// failedAt is when a failed delivery d became so: when its payload was taken from it, or after its last attempt, or at once. It is what
+// the index webhook_deliveries_failed_at is of.
+const failedAt = `CASE
+	WHEN d.payload_retention_reason = 'privacy_request' OR d.payload_retention_reason IN ('expired', 'endpoint_deleted') AND d.attempt_count < 8 THEN d.payload_scrubbed_at
+	ELSE COALESCE(d.last_attempt_at, d.created_at) END`
+
+// StateAnyFailed stands for every way to fail but withdrawal, which is nobody's fault. It can be filtered by; no delivery has it.
+const StateAnyFailed State = "any_failed"
+
 // stateConditions select the display states; they mirror Delivery.State.
 var stateConditions = map[State]string{
 	StateScheduled:       "d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count = 0",
@@ -78,6 +89,7 @@ var stateConditions = map[State]string{
 	StateWithdrawn:       failedAs + " = 'withdrawn'",
 	StateEndpointDeleted: failedAs + " = 'endpoint_deleted'",
 	StateFailed:          failedAs + " = 'failed'",
+	StateAnyFailed:       isFailed + " AND d.payload_retention_reason IS DISTINCT FROM 'privacy_request'",
 }
 
 // States lists the display states that can be filtered by.
@@ -135,6 +147,9 @@ func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	}
 	if f.MinDuration > 0 {
 		q = q.Where("d.last_duration_ms >= ?", f.MinDuration.Milliseconds())
+	}
+	if !f.FailedFrom.IsZero() {
+		q = q.Where(isFailed+" AND "+failedAt+" >= ?", f.FailedFrom)
 	}
 	if !f.From.IsZero() {
 		q = q.Where("d.created_at >= ?", f.From)

@@ -19,9 +19,10 @@ type Stats struct {
 	FirstAttempts int
 	// FirstSucceeded is how many of FirstAttempts got a 2xx.
 	FirstSucceeded int
-	// Succeeded and Failed count deliveries that entered the state.
+	// Succeeded and Failed count deliveries that entered the state, Withdrawn those of Failed whose consent was withdrawn.
 	Succeeded int
 	Failed    int
+	Withdrawn int
 	// Latency counts attempts that received a status, by duration.
 	Latency Histogram
 }
@@ -92,7 +93,7 @@ func (s *Service) Hours(ctx context.Context, actor access.Actor, from, to time.T
 	// Sums of array elements need one row per element; the latency of an hour is added up in Go instead.
 	err := tx.Raw(`SELECT webhook_endpoint_id AS endpoint_id, hour, json_agg(json_build_object(
 				'Attempts', attempts, 'FirstAttempts', first_attempts, 'FirstSucceeded', CASE WHEN error_kind = '' THEN first_attempts ELSE 0 END,
-				'Succeeded', succeeded, 'Failed', failed, 'Latency', latency)) AS stats
+				'Succeeded', succeeded, 'Failed', failed, 'Withdrawn', CASE WHEN error_kind = 'privacy_request' THEN failed ELSE 0 END, 'Latency', latency)) AS stats
 			FROM delivery_rollups
 			WHERE organization_id = $1 AND hour BETWEEN date_trunc('hour', $2::timestamptz) AND $3 AND ($4::uuid IS NULL OR webhook_endpoint_id = $4)
 			GROUP BY webhook_endpoint_id, hour ORDER BY hour, webhook_endpoint_id`, actor.Organization, from, to, endpoint).Scan(&rows).Error
@@ -120,6 +121,7 @@ func (s *Stats) Add(other Stats) {
 	s.FirstSucceeded += other.FirstSucceeded
 	s.Succeeded += other.Succeeded
 	s.Failed += other.Failed
+	s.Withdrawn += other.Withdrawn
 	if s.Latency == nil {
 		s.Latency = make(Histogram, latencyBuckets)
 	}
@@ -164,8 +166,8 @@ type Standing struct {
 	Waiting, Retrying, Parked, Held int
 	// FirstExpiry is when the first payload of them is erased.
 	FirstExpiry *time.Time
-	// LastSuccess is the latest 2xx, RecentFailures counts the deliveries since that one was created, up to 10. They and LastAttempt
-	// are of the latest ten that were attempted, of the latest 1,000.
+	// LastSuccess is the latest 2xx, RecentFailures counts the attempts at deliveries that were created since that one. They and
+	// LastAttempt are of the latest ten deliveries that were attempted, of the latest 1,000.
 	LastSuccess    *time.Time
 	LastAttempt    *time.Time
 	RecentFailures int
@@ -190,9 +192,10 @@ func (s *Service) Standings(ctx context.Context, actor access.Actor) (map[id.End
 		) held
 		CROSS JOIN LATERAL (
 			SELECT max(r.last_attempt_at) FILTER (WHERE r.status = 'succeeded') AS last_success, max(r.last_attempt_at) AS last_attempt,
-				COALESCE(min(r.n) FILTER (WHERE r.status = 'succeeded') - 1, count(*)) AS recent_failures
-			FROM (SELECT latest.*, row_number() OVER () AS n FROM (SELECT d.status, d.last_attempt_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id
-				ORDER BY d.created_at DESC, d.id DESC LIMIT $2) latest WHERE last_attempt_at IS NOT NULL LIMIT 10) r
+				COALESCE(sum(r.attempt_count) FILTER (WHERE r.succeeded_since = 0), 0) AS recent_failures
+			FROM (SELECT latest.*, count(*) FILTER (WHERE status = 'succeeded') OVER (ROWS UNBOUNDED PRECEDING) AS succeeded_since
+				FROM (SELECT d.status, d.last_attempt_at, d.attempt_count FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id
+					ORDER BY d.created_at DESC, d.id DESC LIMIT $2) latest WHERE last_attempt_at IS NOT NULL LIMIT 10) r
 		) recent
 		WHERE e.organization_id = $1 AND e.deleted_at IS NULL`, actor.Organization, lookBack).Scan(&rows).Error
 	if err != nil {
