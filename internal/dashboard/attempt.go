@@ -33,7 +33,7 @@ func (p *page) attemptViews(v deliveryParts, open string) (views []pages.Attempt
 	for i, a := range v.Attempts {
 		view := pages.AttemptView{
 			ID: a.ID.String(), Open: a.ID.String() == open, Number: "–",
-			Started: p.Exact(a.StartedAt), Result: resultCode(kindOf(a), codeOf(a)), Phases: phasesOf(a, scale), Took: "–", Trigger: triggerWord(a.Trigger),
+			Started: withoutZone(p.Exact(a.StartedAt)), Result: resultCode(kindOf(a), codeOf(a)), Phases: phasesOf(a, scale), Took: "–", Trigger: triggerWord(a.Trigger),
 		}
 		if a.Counted {
 			view.Number = fmt.Sprintf("%d/%d", a.Number, delivery.AttemptsPerRun)
@@ -328,4 +328,10 @@ func deref(s *string) string {
 		return ""
 	}
 	return *s
+}
+
+// withoutZone is an exact time under a heading that names its zone.
+func withoutZone(t ui.Time) ui.Time {
+	t.Text = t.Text[:strings.LastIndexByte(t.Text, ' ')]
+	return t
 }

@@ -68,10 +68,7 @@ func listDeliveries(p *page) error {
 	}
 	filters := p.deliveryFilters(deliveriesPath, byName(endpoints))
 	filters.Search = &ui.SearchBox{Label: "Search by id", Placeholder: "Any id, or a pasted X-Kayle-Delivery-Id", Value: p.Query("q")}
-	heading := ui.Heading{Title: "Deliveries", Live: p.liveNote()}
-	if len(v.Rows) > 0 {
-		heading.Actions = exportActions(p, deliveriesPath+"/export", "deliveries")
-	}
+	heading := ui.Heading{Title: "Deliveries", Live: p.liveNote(), Actions: exportActions(p, deliveriesPath+"/export", "deliveries")}
 	return p.Render(http.StatusOK, pages.DeliveriesPage(pages.Deliveries{
 		Shell: p.Shell("Deliveries", deliveriesPath), Heading: heading, Filters: filters, Results: v,
 	}))
@@ -98,7 +95,7 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 		if len(list.Rows) > 0 {
 			newest = list.Rows[0].ID.String()
 		}
-		v.New = p.newRows(deliveriesPath+"/new", newest, at)
+		v.New = p.newRows(deliveriesPath+"/new", newest, list.HasNewer)
 	}
 	switch {
 	case len(v.Rows) > 0:

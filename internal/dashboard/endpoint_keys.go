@@ -111,7 +111,7 @@ func (p *page) keyForm(e webhook.Endpoint, active *webhook.Key, uses map[id.Key]
 		},
 		Errors: formErrors(offer.found, "this key can be added",
 			labelled{"key", "keytext", "Public key"}, labelled{"file", "keyfile", "File"}, labelled{"key_id", "keyid", "Key id"}),
-		Preview: "Added and activated, new deliveries are encrypted to it from then on. Added only, it waits: verify it, then activate it.",
+		Preview: "Added and activated, new deliveries are encrypted to it from then on, though nobody has shown that the receiver can read them. Added only, it waits: verify it, then activate it.",
 	}
 	if active != nil {
 		if staying := p.stayingNote(*active, uses[active.ID]); staying != "" {

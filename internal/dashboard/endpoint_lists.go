@@ -44,7 +44,7 @@ func endpointDeliveries(p *page) error {
 		if len(list.Rows) > 0 {
 			newest = list.Rows[0].ID.String()
 		}
-		v.New = p.newRows(path+"/new", newest, at)
+		v.New = p.newRows(path+"/new", newest, list.HasNewer)
 	}
 	for _, d := range list.Rows {
 		row := withoutEndpoint(p.deliveryRow(d, own))

@@ -83,7 +83,8 @@ func exactPtr(p *page, t *time.Time) *ui.Time {
 	if t == nil {
 		return nil
 	}
-	exact := p.Exact(*t)
+	exact, other := p.Exact(*t), ui.Away(*t, p.Now, p.Zone())
+	exact.Other = &other
 	return &exact
 }
 

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -92,6 +93,9 @@ func (p *page) eventPage(v eventParts) pages.Event {
 		Verdict: eventVerdict(v), RoutedAt: counted(len(v.Routing), "endpoint", "endpoints") + " existed at " + v.CreatedAt.In(p.Zone()).Format("15:04:05 MST"),
 		Facts: p.eventFacts(v), Payload: p.payloadFacts(v),
 	}
+	if slices.ContainsFunc(slices.Collect(maps.Values(v.deliveries)), func(d delivery.Delivery) bool { return d.Status == delivery.Pending || d.Status == delivery.Delivering }) {
+		out.Heading.Live = p.liveNote()
+	}
 	for _, r := range v.Routing {
 		out.Routing = append(out.Routing, p.routeRow(v, r))
 	}
@@ -169,7 +173,7 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	}
 	badge, strip := statusBadge(d), attemptStrip(d)
 	row.Delivery, row.Strip, row.DelHref = &badge, &strip, deliveriesPath+"/"+d.ID.String()
-	if p.anyStirs([]delivery.Delivery{d}) {
+	if row.PollEvery = p.watch(d); row.PollEvery != "" {
 		row.PollHref = link(eventsPath+"/"+v.ID.String()+"/routes/"+row.Key, "live", p.Query("live"), seenParam, routeVersion(d))
 	}
 	s := story{Delivery: d, Now: p.Now, Paused: !e.Enabled, Gone: row.Gone}

@@ -120,7 +120,7 @@ func listEvents(p *page) error {
 		if len(list.Rows) > 0 {
 			newest = list.Rows[0].ID.String()
 		}
-		v.New = p.newRows(eventsPath+"/new", newest, at)
+		v.New = p.newRows(eventsPath+"/new", newest, list.HasNewer)
 	}
 	switch {
 	case len(v.Rows) > 0:
@@ -145,10 +145,7 @@ func listEvents(p *page) error {
 		More:   []ui.FilterField{p.inputField("from", "From", "datetime-local"), p.inputField("to", "To", "datetime-local")},
 		Hidden: p.carried("limit", "live", "missed"),
 	}
-	heading := ui.Heading{Title: "Events", Live: p.liveNote()}
-	if len(v.Rows) > 0 {
-		heading.Actions = exportActions(p, eventsPath+"/export", "events")
-	}
+	heading := ui.Heading{Title: "Events", Live: p.liveNote(), Actions: exportActions(p, eventsPath+"/export", "events")}
 	return p.Render(http.StatusOK, pages.EventsPage(pages.Events{
 		Shell: p.Shell("Events", eventsPath), Heading: heading, Filters: filters, Results: v,
 	}))
@@ -227,7 +224,7 @@ func (p *page) eventRow(e event.Event, deliveries []delivery.Delivery, choose bo
 		Subject: subjectOf(e, ""), Outcome: r.badge(), Reach: r.meter(), ReachOf: r.words(), Payloads: r.held(), Created: p.Past(e.CreatedAt),
 		Selectable: r.Held > 0 && r.Waiting+r.Retrying+r.Failed > 0,
 	}
-	if p.anyStirs(deliveries) {
+	if row.PollEvery = p.watch(deliveries...); row.PollEvery != "" {
 		row.PollHref = link(href+"/row", "live", p.Query("live"))
 		if choose {
 			row.PollHref = link(row.PollHref, "choose", "1")

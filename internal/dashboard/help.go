@@ -93,7 +93,7 @@ func (p *page) renderReceivers(status int, chosen string, try checkTry, result p
 
 func (p *page) checker(endpoints []webhook.Endpoint, chosen id.Endpoint, lang string, try checkTry, result pages.CheckResult) *pages.Checker {
 	c := &pages.Checker{
-		Action: link(helpPath+"/check", "lang", lang), Result: result,
+		Action: link(helpPath+"/check", "lang", lang), Result: result, Private: webhook.PrivateKeyPattern,
 		Endpoint:  ui.Select{ID: "check-endpoint", Name: "endpoint", Label: "Endpoint", Error: try.found["endpoint"]},
 		Signature: ui.Field{Name: "signature", Label: webhook.SignatureHeader, Value: try.signature, Required: true, Mono: true, Autocomplete: "off", Placeholder: "t=…,v1=…", Error: try.found["signature"]},
 		Message:   ui.Textarea{Name: "body", Label: "Body as received", Value: try.body, Rows: 5, Required: true, Sensitive: true, Hint: "Exactly the bytes that came; never a private key.", Error: try.found["body"]},

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"slices"
 	"net/http"
 	"strconv"
 	"time"
@@ -127,6 +128,9 @@ func listJobs(p *page) error {
 		v.Rows = append(v.Rows, p.jobRow(j, endpoints))
 	}
 	heading := ui.Heading{Title: "Bulk retries"}
+	if slices.ContainsFunc(list.Rows, func(j delivery.Job) bool { return j.Status.Open() }) {
+		heading.Live = p.liveNote()
+	}
 	v.State.Empty = &ui.Empty{Icon: "job", Title: "No bulk retry yet", Text: "A bulk retry sends every delivery of a filter again, at a rate that you choose: after a receiver was down, for example."}
 	if p.Can(access.WebhooksWrite) {
 		start := ui.Action{Label: "New bulk retry", Icon: "plus", Href: jobsPath + "/new", Kind: "primary"}
@@ -180,7 +184,7 @@ func showJob(p *page) error {
 		if !p.Can(access.WebhooksWrite) {
 			cancel.Disabled = "Needs the role admin."
 		}
-		heading.Actions = []ui.Action{cancel}
+		heading.Actions, heading.Live = []ui.Action{cancel}, p.liveNote()
 	}
 	return p.Render(http.StatusOK, pages.JobPage(pages.Job{Shell: p.Shell("Bulk retry "+ui.ShortID(j.ID.String()), jobsPath), Heading: heading, Body: p.jobBody(j, endpoints)}))
 }

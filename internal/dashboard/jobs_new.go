@@ -376,7 +376,8 @@ func (p *page) bulk(endpoint string) *pages.Bulk {
 		return nil
 	}
 	v := &pages.Bulk{Action: jobsPath + "/preview", Return: p.With()}
-	if !p.filteredOnlyBy("status", "endpoint", "type", "from", "to", "error", "code", "attempts") {
+	if !p.filteredOnlyBy("status", "endpoint", "type", "failed_from", "from", "to", "error", "code", "attempts") {
+		v.Note = "All that match cannot be retried at once with these filters: a bulk retry is by status, endpoint, event, time, error, code or attempts."
 		return v
 	}
 	status := string(delivery.Failed)
@@ -391,6 +392,6 @@ func (p *page) bulk(endpoint string) *pages.Bulk {
 		return v
 	}
 	v.AllHref = link(jobsPath+"/new", "status", status, "endpoint", endpoint, "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to"),
-		"error", p.Query("error"), "code", p.Query("code"), "attempts", p.Query("attempts"))
+		"error", p.Query("error"), "code", p.Query("code"), "attempts", p.Query("attempts"), "failed_from", p.Query("failed_from"))
 	return v
 }

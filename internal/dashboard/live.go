@@ -53,10 +53,10 @@ const (
 	newMax = 99
 )
 
-// newRows is the element that polls for rows above the first page of a list; nil on other pages, and while paused.
-// newest is the text id of the first row, or "" when the list is empty.
-func (p *page) newRows(path, newest string, page postgres.Page) *ui.NewRows {
-	if page.After != nil || page.Before != nil || !p.live() {
+// newRows is the element that polls for rows above the first page of a list, however somebody came to it; nil on other pages, and
+// while paused. newest is the text id of the first row, or "" when the list is empty; newer tells that there are rows before it.
+func (p *page) newRows(path, newest string, newer bool) *ui.NewRows {
+	if newer || !p.live() {
 		return nil
 	}
 	q := p.R.URL.Query()

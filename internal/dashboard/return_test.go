@@ -133,8 +133,8 @@ func TestRows_RestWhilePagesArePaused(t *testing.T) {
 	session := "/sessions/" + ev.SessionID().String()
 	polls := map[string]string{"/events": "/events/" + ev.ID.String() + "/row?choose=1", "/sessions": session + "/row", session: session}
 	for list, poll := range polls {
-		b.get(list).is(http.StatusOK).shows(`hx-get="` + poll + `"`)
-		b.fragment(poll).is(http.StatusOK).shows(`hx-get="`+poll+`"`, "1 waiting").hides("<html")
+		b.get(list).is(http.StatusOK).shows(`hx-get="` + poll)
+		b.fragment(poll).is(http.StatusOK).shows(`hx-get="`+poll, "1 waiting").hides("<html")
 		b.get(list + "?live=0").is(http.StatusOK).hides(`hx-get="` + poll)
 		if at, _, _ := strings.Cut(poll, "?"); at != session {
 			w.stranger().fragment(poll).is(http.StatusNotFound)
@@ -147,8 +147,10 @@ func TestRows_RestWhilePagesArePaused(t *testing.T) {
 	w.work()
 	w.clock.Advance(time.Second)
 	for _, poll := range polls { // in 5 seconds
-		b.fragment(poll).is(http.StatusOK).shows(`hx-get="`+poll+`"`, "1 retrying")
+		b.fragment(poll).is(http.StatusOK).shows(`hx-get="`+poll, "1 retrying")
 	}
+	// A page of a session says what it shows, and gets nothing new while that is so.
+	b.fragment(b.get(session).find(`hx-get="(` + session + `\?seen=[^"]+)"`)).is(http.StatusNoContent)
 	w.sender.answers(http.StatusOK, "")
 	w.clock.Advance(5 * time.Second)
 	w.work()

@@ -23,8 +23,13 @@ import (
 // expirySoon is how near the end of a payload's time is shown in lists.
 const expirySoon = 6 * time.Hour
 
-// watchSoon is how near an attempt is when its row begins to look after itself.
-const watchSoon = 30 * time.Second
+const (
+	// watchSoon is how near an attempt is when what shows it looks after itself; until watchNow it only looks when the attempt is due,
+	// but every watchLate.
+	watchSoon = 30 * time.Minute
+	watchNow  = 30 * time.Second
+	watchLate = 5 * time.Minute
+)
 
 // endpointsByID returns the organization's endpoints, deleted ones included, for pages that name them.
 func (p *page) endpointsByID() (map[id.Endpoint]webhook.Endpoint, error) {
@@ -65,7 +70,7 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 		}
 	case delivery.StateSucceeded, delivery.StateExpired, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
 	}
-	if p.anyStirs([]delivery.Delivery{d}) {
+	if row.PollEvery = p.watch(d); row.PollEvery != "" {
 		row.PollHref = link(row.Href+"/row", "live", p.Query("live"))
 	}
 	if d.PayloadHeld(p.Now) {
@@ -77,14 +82,28 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 	return row
 }
 
-// stirs reports whether something happens to the delivery at any moment, so that what shows it looks after itself.
-func stirs(d delivery.Delivery, now time.Time) bool {
-	return d.Status == delivery.Delivering || d.NextAttemptAt != nil && d.NextAttemptAt.Sub(now) < watchSoon
-}
-
-// anyStirs reports whether a page that is live looks after what shows these deliveries.
-func (p *page) anyStirs(deliveries []delivery.Delivery) bool {
-	return p.live() && slices.ContainsFunc(deliveries, func(d delivery.Delivery) bool { return stirs(d, p.Now) })
+// watch is how often a page that is live looks after what shows the deliveries, as a trigger of htmx: every three seconds while something
+// happens to one at any moment, else when the next attempt is due. It is empty when nothing happens for long.
+func (p *page) watch(deliveries ...delivery.Delivery) string {
+	if !p.live() {
+		return ""
+	}
+	wait := watchSoon
+	for _, d := range deliveries {
+		switch {
+		case d.Status == delivery.Delivering:
+			wait = 0
+		case d.NextAttemptAt != nil:
+			wait = min(wait, d.NextAttemptAt.Sub(p.Now))
+		}
+	}
+	switch {
+	case wait >= watchSoon:
+		return ""
+	case wait < watchNow:
+		return ui.Every(3 * time.Second)
+	}
+	return ui.Every(min(wait+time.Second, watchLate))
 }
 
 // withoutEndpoint is a row for a list that has no endpoint column, also when it is asked for by itself.
@@ -129,6 +148,12 @@ func (p *page) auditRow(e audit.Entry, on auditTarget) pages.AuditRow {
 	var metadata map[string]any
 	if json.Unmarshal(e.Metadata, &metadata) == nil {
 		row.Details, row.Summary = metadataFacts(e.Event, metadata)
+	}
+	// Columns of the log that a narrow window has no room for.
+	for _, fact := range []ui.Fact{{Term: "address", Text: e.ClientIP, Mono: true}, {Term: "request", Text: e.RequestID, Mono: true}} {
+		if fact.Text != "" {
+			row.Details = append(row.Details, fact)
+		}
 	}
 	return row
 }

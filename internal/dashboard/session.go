@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
@@ -28,6 +29,18 @@ type sessionParts struct {
 	deliveries map[id.Event][]delivery.Delivery
 	endpoints  map[id.Endpoint]webhook.Endpoint
 	log        []audit.Entry // oldest first
+}
+
+// version changes with everything that the page shows, so that a poll can tell whether to redraw.
+func (v sessionParts) version() string {
+	text := fmt.Sprintf("%s.%d", v.Status, v.UpdatedAt.UnixMicro())
+	for _, e := range v.events {
+		text += "-" + e.ID.String()
+		for _, d := range v.deliveries[e.ID] {
+			text += fmt.Sprintf(".%s.%d", d.Status, d.UpdatedAt.UnixMicro())
+		}
+	}
+	return text
 }
 
 func (p *page) session() (verification.Session, error) {
@@ -76,6 +89,13 @@ func showSession(p *page) error {
 		return err
 	}
 	body := p.sessionBody(v)
+	seen := v.version()
+	if p.Fragment() && p.Query(seenParam) == seen {
+		return p.NoChange()
+	}
+	if body.PollHref != "" {
+		body.PollHref = link(body.PollHref, seenParam, seen)
+	}
 	if p.Fragment() && v.Status.Active() {
 		return p.Render(http.StatusOK, pages.SessionRegion(body))
 	}
@@ -103,7 +123,11 @@ func showSession(p *page) error {
 
 func (p *page) sessionBody(v sessionParts) pages.SessionBody {
 	body := pages.SessionBody{CSRF: p.Session.CSRFToken, Verdict: p.sessionVerdict(v), Steps: p.sessionSteps(v), Facts: p.sessionFacts(v)}
-	if v.Status.Active() && p.live() || p.anyStirs(slices.Concat(slices.Collect(maps.Values(v.deliveries))...)) {
+	body.PollEvery = p.watch(slices.Concat(slices.Collect(maps.Values(v.deliveries))...)...)
+	if v.Status.Active() && p.live() {
+		body.PollEvery = ui.Every(5 * time.Second)
+	}
+	if body.PollEvery != "" {
 		body.PollHref = link(sessionsPath+"/"+v.ID.String(), "live", p.Query("live"))
 	}
 	for _, e := range v.events {

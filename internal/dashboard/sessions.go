@@ -67,7 +67,7 @@ func listSessions(p *page) error {
 		if len(list.Rows) > 0 {
 			newest = list.Rows[0].ID.String()
 		}
-		v.New = p.newRows(sessionsPath+"/new", newest, at)
+		v.New = p.newRows(sessionsPath+"/new", newest, list.HasNewer)
 	}
 	switch {
 	case len(v.Rows) > 0:
@@ -89,10 +89,7 @@ func listSessions(p *page) error {
 	for _, s := range verification.Statuses() {
 		statuses = append(statuses, ui.Option{Value: string(s), Label: sessionBadge(s).Label})
 	}
-	heading := ui.Heading{Title: "Sessions", Live: p.liveNote()}
-	if len(v.Rows) > 0 {
-		heading.Actions = exportActions(p, sessionsPath+"/export", "sessions")
-	}
+	heading := ui.Heading{Title: "Sessions", Live: p.liveNote(), Actions: exportActions(p, sessionsPath+"/export", "sessions")}
 	return p.Render(http.StatusOK, pages.SessionsPage(pages.Sessions{
 		Shell: p.Shell("Sessions", sessionsPath), Heading: heading, Results: v,
 		Filters: ui.Filters{
@@ -173,7 +170,7 @@ func (p *page) sessionRows(sessions []verification.Session) ([]pages.SessionRow,
 			r := reached[s.ID]
 			row.Event = idPtr(ui.NewID(e.ID.String(), "", eventsPath+"/"+e.ID.String()))
 			row.Reach, row.ReachOf = r.meter(), r.words()
-			if p.anyStirs(deliveries[e.ID]) {
+			if row.PollEvery = p.watch(deliveries[e.ID]...); row.PollEvery != "" {
 				row.PollHref = link(row.ID.Href+"/row", "live", p.Query("live"))
 			}
 		}

@@ -17,11 +17,12 @@
 
   // HTTP has no clipboard.
   const copy = async (b) => {
-    const label = one("[data-copy-label]", b), was = label?.textContent;
+    const label = one("[data-copy-label]", b), was = label?.textContent, { title } = b;
     try {
       await navigator.clipboard.writeText(b.dataset.copy);
       announce(b.title = "Copied");
-      if (label) { label.textContent = "Copied"; setTimeout(() => { label.textContent = was; }, 2e3); }
+      if (label) label.textContent = "Copied";
+      setTimeout(() => { b.title = title; if (label) label.textContent = was; }, 2e3);
     } catch {
       const near = one(".id, .hash, output, pre", b.parentElement);
       if (near) getSelection().selectAllChildren(near);

@@ -1,4 +1,4 @@
-// A private key stays in the browser: the page of keys is the only one with fields for key material.
+// A private key stays in the browser, on the pages with a field that somebody may paste one into.
 (() => {
   const d = document;
   const note = d.querySelector("[data-key-stop]"), secret = new RegExp(note.dataset.keyStop);

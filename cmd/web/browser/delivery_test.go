@@ -450,6 +450,8 @@ func operateRest(t *testing.T, s *suite) {
 	}
 	b.choose("#check-endpoint", ask[string](b, `[...document.querySelectorAll("#check-endpoint option")].find((o) => o.innerText.includes("KYC")).value`))
 	b.fill("[name=signature]", "t=1,v1="+strings.Repeat("a", 64))
+	b.fill("[name=body]", "-----BEGIN PRIVATE KEY-----")
+	b.see("[data-key-stop]", "It was not sent")
 	b.fill("[name=body]", "{}")
 	b.do("check", chromedp.Click(b.find("#checker button", "Check")))
 	b.see("#verdict", "within 5 minutes")

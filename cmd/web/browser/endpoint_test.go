@@ -288,6 +288,7 @@ func addKeys(t *testing.T, b *tab, far *shop) {
 	b.see("#check", "shop-5")
 	b.check("choice out of a JWKS")
 	b.choose("#check select", ask[string](b, `[...document.querySelectorAll("#check select option")].find((o) => o.innerText.includes("shop-5")).value`))
+	b.see("#check", "RFC 7638") // of the one chosen
 	b.press("#keyform button", "Add and activate")
 	b.see(".toasts", "shop-5 is the active key")
 

@@ -37,6 +37,7 @@ type Bulk struct {
 	Action  string // "/jobs/preview"
 	AllHref string // preview of everything that matches
 	All     string // for example "Retry all that match…"
+	Note    string // why there is no AllHref
 	Return  string // the list, to come back to it
 }
 
@@ -45,7 +46,8 @@ type DeliveryRow struct {
 	ID           string
 	Short        string
 	Href         string
-	PollHref     string // set while in flight: the row asks for itself every 3 s
+	PollHref     string // set while something happens soon: the row asks for itself
+	PollEvery    string // how often, as a trigger of htmx
 	Status       ui.Badge
 	Test         bool
 	Endpoint     string

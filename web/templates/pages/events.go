@@ -39,7 +39,8 @@ type EventRow struct {
 	Created  ui.Time
 	// Selectable is whether a replay could send something.
 	Selectable bool
-	PollHref   string // set while something of it is in flight: the row asks for itself every 3 s
+	PollHref   string // set while something of it happens soon: the row asks for itself
+	PollEvery  string // how often, as a trigger of htmx
 }
 
 // Event is one event with its routing.
@@ -58,17 +59,18 @@ type Event struct {
 
 // RouteRow is the decision for one endpoint.
 type RouteRow struct {
-	PollHref string // set while its delivery is in flight: GET /events/{id}/routes/{endpoint}, answered by RouteSwap
-	Key      string // unique suffix for the element id, the endpoint id
-	Endpoint string
-	Href     string
-	Host     string
-	Gone     bool // the endpoint was deleted since
-	Decision ui.Badge
-	Reason   string // the stored word, for example "not_subscribed"
-	Why      string // in a sentence
-	Delivery *ui.Badge
-	DelHref  string
-	Strip    *ui.Strip
-	Action   *ui.Action // Retry (POST) or a link such as "Add a key"
+	PollHref  string // set while something happens to its delivery soon: GET /events/{id}/routes/{endpoint}, answered by RouteSwap
+	PollEvery string
+	Key       string // unique suffix for the element id, the endpoint id
+	Endpoint  string
+	Href      string
+	Host      string
+	Gone      bool // the endpoint was deleted since
+	Decision  ui.Badge
+	Reason    string // the stored word, for example "not_subscribed"
+	Why       string // in a sentence
+	Delivery  *ui.Badge
+	DelHref   string
+	Strip     *ui.Strip
+	Action    *ui.Action // Retry (POST) or a link such as "Add a key"
 }

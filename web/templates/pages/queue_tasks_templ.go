@@ -125,7 +125,7 @@ func QueueTasksList(v QueueTasksResults) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<div class=\"tablebox\"><table class=\"table table-tall\"><caption class=\"vh\">Tasks, the next one first</caption> <thead><tr><th scope=\"col\">State</th><th scope=\"col\">Task</th><th scope=\"col\">Rings for</th><th scope=\"col\" class=\"num\">Our faults</th><th scope=\"col\">Tried again</th><th scope=\"col\"><span class=\"vh\">Actions</span></th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<div class=\"tablebox\"><table class=\"table table-sticky table-tall\"><caption class=\"vh\">Tasks, the next one first</caption> <thead><tr><th scope=\"col\">State</th><th scope=\"col\">Task</th><th scope=\"col\">Rings for</th><th scope=\"col\" class=\"num\">Our faults</th><th scope=\"col\">Tried again</th><th scope=\"col\"><span class=\"vh\">Actions</span></th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

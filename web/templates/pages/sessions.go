@@ -27,17 +27,18 @@ type SessionsResults struct {
 
 // SessionRow is one session.
 type SessionRow struct {
-	ID       ui.ID
-	Status   ui.Badge
-	Reason   string // failure code or cancellation reason
-	Targets  string // of endpoints: "all", or how many
-	Event    *ui.ID // terminal event
-	Reach    ui.Meter
-	ReachOf  string
-	Created  ui.Time
-	Expires  *ui.Time // while open
-	Finished *ui.Time
-	PollHref string // set while something of its event is in flight: the row asks for itself every 3 s
+	ID        ui.ID
+	Status    ui.Badge
+	Reason    string // failure code or cancellation reason
+	Targets   string // of endpoints: "all", or how many
+	Event     *ui.ID // terminal event
+	Reach     ui.Meter
+	ReachOf   string
+	Created   ui.Time
+	Expires   *ui.Time // while open
+	Finished  *ui.Time
+	PollHref  string // set while something of its event happens soon: the row asks for itself
+	PollEvery string // how often, as a trigger of htmx
 }
 
 // Session is one session joined with its event and deliveries.
@@ -54,6 +55,7 @@ type Session struct {
 type SessionBody struct {
 	CSRF       string
 	PollHref   string
+	PollEvery  string
 	Verdict    ui.Verdict
 	Steps      []ui.Step
 	Facts      []ui.Fact

@@ -71,7 +71,8 @@ type Time struct {
 	RFC3339  string
 	Text     string
 	Title    string
-	Relative bool // Text counts from now and is kept current by app.js
+	Relative bool  // Text counts from now and is kept current by app.js
+	Other    *Time // the same moment in the other form, where there is room for it
 }
 
 // Chip is a label of an endpoint or a small note.

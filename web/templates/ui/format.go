@@ -74,15 +74,30 @@ func Bytes(n int64) string {
 	}
 }
 
+// Away is how far a time is from now, however far.
+func Away(t, now time.Time, zone *time.Location) Time {
+	out := Time{RFC3339: rfc3339(t), Title: t.In(zone).Format("2006-01-02 15:04:05 MST"), Relative: true}
+	if away := t.Sub(now); away < time.Second { // what a request did is a little later than its beginning
+		out.Text = Span(away) + " ago"
+	} else {
+		out.Text = "in " + Span(away)
+	}
+	return out
+}
+
+// Every is the trigger of htmx for something asked for again and again.
+func Every(d time.Duration) string {
+	return "every " + strconv.Itoa(int(d/time.Second)) + "s"
+}
+
 // At is the time for lists: relative within a day of now, absolute beyond.
 func At(t, now time.Time, zone *time.Location) Time {
-	out := Time{RFC3339: rfc3339(t), Title: t.In(zone).Format("2006-01-02 15:04:05 MST")}
-	away := t.Sub(now)
+	out := Away(t, now, zone)
+	if away := t.Sub(now); away > -24*time.Hour && away < 24*time.Hour {
+		return out
+	}
+	out.Relative = false
 	switch {
-	case away > -24*time.Hour && away < time.Second: // what a request did is a little later than its beginning
-		out.Text, out.Relative = Span(away)+" ago", true
-	case away > 0 && away < 24*time.Hour:
-		out.Text, out.Relative = "in "+Span(away), true
 	case t.In(zone).Year() == now.In(zone).Year():
 		out.Text = t.In(zone).Format("Jan 2, 15:04")
 	default:
@@ -91,11 +106,11 @@ func At(t, now time.Time, zone *time.Location) Time {
 	return out
 }
 
-// Exact is the time for detail pages: date, milliseconds, and the zone in the title.
+// Exact is the time for detail pages: date, milliseconds and zone.
 func Exact(t time.Time, zone *time.Location) Time {
 	return Time{
 		RFC3339: rfc3339(t),
-		Text:    t.In(zone).Format("2006-01-02 15:04:05.000"),
+		Text:    t.In(zone).Format("2006-01-02 15:04:05.000 MST"),
 		Title:   t.In(zone).Format("2006-01-02 15:04:05.000 MST"),
 	}
 }

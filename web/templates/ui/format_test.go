@@ -61,7 +61,7 @@ func TestAt_IsRelativeWithinADay(t *testing.T) {
 func TestExact_NamesTheZone(t *testing.T) {
 	t.Parallel()
 	got := Exact(time.Date(2026, 3, 10, 14, 27, 7, 5e6, time.UTC), time.FixedZone("CET", 3600))
-	want := Time{RFC3339: "2026-03-10T14:27:07.005Z", Text: "2026-03-10 15:27:07.005", Title: "2026-03-10 15:27:07.005 CET"}
+	want := Time{RFC3339: "2026-03-10T14:27:07.005Z", Text: "2026-03-10 15:27:07.005 CET", Title: "2026-03-10 15:27:07.005 CET"}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
