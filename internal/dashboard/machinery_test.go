@@ -29,8 +29,8 @@ type fakeQueue struct {
 	schedules []QueueSchedule
 	// hangs, while it is open, keeps what reads from answering, whatever the context says, as asynq does.
 	hangs chan struct{}
-	// none hides the worker.
-	none bool
+	// none hides the worker, second adds one.
+	none, second bool
 	// snapshots counts the questions for everything.
 	snapshots atomic.Int32
 	// stalls does the same to what changes something.
@@ -152,6 +152,11 @@ func (q *fakeQueue) Snapshot(context.Context) (QueueSnapshot, error) {
 	if q.none {
 		s.Workers = nil
 	}
+	if q.second {
+		other := s.Workers[0]
+		other.Name = "wk-2"
+		s.Workers = append(s.Workers, other)
+	}
 	s.Schedules = q.schedules
 	return s, nil
 }
@@ -266,6 +271,25 @@ func TestQueue_NoWorkerIsAnAlarmAfterHalfAMinute(t *testing.T) {
 
 	w.handler.remembered = queueMemory{} // a process that never saw one has nothing to wait for
 	b.get("/queue").is(http.StatusOK).shows("No worker is running")
+}
+
+// TestQueue_OneOfTwoWorkersIsMissed for a while, and no alarm: it may have been stopped.
+func TestQueue_OneOfTwoWorkersIsMissed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.as(w.owner)
+	q := &fakeQueue{seen: w.clock.Now(), second: true}
+	w.handler.Queue = q
+	b.get("/queue").is(http.StatusOK).shows("wk-1", "wk-2").hides("Silent")
+	after := func(d time.Duration) answer {
+		w.clock.Advance(d)
+		q.set(func() { q.second, q.seen = false, w.clock.Now() })
+		return b.get("/queue").is(http.StatusOK).shows("wk-1")
+	}
+	after(workerSilence).hides("wk-2")
+	after(time.Second).shows("wk-2", "Silent", "it was stopped, or it died").hides("No worker")
+	after(time.Minute).shows("wk-2", "Silent")
+	after(goneShown).hides("wk-2", "Silent")
 }
 
 // TestOverview_TellsOfTheQueue: what is wrong with the queue needs somebody, and the page that is about something else asks

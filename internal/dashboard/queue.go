@@ -79,6 +79,11 @@ func (p *page) queueBody() (pages.QueueBody, error) {
 		}
 		body.Workers = append(body.Workers, p.workerRow(w, now, body.Shared))
 	}
+	for _, w := range now.gone { // where none is left, the page says that instead
+		if len(now.Workers) > 0 && !w.running(now.at) {
+			body.Workers = append(body.Workers, p.workerRow(w, now, body.Shared))
+		}
+	}
 	body.Truth, body.Tiles = p.backlogView(backlog), p.queueTiles(backlog, body.Forecast.Bars)
 	if now.current && size > 0 && !body.Shared {
 		body.Tiles[1].Note = counted(busy, "place", "places") + " of " + ui.Count(size) + " busy"
@@ -166,7 +171,7 @@ func (p *page) workerRow(w WorkerState, now queueNow, shared bool) pages.WorkerR
 	case w.Stopped:
 		row.State = ui.Badge{Tone: ui.Neutral, Icon: "square", Label: "Stopped"}
 	case !w.running(now.at):
-		row.State = ui.Badge{Tone: ui.Bad, Icon: "warn", Label: "Silent", Title: "No heartbeat for " + length(now.at.Sub(w.SeenAt))}
+		row.State = ui.Badge{Tone: ui.Neutral, Icon: "warn", Label: "Silent", Title: "No heartbeat for " + length(now.at.Sub(w.SeenAt)) + ": it was stopped, or it died"}
 	}
 	if !now.current || !w.running(now.at) {
 		at := p.At(earlier(w.SeenAt, p.Now))

@@ -15,6 +15,9 @@ import (
 // free there, and one to a Redis that hangs takes queuePatience.
 const queueFresh = 10 * time.Second
 
+// goneShown is for how long a worker that is no longer there is shown.
+const goneShown = 10 * time.Minute
+
 // queueMemory is what the task queue told this process last. It is safe for concurrent use.
 type queueMemory struct {
 	mu      sync.Mutex
@@ -25,6 +28,8 @@ type queueMemory struct {
 // queueNow is what is known of the task queue. The snapshot is shared: nobody changes it.
 type queueNow struct {
 	QueueSnapshot
+	// gone are workers that were there a short while ago.
+	gone []WorkerState
 	// at is when it was like that; zero when nothing is known.
 	at time.Time
 	// current means that it is like that now.
@@ -48,6 +53,19 @@ func (n queueNow) workersGone(now time.Time) bool {
 	return n.current && !n.working() && now.Sub(n.workerAt) > workerSilence
 }
 
+// missing are the workers that were seen a short while ago and are not among those that there are: they were stopped, or they died.
+func (n queueNow) missing(there []WorkerState, now time.Time) []WorkerState {
+	var gone []WorkerState
+	for _, w := range slices.Concat(n.Workers, n.gone) {
+		same := func(other WorkerState) bool { return other.Host == w.Host && other.Name == w.Name }
+		if !w.Stopped && now.Sub(w.SeenAt) < goneShown && !slices.ContainsFunc(there, same) {
+			w.Busy = 0
+			gone = append(gone, w)
+		}
+	}
+	return gone
+}
+
 // queueNow asks the task queue. When it does not answer, or there is none, it is what this process knew last.
 func (p *page) queueNow() queueNow {
 	s, ok := asked(p, func(ctx context.Context) (QueueSnapshot, error) { return p.Queue.Snapshot(ctx) })
@@ -56,6 +74,7 @@ func (p *page) queueNow() queueNow {
 	defer m.mu.Unlock()
 	m.askedAt, m.last.current = p.Now, ok
 	if ok {
+		m.last.gone = m.last.missing(s.Workers, p.Now)
 		m.last.QueueSnapshot, m.last.at = s, p.Now
 		if m.last.working() {
 			m.last.workerAt = p.Now
