@@ -14,6 +14,7 @@ import (
 
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
+	"kaylehooks/internal/login"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/web/templates/ui"
 )
@@ -148,6 +149,9 @@ func (p *page) claimForm(left <-chan struct{}, form string) (before string, err 
 			ON CONFLICT (login_session_id, form) DO UPDATE SET led_to = '', acted = false, created_at = EXCLUDED.created_at
 				WHERE form_submissions.created_at <= CASE WHEN form_submissions.led_to = '' AND NOT form_submissions.acted THEN $4::timestamptz ELSE $5::timestamptz END`,
 			p.Session.ID, form, now, now.Add(-2*formLimit), now.Add(-outcomeLife))
+		if postgres.IsDangling(claimed.Error) { // signed out by the first of two clicks
+			return "", login.ErrNoSession
+		}
 		if claimed.Error != nil {
 			return "", fmt.Errorf("claim form: %w", claimed.Error)
 		}

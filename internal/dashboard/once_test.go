@@ -12,6 +12,7 @@ import (
 
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
+	"kaylehooks/internal/login"
 	"kaylehooks/internal/postgres"
 )
 
@@ -265,4 +266,14 @@ func TestForms_AWaiterLeavesWithItsBrowser(t *testing.T) {
 	if n := fixture.Audited(t, w.db, w.org, "access.denied"); n != 1 {
 		t.Errorf("%d refusals are audited, want 1", n)
 	}
+}
+
+// TestForms_TheSecondOfTwoClicksOnSignOut finds its session gone when it gets to claim the form.
+func TestForms_TheSecondOfTwoClicksOnSignOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := &page{Handler: w.handler, Ctx: t.Context(), Now: w.clock.Now(), pattern: "POST /sign-out"}
+	p.Session.ID = id.Login{UUID: id.NewUUID(w.clock.Now())}
+	_, err := p.claimForm(t.Context().Done(), "form")
+	fixture.WantFault(t, err, login.ErrNoSession)
 }

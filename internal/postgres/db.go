@@ -294,6 +294,12 @@ func IsUnique(err error, constraint string) bool {
 	return errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == constraint
 }
 
+// IsDangling reports whether err is the refusal of a row that refers to one that is gone.
+func IsDangling(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23503"
+}
+
 // IsUnavailable reports whether err means that the database could not be reached or is going down, as opposed to a
 // statement it refused.
 func IsUnavailable(err error) bool {
