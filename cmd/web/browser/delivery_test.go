@@ -86,7 +86,7 @@ func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
 	b.see(row, "503")
 	far.SetBehaviour(badreceiver.Always(http.StatusServiceUnavailable))
 
-	// It waits for its second attempt and still asks; what was chosen stays chosen, and so does the focus. Then it has time, and asks no more.
+	// It waits for its second attempt and still asks; what was chosen stays chosen, and so does the focus. Then it has time, and asks when that is over.
 	asked := func() int {
 		return ask[int](b, `performance.getEntriesByType("resource").filter(e => /\/deliveries\/whd_\w+\/row/.test(e.name)).length`)
 	}
@@ -97,7 +97,7 @@ func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
 		t.Error("a row that was chosen is not when it has asked for itself, or has lost the focus")
 	}
 	b.see(row, "2/8")
-	b.do("the row rests", chromedp.WaitReady(row+":not([hx-get])"))
+	b.do("the row rests", chromedp.WaitReady(row+`:not([hx-trigger="every 3s"])`))
 	n = asked()
 	updated := func() string { return b.text(".live time") }
 	for range 2 { // of the list, which asks every five seconds

@@ -143,4 +143,4 @@ func htmlClass(theme, density string) string {
 // app.js says that the server did not answer. The indicator rules ship in
 // app.css, and the back button loads the page instead of restoring a copy, so
 // no snapshot with a secret survives in the browser.
-const htmxConfig = `{"noSwap":[204,304,"5xx"],"includeIndicatorCSS":false,"history":"reload","defaultTimeout":20000}`
+const htmxConfig = `{"noSwap":[204,304,"5xx"],"includeIndicatorCSS":false,"history":"reload","defaultTimeout":20000,"morphIgnore":["data-htmx-powered","open"]}`
