@@ -8,4 +8,4 @@ CREATE INDEX CONCURRENTLY webhook_deliveries_failed_at ON webhook_deliveries (or
     ELSE COALESCE(last_attempt_at, created_at) END)) WHERE status = 'failed';
 
 -- +goose Down
-DROP INDEX CONCURRENTLY webhook_deliveries_failed_at;
+DROP INDEX CONCURRENTLY IF EXISTS webhook_deliveries_failed_at;

@@ -2,6 +2,8 @@ package migrations_test
 
 import (
 	"context"
+	"io/fs"
+	"path"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -87,6 +89,99 @@ func TestMigrations_MayTakeLong(t *testing.T) {
 	var after string
 	if err := db.Reader(t.Context()).Raw("SHOW statement_timeout").Scan(&after).Error; err != nil || after != "30s" {
 		t.Errorf("afterwards a statement may take %s: %v", after, err)
+	}
+}
+
+// statementsOf are the statements of one direction of a migration, as goose runs them.
+func statementsOf(t *testing.T, file string, up bool) []string {
+	t.Helper()
+	raw, err := fs.ReadFile(migrations.Files, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ups, downs, _ := strings.Cut(string(raw), "-- +goose Down")
+	text := downs
+	if up {
+		_, text, _ = strings.Cut(ups, "-- +goose Up")
+	}
+	var found []string
+	for i, part := range strings.Split(text, "-- +goose StatementBegin") {
+		if i > 0 {
+			block, rest, _ := strings.Cut(part, "-- +goose StatementEnd")
+			found, part = append(found, block), rest
+		}
+		for statement := range strings.SplitSeq(part, ";\n") {
+			if strings.TrimSpace(statement) != "" {
+				found = append(found, statement)
+			}
+		}
+	}
+	return found
+}
+
+// downAgain is the first migration whose way back can be interrupted, too.
+const downAgain = 27
+
+// A migration that runs without a transaction can be interrupted anywhere, and is run again then.
+func TestMigrations_CanBeRunAgainAfterAnInterruption(t *testing.T) {
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: devtest.Database(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	m, err := db.Migrator(migrations.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	interrupted := 0
+	for _, source := range m.ListSources() {
+		file := path.Base(source.Path)
+		before := schema(t, db)
+		must(m.UpByOne(t.Context()))
+		raw, err := fs.ReadFile(migrations.Files, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(raw), "NO TRANSACTION") {
+			continue
+		}
+		after := schema(t, db)
+		for _, up := range []bool{true, false} {
+			if !up && source.Version < downAgain {
+				continue
+			}
+			statements := statementsOf(t, file, up)
+			for n := 1; n <= len(statements); n++ {
+				if up {
+					must(m.Down(t.Context()))
+				}
+				for _, statement := range statements[:n] {
+					if err := db.Reader(t.Context()).Exec(statement).Error; err != nil {
+						t.Fatalf("%s: %v\n%s", file, err, statement)
+					}
+				}
+				if !up {
+					must(m.Down(t.Context()))
+					if diff := cmp.Diff(before, schema(t, db)); diff != "" {
+						t.Errorf("%s: back again after %d of its statements (-want +got):\n%s", file, n, diff)
+					}
+				}
+				must(m.UpByOne(t.Context()))
+				if diff := cmp.Diff(after, schema(t, db)); diff != "" {
+					t.Errorf("%s: again after %d of its statements (-want +got):\n%s", file, n, diff)
+				}
+				interrupted++
+			}
+		}
+	}
+	if interrupted < 50 {
+		t.Errorf("only %d interruptions were tried", interrupted)
 	}
 }
 
