@@ -94,7 +94,7 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 				item.Why = "waits for the next attempt."
 			}
 		}
-		item.Action = &ui.Action{Label: "See failures", Href: link(path+"/deliveries", "status", string(delivery.StateRetrying)), Small: true}
+		item.Action = &ui.Action{Label: "See failures", Href: failuresHref(e.ID, s), Small: true}
 		items = append(items, item)
 	case healthDegraded:
 		day := f.vitals(e).Day

@@ -319,6 +319,9 @@ func TestNavigation_CountsWhatFailedAfterItsWholeSchedule(t *testing.T) {
 	}
 	b = w.as(w.member)                                                                           // whose session has ended meanwhile
 	b.get(endpointPath(e.ID)).shows("This endpoint is failing: no 2xx in its last 16 attempts.") // at two deliveries
+	for _, page := range []string{"/", endpointPath(e.ID)} {
+		b.get(b.get(page).find(`href="([^"]+)"[^>]*>\s*See failures`)).is(http.StatusOK).shows(`<tr id="row-`)
+	}
 	for _, door := range []string{`class="nav-count tone-bad" href="([^"]+)"`, `class="tile-to" href="([^"]+any_failed[^"]*)"`} {
 		list := b.get(b.get("/").is(http.StatusOK).find(door)).is(http.StatusOK).shows("Failed since")
 		if n := strings.Count(list.body, `<tr id="row-`); n != 2 {

@@ -225,7 +225,7 @@ func (p *page) endpointVerdict(e webhook.Endpoint, st endpointState) ui.Verdict 
 			v.Actions = []ui.Action{{Label: "Add a key", Icon: "key", Href: path + "/keys", Kind: "primary"}}
 		}
 	case healthFailing, healthDegraded:
-		v.Actions = []ui.Action{{Label: "See failures", Href: link(path+"/deliveries", "status", string(delivery.StateRetrying))}}
+		v.Actions = []ui.Action{{Label: "See failures", Href: failuresHref(e.ID, st.standing)}}
 		if st.standing.Held > 0 && p.Can(access.WebhooksWrite) {
 			v.Actions = append(v.Actions, ui.Action{
 				Label: "Recover failed deliveries…", Icon: "loop", Href: path + "/recover",

@@ -112,6 +112,15 @@ func (p *page) healthDoor(e id.Endpoint, h health) ui.Badge {
 	return b
 }
 
+// failuresHref is the list of an endpoint's failures: of what is tried again or, when that has all been given up, of what failed.
+func failuresHref(e id.Endpoint, s delivery.Standing) string {
+	status := string(delivery.StateRetrying)
+	if s.Retrying == 0 {
+		status = anyFailed
+	}
+	return link(endpointPath(e)+"/deliveries", "status", status)
+}
+
 // vitalsOf gathers what health is judged by. hours are those of the endpoint in the last 24 hours.
 func vitalsOf(e webhook.Endpoint, hasKey bool, s delivery.Standing, hours []delivery.HourStats, now time.Time) vitals {
 	v := vitals{Enabled: e.Enabled, HasKey: hasKey, RecentFailures: s.RecentFailures, Proven: s.LastSuccess != nil}
