@@ -37,7 +37,7 @@ func deliveryRows() []pages.DeliveryRow {
 		}
 	}
 	flight := row(inFlight, "Data warehouse", "session.succeeded", "n", nil, "sending", "", 4*time.Second)
-	flight.PollHref = flight.Href + "/row"
+	flight.PollHref, flight.PollEvery = flight.Href+"/row", "every 3s"
 	test := row(succeeded, "KYC core", "webhook.test", "o", httpCode("200"), "", "201 ms", 3*time.Minute)
 	test.Test, test.Type = true, "webhook.test"
 	due := row(scheduled, "KYC core", "session.succeeded", "", nil, "", "", 2*time.Second)

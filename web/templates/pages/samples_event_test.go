@@ -118,7 +118,7 @@ func sessionPages() []page {
 	opened := detail
 	opened.Shell = shell("Session, still open", "/sessions")
 	opened.Heading.Badges, opened.Heading.Actions = []ui.Badge{open}, []ui.Action{{Label: "Cancel session", Icon: "square", Href: "/sessions/x/cancel", Post: true, Kind: "danger"}}
-	opened.Body.PollHref, opened.Body.Deliveries, opened.Body.Verdict = "/sessions/x", nil, ui.Verdict{Tone: ui.Info, Icon: "arrow", Say: "In progress. No event yet.", Next: "It ends by itself in 40 min if nothing happens; that, too, sends an event."}
+	opened.Body.PollHref, opened.Body.PollEvery, opened.Body.Deliveries, opened.Body.Verdict = "/sessions/x", "every 5s", nil, ui.Verdict{Tone: ui.Info, Icon: "arrow", Say: "In progress. No event yet.", Next: "It ends by itself in 40 min if nothing happens; that, too, sends an event."}
 	opened.Body.NoEvent = &ui.Empty{Icon: "event", Title: "No event yet", Text: "A session sends exactly one event, when it ends. It expires at 15:07 UTC."}
 	return []page{{"sessions", pages.SessionsPage(list)}, {"session", pages.SessionPage(detail)}, {"session-open", pages.SessionPage(opened)}}
 }
