@@ -659,7 +659,7 @@ func attemptPanel(p AttemptPanel, phases ui.Phases) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if p.Curl != "" {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 55, "<details class=\"disclose\"><summary>As a command")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 55, "<details class=\"disclose small\"><summary>As a command")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

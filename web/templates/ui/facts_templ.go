@@ -57,7 +57,7 @@ func FactsView(facts []Fact) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if f.Time != nil && f.Time.Other != nil {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "<span class=\"muted\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "<span class=\"sub\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
