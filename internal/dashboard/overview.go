@@ -216,7 +216,7 @@ func errorKinds(counts []delivery.ErrorCount, s span, names map[id.Endpoint]stri
 	slices.SortFunc(rows, func(a, b *tally) int {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.key.kind, b.key.kind), cmp.Compare(a.key.code, b.key.code))
 	})
-	v := pages.ErrorKinds{Note: "failed attempts in " + s.words + "; each leads to the deliveries whose last attempt ended so", Empty: "No attempt failed in " + s.words + "."}
+	v := pages.ErrorKinds{Note: "failed attempts in " + s.words + "; links go by the last one", Empty: "No attempt failed in " + s.words + "."}
 	for _, t := range rows[:min(len(rows), 6)] {
 		words := explainError(t.key.kind, t.key.code)
 		code := ""
