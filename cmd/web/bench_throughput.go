@@ -186,6 +186,7 @@ func (s *site) succeedAll(sessions []string) error {
 		if err != nil {
 			return fmt.Errorf("report a success: %w", err)
 		}
+		defer func() { _ = res.Body.Close() }()
 		answer, err := io.ReadAll(res.Body)
 		if err == nil && res.StatusCode != http.StatusOK {
 			err = fmt.Errorf("%s: %s", res.Status, answer)

@@ -17,7 +17,7 @@ import (
 // Choices of the status filter that stand for several display states.
 const (
 	anyWaiting = "waiting"
-	anyFailed  = string(delivery.StateAnyFailed)
+	anyFailed  = delivery.AnyFailed
 )
 
 const (
@@ -35,7 +35,7 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	case anyWaiting:
 		f.Status = delivery.Pending
 	case anyFailed:
-		f.State = delivery.StateAnyFailed
+		f.State = delivery.AnyFailed
 	default:
 		f.State = delivery.State(status)
 		impossible = !slices.Contains(delivery.States(), f.State)

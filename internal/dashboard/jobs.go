@@ -2,8 +2,8 @@ package dashboard
 
 import (
 	"fmt"
-	"slices"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 

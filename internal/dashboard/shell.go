@@ -118,7 +118,7 @@ func (p *page) failedBadge() (count string, tone ui.Tone, what string) {
 	known, ok := p.badges[org]
 	p.mu.Unlock()
 	if !ok || p.Now.Sub(known.at) > badgeLife || p.Now.Before(known.at) {
-		n, err := p.Deliveries.Count(p.Ctx, p.Actor, delivery.Filter{State: delivery.StateAnyFailed, FailedFrom: p.Now.Add(-badgeSpan)}, badgeMax)
+		n, err := p.Deliveries.Count(p.Ctx, p.Actor, delivery.Filter{State: delivery.AnyFailed, FailedFrom: p.Now.Add(-badgeSpan)}, badgeMax)
 		if err != nil {
 			return "", "", "" // the page itself will say what is wrong
 		}

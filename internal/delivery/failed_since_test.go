@@ -88,10 +88,10 @@ func TestList_FailedSince(t *testing.T) {
 	}
 	same(delivery.Filter{FailedFrom: *ago(24)}, want)
 	blame := slices.DeleteFunc(slices.Clone(want), func(d id.Delivery) bool { return d == withdrawn })
-	same(delivery.Filter{State: delivery.StateAnyFailed, FailedFrom: *ago(24)}, blame)
+	same(delivery.Filter{State: delivery.AnyFailed, FailedFrom: *ago(24)}, blame)
 
 	seen := fixture.ExplainAll(t, db)
-	if n, err := svc.Count(t.Context(), owner, delivery.Filter{State: delivery.StateAnyFailed, FailedFrom: *ago(24)}, 100); err != nil || n != len(blame) {
+	if n, err := svc.Count(t.Context(), owner, delivery.Filter{State: delivery.AnyFailed, FailedFrom: *ago(24)}, 100); err != nil || n != len(blame) {
 		t.Errorf("%d, %v", n, err)
 	}
 	for _, plan := range seen.Take(t) {

@@ -74,8 +74,8 @@ const failedAt = `CASE
 	WHEN d.payload_retention_reason = 'privacy_request' OR d.payload_retention_reason IN ('expired', 'endpoint_deleted') AND d.attempt_count < 8 THEN d.payload_scrubbed_at
 	ELSE COALESCE(d.last_attempt_at, d.created_at) END`
 
-// StateAnyFailed stands for every way to fail but withdrawal, which is nobody's fault. It can be filtered by; no delivery has it.
-const StateAnyFailed State = "any_failed"
+// AnyFailed can be filtered by like a State, though no delivery has it: every way to fail but withdrawal, which is nobody's fault.
+const AnyFailed = "any_failed"
 
 // stateConditions select the display states; they mirror Delivery.State.
 var stateConditions = map[State]string{
@@ -89,7 +89,7 @@ var stateConditions = map[State]string{
 	StateWithdrawn:       failedAs + " = 'withdrawn'",
 	StateEndpointDeleted: failedAs + " = 'endpoint_deleted'",
 	StateFailed:          failedAs + " = 'failed'",
-	StateAnyFailed:       isFailed + " AND d.payload_retention_reason IS DISTINCT FROM 'privacy_request'",
+	AnyFailed:            isFailed + " AND d.payload_retention_reason IS DISTINCT FROM 'privacy_request'",
 }
 
 // States lists the display states that can be filtered by.

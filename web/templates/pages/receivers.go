@@ -32,7 +32,7 @@ type Checker struct {
 	Endpoint  ui.Select
 	Signature ui.Field    // name "signature"
 	Message   ui.Textarea // name "body"
-	Private   string       // what private keys match, which the browser does not send
+	Private   string      // what private keys match, which the browser does not send
 	Errors    ui.FormErrors
 	Result    CheckResult
 }
