@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +14,7 @@ import (
 )
 
 // legal is one row of everything: an API key that was used, an ended session with its event, and a delivery of it to one endpoint that is
-// pending again after an attempt.
+// pending again after an attempt, and two that did not count.
 const legal = `
 INSERT INTO organizations (id, name, created_at, updated_at) VALUES ('00000000-0000-7000-8000-0000000000a1', 'A', now(), now()), ('00000000-0000-7000-8000-0000000000a2', 'B', now(), now());
 INSERT INTO api_keys (id, organization_id, name, key_hash, master_key_id, hint, scopes, created_at, updated_at)
@@ -31,7 +32,8 @@ INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_
 	VALUES ('00000000-0000-7000-8000-0000000000f1', '00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000d1', '00000000-0000-7000-8000-0000000000e1',
 		'verification.session.succeeded', 'pending', 'x', now(), 'pending_delivery', now(), now(), now());
 INSERT INTO webhook_delivery_attempts (id, organization_id, webhook_delivery_id, run, number, counted, status, trigger, started_at, error_kind, created_at)
-	VALUES ('00000000-0000-7000-8000-000000000081', '00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000f1', 1, 1, true, 'failed', 'automatic', now(), 'refused', now())`
+	SELECT ('00000000-0000-7000-8000-00000000008' || n)::uuid, '00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000f1', 1, 1, n = 1, 'failed', 'automatic', now(), 'refused', now()
+	FROM generate_series(1, 3) n -- those that do not count may share a number`
 
 // TestSchema_RefusesIllegalRows breaks each rule that the schema is the last to hold, and wants its constraint to say no.
 func TestSchema_RefusesIllegalRows(t *testing.T) {
@@ -65,7 +67,7 @@ func TestSchema_RefusesIllegalRows(t *testing.T) {
 		"events_one_original":                                         again("events", "organization_id, type, trigger_type, trigger_id, created_at", "organization_id, 'verification.session.failed', trigger_type, trigger_id, created_at"),
 		"webhook_deliveries_event_endpoint":                           again("webhook_deliveries", delivery, delivery),
 		"webhook_deliveries_webhook_encryption_key_id_fkey":           "UPDATE webhook_deliveries SET webhook_encryption_key_id = gen_random_uuid()",
-		"webhook_delivery_attempts_number":                            again("webhook_delivery_attempts", attempt, attempt),
+		"webhook_delivery_attempts_number":                            again("webhook_delivery_attempts", attempt, strings.Replace(attempt, "counted", "true", 1)),
 		"webhook_encryption_keys_one_active":                          again("webhook_encryption_keys", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, created_at, updated_at", "organization_id, webhook_endpoint_id, 'k2', modulus, exponent, bits, thumbprint, spki_sha256, is_active, activated_at, created_at, updated_at"),
 		"webhook_encryption_keys_key_id_key":                          again("webhook_encryption_keys", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, is_active, disabled_at, created_at, updated_at", "organization_id, webhook_endpoint_id, key_id, modulus, exponent, bits, thumbprint, spki_sha256, false, now(), created_at, updated_at"),
 		"webhook_encryption_keys_bits":                                "UPDATE webhook_encryption_keys SET bits = 1024",
@@ -100,6 +102,11 @@ func TestSchema_RefusesIllegalRows(t *testing.T) {
 		var refusal *pgconn.PgError
 		if !errors.As(err, &refusal) || refusal.ConstraintName != constraint {
 			t.Errorf("%s\ngave %v, want the refusal of %q", statement, err, constraint)
+		}
+	}
+	for _, hash := range []string{"", strings.Repeat("0", 63), strings.Repeat("0", 66), strings.Repeat("A", 64), strings.Repeat("g", 64), strings.Repeat("0", 63) + " ", strings.Repeat("é", 32)} {
+		if _, err := conn.Exec(t.Context(), "UPDATE verification_sessions SET cancel_token_hash = $1", hash); err == nil {
+			t.Errorf("%q is stored as the hash of a token", hash)
 		}
 	}
 }

@@ -391,6 +391,9 @@ func (p *page) bulk(endpoint string) *pages.Bulk {
 	default:
 		return v
 	}
+	if status != string(delivery.Failed) && p.Query("failed_from") != "" { // nothing is shown: what waits has not failed
+		return v
+	}
 	v.AllHref = link(jobsPath+"/new", "status", status, "endpoint", endpoint, "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to"),
 		"error", p.Query("error"), "code", p.Query("code"), "attempts", p.Query("attempts"), "failed_from", p.Query("failed_from"))
 	return v

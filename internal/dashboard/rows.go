@@ -24,11 +24,11 @@ import (
 const expirySoon = 6 * time.Hour
 
 const (
-	// watchSoon is how near an attempt is when what shows it looks after itself; until watchNow it only looks when the attempt is due,
-	// but every watchLate.
+	// watchSoon is how near an attempt is when what shows it begins to look after itself: once when the attempt is due, but every watchRest
+	// at least; from watchNow on all the time.
 	watchSoon = 30 * time.Minute
+	watchRest = 5 * time.Minute
 	watchNow  = 30 * time.Second
-	watchLate = 5 * time.Minute
 )
 
 // endpointsByID returns the organization's endpoints, deleted ones included, for pages that name them.
@@ -103,7 +103,7 @@ func (p *page) watch(deliveries ...delivery.Delivery) string {
 	case wait < watchNow:
 		return ui.Every(3 * time.Second)
 	}
-	return ui.Every(min(wait+time.Second, watchLate))
+	return ui.Every(min(wait+time.Second, watchRest))
 }
 
 // withoutEndpoint is a row for a list that has no endpoint column, also when it is asked for by itself.

@@ -166,8 +166,8 @@ type Standing struct {
 	Waiting, Retrying, Parked, Held int
 	// FirstExpiry is when the first payload of them is erased.
 	FirstExpiry *time.Time
-	// LastSuccess is the latest 2xx, RecentFailures counts the attempts at deliveries that were created since that one. They and
-	// LastAttempt are of the latest ten deliveries that were attempted, of the latest 1,000.
+	// LastSuccess is the latest 2xx, RecentFailures counts the attempts, in their present runs, at deliveries that were created since
+	// that one. They and LastAttempt are of the latest ten deliveries that were attempted, of the latest 1,000.
 	LastSuccess    *time.Time
 	LastAttempt    *time.Time
 	RecentFailures int

@@ -2,7 +2,9 @@ package retention_test
 
 import (
 	"testing"
+	"time"
 
+	"kaylehooks/internal/audit"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/postgres"
@@ -47,6 +49,42 @@ func TestPurgeEvents_ReadsWhatItDeletes(t *testing.T) {
 		}
 		if read > 10*limit {
 			t.Errorf("analyzed %t: read %d rows to delete %d of %d", analyzed, read, limit, 2*stored)
+		}
+	}
+}
+
+// What is old goes of every organization, and what is not is not read: there is no index of age.
+func TestPurge_GoesByOrganization(t *testing.T) {
+	t.Parallel()
+	const kept, old, limit = 3000, 15, 20
+	l := newLedger(t)
+	neighbour, _ := fixture.Organization(t, l.db)
+	for _, org := range []any{l.org, neighbour} {
+		for n, at := range map[int]time.Time{old: l.ago(400 * day), kept: l.ago(day)} {
+			fixture.Exec(t, l.db, `INSERT INTO audit_logs (id, organization_id, actor_type, event, created_at) SELECT gen_random_uuid(), $1, 'system', 'test', $3 FROM generate_series(1, $2::int)`, org, n, at)
+			fixture.Exec(t, l.db, `INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, created_at)
+				SELECT gen_random_uuid(), $1, 'webhook.test', 'webhook_endpoint', gen_random_uuid(), $3 FROM generate_series(1, $2::int)`, org, n, at)
+		}
+	}
+	for name, purge := range map[string]func(tx *postgres.Tx) (int64, error){
+		"audit_logs": func(tx *postgres.Tx) (int64, error) { return audit.Purge(tx, limit) },
+		"events": func(tx *postgres.Tx) (int64, error) {
+			n, _, err := delivery.PurgeEvents(tx, l.ago(30*day), limit)
+			return n, err
+		},
+	} {
+		for _, want := range []int64{limit, 2*old - limit, 0} {
+			var gone, read int64
+			err := l.db.InTx(t.Context(), func(tx *postgres.Tx) error {
+				before := fixture.RowsRead(t, tx, name)
+				var err error
+				gone, err = purge(tx)
+				read = fixture.RowsRead(t, tx, name) - before
+				return err
+			})
+			if err != nil || gone != want || read > 10*limit {
+				t.Errorf("%s: %d of %d went after %d rows were read, %v", name, gone, want, read, err)
+			}
 		}
 	}
 }

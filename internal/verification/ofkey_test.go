@@ -13,8 +13,8 @@ import (
 	"kaylehooks/internal/verification"
 )
 
-// TestPipeline_FindsWhatWasEncryptedToAKey has two keys take turns, days apart, each challenged while it is inactive: deliveries of a key
-// are looked for in its time.
+// TestPipeline_FindsWhatWasEncryptedToAKey has two keys take turns, days apart, each challenged while it is inactive: what was
+// encrypted to a key is found, whenever that was, and nothing else.
 func TestPipeline_FindsWhatWasEncryptedToAKey(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

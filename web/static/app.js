@@ -7,7 +7,7 @@
   // The zone of "local" times.
   d.cookie = `kaylehooks-zone=${Intl.DateTimeFormat().resolvedOptions().timeZone};path=/;max-age=9999999;samesite=lax`;
 
-  // Shows what needs scripting.
+  // Scripting only.
   const ready = () => {
     for (const b of all("[data-copy], [data-dismiss], [data-all]")) b.hidden = false;
     for (const t of all("[data-fade]")) setTimeout(() => t.matches(":hover, :focus-within") || t.remove(), 6e3);
@@ -17,12 +17,14 @@
 
   // HTTP has no clipboard.
   const copy = async (b) => {
-    const label = one("[data-copy-label]", b), was = label?.textContent, { title } = b;
+    const label = one("[data-copy-label]", b), { title } = b, was = label?.textContent;
+    const say = (t, l = t) => { b.title = t; if (label) label.textContent = l; };
     try {
       await navigator.clipboard.writeText(b.dataset.copy);
-      announce(b.title = "Copied");
-      if (label) label.textContent = "Copied";
-      setTimeout(() => { b.title = title; if (label) label.textContent = was; }, 2e3);
+      announce("Copied");
+      if (title == "Copied") return;
+      say("Copied");
+      setTimeout(say, 2e3, title, was);
     } catch {
       const near = one(".id, .hash, output, pre", b.parentElement);
       if (near) getSelection().selectAllChildren(near);
@@ -95,7 +97,7 @@
     if (e.detail.ctx?.sourceEvent.type !== "every") one("#toasts").replaceChildren(one("#away").content.cloneNode(true));
     ready();
   });
-  // The session of a form has ended.
+  // Signed out meanwhile.
   on("lost", ({ target: t }) => t.submit?.());
   on("htmx:after:swap", ({ detail: { ctx } }) => {
     if (ctx.target.id === "results") announce(one("#results > .vh")?.textContent);

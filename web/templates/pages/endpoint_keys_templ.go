@@ -193,8 +193,8 @@ func EndpointKeysPage(v EndpointKeys) templ.Component {
 	})
 }
 
-// keyStop keeps private keys, which private matches, from being sent by the fields of its page that are made for key material.
-func keyStop(private string) templ.Component {
+// keyStop keeps what matches the pattern of private keys from being sent by the fields of its page that are marked for it.
+func keyStop(pattern string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -233,7 +233,7 @@ func keyStop(private string) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var6 string
-		templ_7745c5c3_Var6, templ_7745c5c3_Err = templ.JoinStringErrs(private)
+		templ_7745c5c3_Var6, templ_7745c5c3_Err = templ.JoinStringErrs(pattern)
 		if templ_7745c5c3_Err != nil {
 			return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/templates/pages/endpoint_keys.templ`, Line: 68, Col: 79}
 		}

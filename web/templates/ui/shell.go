@@ -142,5 +142,6 @@ func htmlClass(theme, density string) string {
 // policy. 5xx answers never land in a target: the page keeps what it shows and
 // app.js says that the server did not answer. The indicator rules ship in
 // app.css, and the back button loads the page instead of restoring a copy, so
-// no snapshot with a secret survives in the browser.
+// no snapshot with a secret survives in the browser. What a person opened in a
+// region stays open when the region is morphed.
 const htmxConfig = `{"noSwap":[204,304,"5xx"],"includeIndicatorCSS":false,"history":"reload","defaultTimeout":20000,"morphIgnore":["data-htmx-powered","open"]}`
