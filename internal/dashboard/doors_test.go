@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"kaylehooks/internal/access"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/verification"
 	"kaylehooks/internal/webhook"
 )
 
@@ -328,4 +330,23 @@ func TestNavigation_CountsWhatFailedAfterItsWholeSchedule(t *testing.T) {
 			t.Errorf("behind %s are %d deliveries", door, n)
 		}
 	}
+}
+
+// TestNavigation_WithdrawnIsNoFailure: nobody has to act on what a person took back.
+func TestNavigation_WithdrawnIsNoFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	s, token, err := w.handler.Sessions.Create(w.t.Context(), w.engine, verification.NewSession{})
+	w.check(err)
+	_, err = w.handler.Sessions.ReportFailure(w.t.Context(), w.engine, s.ID, verification.DocumentAntiCloningAttestationFailed)
+	w.check(err)
+	w.check(w.handler.Sessions.Redeem(w.t.Context(), access.Actor{Type: access.Subject}, s.ID, token))
+	b := w.as(w.member)
+	a := b.get("/").is(http.StatusOK).hides("nav-count tone-bad")
+	if n := a.find(`(?s)<span class="tile-label">Failed</span>\s*<span class="tile-num">\s*([0-9]+)`); n != "0" {
+		t.Errorf("the tile counts %s as failed", n)
+	}
+	b.get("/deliveries?status=any_failed").is(http.StatusOK).hides(`<tr id="row-`)
+	b.get("/deliveries?status=withdrawn").is(http.StatusOK).shows(`<tr id="row-`)
 }

@@ -117,3 +117,21 @@ func TestMembersAndKeys_HavePages(t *testing.T) {
 		b.get(path + "?after=nonsense").is(http.StatusBadRequest).shows("This page of the list is gone.")
 	}
 }
+
+// TestLists_TheFirstPageIsLiveHoweverSomebodyCameToIt, by "Older" and "Newer" for instance, and no other is.
+func TestLists_TheFirstPageIsLiveHoweverSomebodyCameToIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	for range 26 {
+		w.clock.Advance(time.Second)
+		w.fail()
+	}
+	b := w.as(w.member)
+	for _, list := range []string{"/deliveries", "/events", "/sessions"} {
+		poll := `hx-get="` + list + `/new?`
+		first := b.get(list + "?limit=25").is(http.StatusOK).shows(poll)
+		older := b.get(first.find(`href="(` + list + `\?after=[^"]+)"`)).is(http.StatusOK).hides(poll)
+		b.get(older.find(`href="(` + list + `\?before=[^"]+)"`)).is(http.StatusOK).shows(poll)
+	}
+}
