@@ -54,7 +54,7 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 	b.get("/deliveries?trigger=automatic").is(http.StatusOK).shows("Retry chosen…", "All that match cannot be retried at once with these filters").hides("Retry all failed…")
 	b.get("/deliveries?status=any_failed&failed_from=2026-01-01T00:00").is(http.StatusOK).shows("Retry all failed…", "/jobs/new?failed_from=2026-01-01T00%3A00").hides("cannot be retried at once")
 	for _, waits := range []string{"waiting", "retrying", "scheduled"} { // which is shown with nothing that failed
-		b.get("/deliveries?status="+waits+"&failed_from=2026-01-01T00:00").is(http.StatusOK).hides("/jobs/new?")
+		b.get("/deliveries?status=" + waits + "&failed_from=2026-01-01T00:00").is(http.StatusOK).hides("/jobs/new?")
 	}
 	// A filter that is added later is one that a bulk retry does not know.
 	b.get("/deliveries?some_filter=x").is(http.StatusOK).shows("Retry chosen…").hides("Retry all failed…")

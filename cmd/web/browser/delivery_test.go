@@ -113,7 +113,28 @@ func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
 		b.visit(other)
 		eventually(t, "a row of "+other+" asks for itself", func() bool { return s.routes.did(route) })
 	}
+	watchPage(t, b, s, b.link(list, "#results tbody tr:first-child a[href^='/deliveries/whd_']"))
 	b.visit(list)
+}
+
+// watchPage looks at a delivery while another attempt is made: the page shows it, and keeps the focus and what was opened.
+func watchPage(t *testing.T, b *tab, s *suite, delivery string) {
+	t.Helper()
+	b.visit(delivery + "?attempt=1")
+	b.do("open the command", chromedp.Click(b.find("#delivery summary", "As a command")))
+	b.do("focus a link", chromedp.Focus(b.find("#delivery a", "See others like this")))
+	attempts := func() int { return ask[int](b, `document.querySelectorAll("#delivery .attempt-row").length`) }
+	n := attempts()
+	other := s.signIn(t, s.base, s.email, s.password)
+	other.visit(delivery)
+	other.press("#delivery button", "Retry now")
+	eventually(t, "the page shows the next attempt", func() bool { return attempts() > n })
+	if at := ask[string](b, `document.activeElement.innerText`); at != "See others like this" {
+		t.Errorf("when a page has asked for itself, the focus is at %q", at)
+	}
+	if !b.has("#delivery details[open] pre") {
+		t.Error("when a page has asked for itself, what was opened in it is closed")
+	}
 }
 
 // retryRow retries a delivery where it is listed: its row changes in its place, what was chosen stays so, and the focus stays at the row.
