@@ -168,7 +168,7 @@ func (d *door) listAttempts(ctx context.Context, in *listAttemptsInput) (*many[a
 	at := delivery.AttemptsPage{Limit: in.Limit}
 	if in.StartingAfter != "" {
 		cursor, err := id.Parse[id.AttemptKind](in.StartingAfter)
-		if err != nil || cursor.IsZero() {
+		if err != nil {
 			return nil, postgres.ErrCursor
 		}
 		at.After = cursor

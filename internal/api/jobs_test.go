@@ -122,7 +122,7 @@ func TestJobs_WrongBodiesAreNamed(t *testing.T) {
 	// An id that names nothing matches nothing.
 	h.newEvent()
 	h.exec("UPDATE webhook_deliveries SET status = 'failed', next_attempt_at = NULL")
-	for _, id := range []string{"whe_01kdvdna00e4hr28t5cy4tqkff", "x"} {
+	for _, id := range []string{"whe_01kdvdna00e4hr28t5cy4tqkff", "whe_00000000000000000000000000", "x"} {
 		if got := h.do("POST", bulk, `{"status":"failed","endpoint_id":"`+id+`"}`).ok(202); got["matched_count"] != 0.0 {
 			t.Errorf("%s: %v", id, got)
 		}

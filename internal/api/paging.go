@@ -39,7 +39,7 @@ func filterID[K id.Kind](text string) (parsed id.ID[K], matches bool) {
 		return parsed, true
 	}
 	parsed, err := id.Parse[K](text)
-	return parsed, err == nil && !parsed.IsZero()
+	return parsed, err == nil
 }
 
 // page finds where a list continues. position looks the cursor row up in the same organization and parent.

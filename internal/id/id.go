@@ -75,7 +75,8 @@ const (
 	suffixSize = 26
 )
 
-// Parse reads the strict text form: right prefix, 26 lowercase base32 characters, no overflow.
+// Parse reads the strict text form: right prefix, 26 lowercase base32 characters, no overflow. The zero id, which stands for none, has no
+// text form.
 func Parse[K Kind](s string) (ID[K], error) {
 	var k K
 	suffix, ok := strings.CutPrefix(s, k.Prefix()+"_")
@@ -90,6 +91,9 @@ func Parse[K Kind](s string) (ID[K], error) {
 		}
 		hi = hi<<5 | lo>>59
 		lo = lo<<5 | uint64(v)
+	}
+	if hi|lo == 0 {
+		return ID[K]{}, ErrMalformed
 	}
 	var u uuid.UUID
 	binary.BigEndian.PutUint64(u[:8], hi)

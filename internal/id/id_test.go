@@ -31,6 +31,7 @@ func TestParse_IsStrict(t *testing.T) {
 		"", "whd_", "whd_8zzzzzzzzzzzzzzzzzzzzzzzzz", "whd_01H455VB4PEX5VSKNK084SN02Q", "whd_01h455vb4pex5vsknk084sn02",
 		"evt_01h455vb4pex5vsknk084sn02q", "WHD_01h455vb4pex5vsknk084sn02q", "01h455vb4pex5vsknk084sn02q", "whd_01h455vb4pex5vsknk084sn02q ",
 		"whd-01h455vb4pex5vsknk084sn02q", "whd_01h455vb4pex5vsknk084sn02l", "whd_01890a5d-ac96-774b-bcce-b302099a8057",
+		"whd_00000000000000000000000000", // none, which as a filter would let everything pass
 	} {
 		if got, err := id.Parse[id.DeliveryKind](s); err == nil {
 			t.Errorf("%q gave %s", s, got)
