@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -78,16 +79,54 @@ func (s *Service) DeliverDue(ctx context.Context, parallel int) (int, error) {
 	return sent, nil
 }
 
-// SweepLeases takes up to limit deliveries back from workers whose lease ran out (contract section 7.6) and returns how
-// many it took.
-func (s *Service) SweepLeases(ctx context.Context, limit int) (int, error) {
-	var taken int
+// allOrEach does f to the rows all at once and, if one of them is broken, to each by itself: it stops no other (contract section 11).
+// f returns how many it did.
+func allOrEach(rows []uuid.UUID, f func(rows []uuid.UUID) (int, error)) (int, error) {
+	n, err := f(rows)
+	if len(rows) < 2 || !isBroken(err) {
+		return n, err
+	}
+	var failed []error
+	n = 0
+	for i := range rows {
+		did, err := f(rows[i : i+1])
+		n += did
+		failed = append(failed, err)
+	}
+	return n, errors.Join(failed...)
+}
+
+// SweepLeases takes deliveries back from workers whose lease ran out (contract section 7.6), batch by batch, and returns how many it took.
+func (s *Service) SweepLeases(ctx context.Context, batch int) (taken int, err error) {
+	now := s.DB.Now() // what ends later is for the next sweep
+	var failed []error
+	for after := uuid.Nil; ; {
+		var rows []uuid.UUID
+		err := s.DB.Reader(ctx).Raw("SELECT id FROM webhook_deliveries WHERE status = 'delivering' AND lease_expires_at <= $1 AND id > $2 ORDER BY id LIMIT $3", now, after, batch).Scan(&rows).Error
+		if err != nil {
+			return taken, fmt.Errorf("find expired leases: %w", err)
+		}
+		n, err := allOrEach(rows, func(rows []uuid.UUID) (int, error) { return s.takeBack(ctx, rows) })
+		taken += n
+		failed = append(failed, err)
+		if len(rows) < batch || err != nil && !isBroken(err) {
+			return taken, errors.Join(failed...)
+		}
+		after = rows[len(rows)-1]
+	}
+}
+
+// takeBack takes those of the deliveries back whose lease has run out still, and returns how many it took.
+func (s *Service) takeBack(ctx context.Context, deliveries []uuid.UUID) (taken int, err error) {
+	if len(deliveries) == 0 {
+		return 0, nil
+	}
 	var marked []report
-	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+	err = s.DB.InTx(ctx, func(tx *postgres.Tx) error {
 		marked = nil
 		var orgs []id.Organization
-		err := tx.Raw("SELECT DISTINCT organization_id FROM webhook_deliveries WHERE status = 'delivering' AND lease_expires_at <= $1", tx.Now).Scan(&orgs).Error
-		if err != nil || len(orgs) == 0 {
+		err := tx.Raw("SELECT DISTINCT organization_id FROM webhook_deliveries WHERE id = ANY($1::uuid[])", deliveries).Scan(&orgs).Error
+		if err != nil {
 			return err
 		}
 		if err := tx.ShareOrganizations(orgs...); err != nil {
@@ -103,10 +142,10 @@ func (s *Service) SweepLeases(ctx context.Context, limit int) (int, error) {
 		}
 		err = tx.Raw(`SELECT `+lockedColumns+`, d.event_id, d.next_trigger, d.worker, d.lease_expires_at
 			FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
-			WHERE d.status = 'delivering' AND d.lease_expires_at <= $1 AND d.organization_id = ANY($2::uuid[])
-			ORDER BY d.id LIMIT $3 FOR UPDATE OF d SKIP LOCKED`, tx.Now, orgs, limit).Scan(&rows).Error
+			WHERE d.id = ANY($1::uuid[]) AND d.status = 'delivering' AND d.lease_expires_at <= $2
+			ORDER BY d.id FOR UPDATE OF d SKIP LOCKED`, deliveries, tx.Now).Scan(&rows).Error
 		if err != nil {
-			return fmt.Errorf("find expired leases: %w", err)
+			return fmt.Errorf("lock expired leases: %w", err)
 		}
 		w := s.newWriter(tx, randomSlot())
 		for _, row := range rows {
@@ -143,23 +182,37 @@ func (s *Service) SweepLeases(ctx context.Context, limit int) (int, error) {
 // SweepPayloads erases up to limit payloads past their expiry, oldest first, and ends the pending deliveries among them
 // (contract section 7.9). Deliveries in flight are left alone.
 func (s *Service) SweepPayloads(ctx context.Context, limit int) (int, error) {
-	var count int
-	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
+	// Endpoint by endpoint, as their index is; the oldest of all are among the oldest of each.
+	var old []uuid.UUID
+	err := s.DB.Reader(ctx).Raw(`SELECT held.id FROM webhook_endpoints e CROSS JOIN LATERAL (
+			SELECT id, payload_expires_at FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND payload IS NOT NULL AND payload_expires_at <= $1
+				AND status IN ('pending', 'failed') ORDER BY payload_expires_at LIMIT $2
+		) held ORDER BY held.payload_expires_at LIMIT $2`, s.DB.Now(), limit).Scan(&old).Error
+	if err != nil {
+		return 0, fmt.Errorf("find expired payloads: %w", err)
+	}
+	return allOrEach(old, func(rows []uuid.UUID) (int, error) { return s.erase(ctx, rows) })
+}
+
+// erase takes the payloads of those of the deliveries that are past their expiry still, and not in flight. It returns how many.
+func (s *Service) erase(ctx context.Context, deliveries []uuid.UUID) (count int, err error) {
+	if len(deliveries) == 0 {
+		return 0, nil
+	}
+	err = s.DB.InTx(ctx, func(tx *postgres.Tx) error {
 		var rows []struct {
 			OrganizationID id.Organization
 			EndpointID     id.Endpoint
 			WasPending     bool
 		}
 		err := tx.Raw(`WITH old AS (
-				SELECT held.* FROM webhook_endpoints e CROSS JOIN LATERAL (
-					SELECT id, status FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND payload IS NOT NULL AND payload_expires_at <= $1
-						AND status IN ('pending', 'failed') ORDER BY payload_expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
-				) held LIMIT $2
+				SELECT id, status FROM webhook_deliveries WHERE id = ANY($2::uuid[]) AND payload IS NOT NULL AND payload_expires_at <= $1
+					AND status IN ('pending', 'failed') ORDER BY id FOR UPDATE SKIP LOCKED
 			)
 			UPDATE webhook_deliveries d SET status = 'failed', next_attempt_at = NULL, payload = NULL, payload_expires_at = NULL,
 				payload_scrubbed_at = $1, payload_retention_reason = 'expired', updated_at = $1
 			FROM old WHERE d.id = old.id
-			RETURNING d.organization_id, d.webhook_endpoint_id AS endpoint_id, old.status = 'pending' AS was_pending`, tx.Now, limit).Scan(&rows).Error
+			RETURNING d.organization_id, d.webhook_endpoint_id AS endpoint_id, old.status = 'pending' AS was_pending`, tx.Now, deliveries).Scan(&rows).Error
 		if err != nil {
 			return fmt.Errorf("erase expired payloads: %w", err)
 		}
