@@ -66,6 +66,10 @@ type app struct {
 // loadConfig reads the settings; the error has one line per problem.
 func loadConfig(env environment, needs config.Needs) (config.Config, error) {
 	cfg, err := config.Load(env.lookupEnv, needs)
+	if cfg.MasterKeys != "" {
+		_, malformed := newKeyring(cfg)
+		err = errors.Join(err, malformed)
+	}
 	if err != nil {
 		return cfg, usageError{err}
 	}

@@ -143,7 +143,7 @@ func TestCommands_SayWhatIsMissingAndExitWithTwo(t *testing.T) {
 		want []string
 	}{
 		"nothing set":        {[]string{"serve"}, []string{"PATH=" + os.Getenv("PATH")}, []string{"DATABASE_URL", "REDIS_URL", "MASTER_KEYS"}},
-		"all wrong at once":  {[]string{"serve"}, good("RETENTION_DAYS=x", "LOG_LEVEL=loud", "DB_MAX_CONNS=0"), []string{"RETENTION_DAYS", "LOG_LEVEL", "DB_MAX_CONNS"}},
+		"all wrong at once":  {[]string{"serve"}, good("RETENTION_DAYS=x", "LOG_LEVEL=loud", "DB_MAX_CONNS=0", "MASTER_KEYS=m1:c2hvcnQ="), []string{"RETENTION_DAYS", "LOG_LEVEL", "DB_MAX_CONNS", "MASTER_KEYS"}},
 		"short master key":   {[]string{"serve"}, good("MASTER_KEYS=m1:c2hvcnQ="), []string{"MASTER_KEYS", "keygen --master"}},
 		"no Postgres":        {[]string{"serve"}, good("DATABASE_URL=postgres://x@127.0.0.1:1/x"), []string{"Postgres is not reachable", "DATABASE_URL"}},
 		"no Redis":           {[]string{"worker"}, good("REDIS_URL=redis://127.0.0.1:1/0"), []string{"Redis is not reachable", "REDIS_URL"}},

@@ -43,7 +43,7 @@ const (
 	degradedAttempts  = 20 // first attempts within a day that a share needs to mean something
 	degradedPerMille  = 990
 	healthRuleSummary = "Healthy: at least 99 % of first attempts in 24 h got a 2xx, or there were fewer than 20. Degraded: fewer, with 20 attempts or more. " +
-		"Failing: no 2xx in the last 10 attempts, or in the last hour with 3 attempts or more. Unproven: no 2xx yet. " +
+		"Failing: no 2xx in the last 10 attempts, or in this hour and the last with 3 attempts or more. Unproven: no 2xx yet. " +
 		"No key: nothing can be encrypted, so nothing is sent. Paused: nothing is sent; what waits is parked, and new events skip it."
 )
 

@@ -108,7 +108,7 @@ func checkClaims(contract ShareFields, claims map[string]json.RawMessage, select
 		switch {
 		case !chosen[key] && v != nil:
 			problems = append(problems, fault.Field{Name: "claims." + key, Message: "must be absent or null, since it was not selected"})
-		case chosen[key] && !given && key != "kayle_human_id":
+		case chosen[key] && !given:
 			problems = append(problems, fault.Field{Name: "claims." + key, Message: "is required, since it was selected"})
 		case chosen[key] && !wellFormed(key, v):
 			problems = append(problems, fault.Field{Name: "claims." + key, Message: "does not have the form of this claim"})
