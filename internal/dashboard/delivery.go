@@ -108,13 +108,17 @@ type runMaker struct {
 	job  *ui.Link
 }
 
-// nameRuns finds out who made the runs after the first: by a retry of the delivery, by a replay of its event, by a bulk retry. The
-// latter two are on record with their time only, so nobody is named where it may have been one of two.
+// nameRuns finds out who made the runs after the first: by a retry of the delivery, by a replay of its event, by a bulk retry. A
+// replay is on record with its time only, so nobody is named where it may have been one of two.
 func (p *page) nameRuns(v *deliveryParts) error {
 	if err := p.nameRetries(v); err != nil {
 		return err
 	}
-	runs := map[delivery.Trigger][]madeRun{}
+	jobs, err := p.Deliveries.JobsOf(p.Ctx, p.Actor, v.ID)
+	if err != nil {
+		return err
+	}
+	var replayed []madeRun
 	for i, a := range v.Attempts {
 		if i == 0 || a.Run == v.Attempts[i-1].Run {
 			continue
@@ -122,18 +126,22 @@ func (p *page) nameRuns(v *deliveryParts) error {
 		if a.Trigger != delivery.Manual { // somebody may have hurried it, but did not make it
 			delete(v.makers, a.Run)
 		}
-		runs[a.Trigger] = append(runs[a.Trigger], madeRun{a.Run, delivery.Span{From: v.Attempts[i-1].StartedAt, To: a.StartedAt}})
+		switch a.Trigger {
+		case delivery.Replay:
+			replayed = append(replayed, madeRun{a.Run, v.Attempts[i-1].StartedAt, a.StartedAt})
+		case delivery.Bulk:
+			if job, ok := jobs[a.Run]; ok {
+				v.makers[a.Run] = runMaker{job.CreatedByName, &ui.Link{Label: ui.ShortID(job.ID.String()), Href: jobPath(job.ID)}}
+			}
+		}
 	}
-	if err := p.nameReplays(v, runs[delivery.Replay]); err != nil {
-		return err
-	}
-	return p.nameJobs(v, runs[delivery.Bulk])
+	return p.nameReplays(v, replayed)
 }
 
-// madeRun is a run after the first, and the time in which somebody made it.
+// madeRun is a run after the first, and between which times somebody made it.
 type madeRun struct {
-	run int
-	delivery.Span
+	run      int
+	from, to time.Time
 }
 
 // replaysMax is how many replays of an event are looked through.
@@ -144,33 +152,15 @@ func (p *page) nameReplays(v *deliveryParts, runs []madeRun) error {
 	if len(runs) == 0 {
 		return nil
 	}
-	filter := audit.Filter{TargetID: v.EventID.String(), EventPrefix: "webhook_event.replayed", From: runs[0].From, To: runs[len(runs)-1].To}
+	filter := audit.Filter{TargetID: v.EventID.String(), EventPrefix: "webhook_event.replayed", From: runs[0].from, To: runs[len(runs)-1].to}
 	replays, err := audit.List(p.Ctx, p.DB, p.Actor, filter, postgres.Page{Limit: replaysMax})
 	if err != nil || replays.HasOlder { // of which any may have been the one
 		return err
 	}
 	for _, r := range runs {
-		during := slices.DeleteFunc(slices.Clone(replays.Rows), func(e audit.Entry) bool { return e.CreatedAt.Before(r.From) || e.CreatedAt.After(r.To) })
+		during := slices.DeleteFunc(slices.Clone(replays.Rows), func(e audit.Entry) bool { return e.CreatedAt.Before(r.from) || e.CreatedAt.After(r.to) })
 		if len(during) == 1 {
 			v.makers[r.run] = runMaker{name: during[0].ActorName}
-		}
-	}
-	return nil
-}
-
-// nameJobs finds out by which bulk retries the runs were made, and who started those.
-func (p *page) nameJobs(v *deliveryParts, runs []madeRun) error {
-	spans := make([]delivery.Span, len(runs))
-	for i, r := range runs {
-		spans[i] = r.Span
-	}
-	jobs, err := p.Deliveries.JobsDuring(p.Ctx, p.Actor, spans)
-	if err != nil {
-		return err
-	}
-	for i, during := range jobs {
-		if len(during) == 1 {
-			v.makers[runs[i].run] = runMaker{during[0].CreatedByName, &ui.Link{Label: ui.ShortID(during[0].ID.String()), Href: jobPath(during[0].ID)}}
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -28,7 +29,7 @@ const (
 )
 
 // deliveryFilter reads the filters of a deliveries list from the address: status, endpoint, type, code, error, attempts, next,
-// trigger, label, key, event, failed_from, from, to, due_from, due_to, took, held. impossible is true when one of them can match nothing, such as an id that is none.
+// trigger, label, key, event, job, failed_from, from, to, due_from, due_to, took, held. impossible is true when one of them can match nothing, such as an id that is none.
 func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	switch status := p.Query("status"); status {
 	case "":
@@ -73,7 +74,37 @@ func (p *page) deliveryFilter() (f delivery.Filter, impossible bool) {
 	impossible = impossible || bad
 	f.Held = p.Query("held") != ""
 	f.MinDuration, bad = parseTook(p.Query("took"))
+	impossible = impossible || bad
+	f.JobID, f.JobOutcome, bad = parseVisited(p.Query("job"))
 	return f, impossible || bad
+}
+
+// visitedBy is the filter of the deliveries that a bulk retry came to with that outcome.
+func visitedBy(j id.Job, outcome delivery.JobOutcome) string {
+	return link(deliveriesPath, "job", j.String()+"/"+string(outcome))
+}
+
+// parseVisited reads what visitedBy wrote; a job alone stands for what it requeued.
+func parseVisited(text string) (j id.Job, outcome delivery.JobOutcome, bad bool) {
+	if text == "" {
+		return j, "", false
+	}
+	job, did, _ := strings.Cut(text, "/")
+	outcome = cmp.Or(delivery.JobOutcome(did), delivery.JobRequeued)
+	j, err := id.Parse[id.JobKind](job)
+	return j, outcome, err != nil || !slices.Contains(delivery.JobOutcomes(), outcome)
+}
+
+// visitedWords is such a filter for people.
+func visitedWords(text string) string {
+	j, outcome, bad := parseVisited(text)
+	if bad {
+		return cutText(text, 200)
+	}
+	if outcome == delivery.JobRequeued {
+		return "requeued by " + ui.ShortID(j.String())
+	}
+	return "skipped by " + ui.ShortID(j.String()) + ", " + skipWords(outcome)
 }
 
 // queryID reads an id from the address; bad is true for text that is no such id.
@@ -170,7 +201,7 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 		p.inputField("due_from", "Due from", "datetime-local"),
 		p.inputField("due_to", "Due to", "datetime-local"),
 	)
-	for _, name := range []string{"limit", "key", "event", "next", "took", "held", "failed_from", "live"} {
+	for _, name := range []string{"limit", "key", "event", "next", "took", "held", "failed_from", "job", "live"} {
 		if value := p.Query(name); value != "" {
 			v.Hidden = append(v.Hidden, ui.Hidden{Name: name, Value: value})
 		}
@@ -240,6 +271,7 @@ func (p *page) deliveryActive(endpoints map[id.Endpoint]webhook.Endpoint) ui.Act
 		[3]string{"from", "From", p.momentOf(p.Query("from"), false)}, [3]string{"to", "To", p.momentOf(p.Query("to"), true)},
 		[3]string{"failed_from", "Failed since", p.momentOf(p.Query("failed_from"), false)}, [3]string{"due_from", "Due from", p.momentOf(p.Query("due_from"), false)}, [3]string{"due_to", "Due to", p.momentOf(p.Query("due_to"), true)},
 		[3]string{"took", "Took at least", tookWords(p.Query("took"))}, [3]string{"held", "Payload", heldWord(p.Query("held"))},
+		[3]string{"job", "Bulk retry", visitedWords(p.Query("job"))},
 	)
 }
 

@@ -53,6 +53,9 @@ func (p *page) jobScope(f delivery.JobFilters, endpoints map[id.Endpoint]webhook
 	default:
 		text += ", endpoint " + ui.ShortID(cutText(f.EndpointID, 128))
 	}
+	if f.Label != "" {
+		text += ", label " + f.Label
+	}
 	if f.EventType != "" {
 		text += ", event " + f.EventType.Short()
 	}
@@ -90,6 +93,20 @@ func jobCode(f delivery.JobFilters) string {
 	return ""
 }
 
+// skipWords says why a job skipped a delivery.
+func skipWords(o delivery.JobOutcome) string {
+	switch o {
+	case delivery.JobInFlight:
+		return "in flight"
+	case delivery.JobPayloadGone:
+		return "payload gone"
+	case delivery.JobEndpointDisabled:
+		return "endpoint paused or deleted"
+	case delivery.JobChanged, delivery.JobRequeued:
+	}
+	return "changed"
+}
+
 // jobMeter draws how far a job got.
 func jobMeter(j delivery.Job) ui.Meter {
 	return ui.Meter{
@@ -101,7 +118,7 @@ func jobMeter(j delivery.Job) ui.Meter {
 func (p *page) jobRow(j delivery.Job, endpoints map[id.Endpoint]webhook.Endpoint) pages.JobRow {
 	row := pages.JobRow{
 		ID: ui.NewID(j.ID.String(), "", jobPath(j.ID)), Status: jobBadge(j.Status), Filter: p.jobScope(j.Filters, endpoints), Progress: jobMeter(j),
-		Of:       ui.Count(j.VisitedCount) + " of " + ui.Count(j.MatchedCount),
+		Of: ui.Count(j.VisitedCount) + " of " + ui.Count(j.MatchedCount), RequeuedHref: visitedDoor(j.ID, delivery.JobRequeued, j.RequeuedCount),
 		Requeued: ui.Count(j.RequeuedCount), Skipped: ui.Count(j.SkippedCount), Rate: fmt.Sprintf("%d/s", j.RatePerSecond), By: j.CreatedByName, Created: p.At(j.CreatedAt),
 	}
 	if j.Status.Open() && p.live() {
@@ -196,16 +213,16 @@ func (p *page) jobBody(j delivery.Job, endpoints map[id.Endpoint]webhook.Endpoin
 		Visited: ui.Count(j.VisitedCount), VisitOf: "of " + ui.Count(j.MatchedCount) + " visited", Progress: jobMeter(j),
 		Legend: []ui.Legend{{Label: ui.Count(j.RequeuedCount) + " requeued", Fill: ui.FillStrong}, {Label: ui.Count(j.SkippedCount) + " skipped", Fill: ui.FillMuted}},
 		Tiles: []ui.Tile{
-			{Label: "Requeued", Number: ui.Count(j.RequeuedCount), Note: "Made due again"},
-			{Label: "Skipped", Number: ui.Count(j.SkippedCount), Note: "Reasons below"},
+			{Label: "Requeued", Number: ui.Count(j.RequeuedCount), Note: "Made due again", Href: visitedDoor(j.ID, delivery.JobRequeued, j.RequeuedCount)},
+			{Label: "Skipped", Number: ui.Count(j.SkippedCount), Note: "Reasons below", Href: "#skipped-t"},
 			{Label: "Not visited", Number: ui.Count(left), Note: "Of those that matched at the start"},
 		},
 		Preview: []pages.CountRow{{Label: "Matched", Sub: fmt.Sprintf("Counted up to %s", ui.Count(delivery.JobCountLimit)), Count: ui.Count(j.MatchedCount), Strong: true}},
 		Skipped: []pages.CountRow{
-			{Label: "In flight", Count: ui.Count(j.SkippedReasons.InFlight)},
-			{Label: "Payload gone", Sub: "These can never be sent again", Count: ui.Count(j.SkippedReasons.PayloadGone)},
-			{Label: "Endpoint paused or deleted", Count: ui.Count(j.SkippedReasons.EndpointDisabled)},
-			{Label: "Changed", Sub: "Stopped matching before their turn", Count: ui.Count(j.SkippedReasons.Changed)},
+			skipRow(j.ID, delivery.JobInFlight, "", j.SkippedReasons.InFlight),
+			skipRow(j.ID, delivery.JobPayloadGone, "These can never be sent again", j.SkippedReasons.PayloadGone),
+			skipRow(j.ID, delivery.JobEndpointDisabled, "", j.SkippedReasons.EndpointDisabled),
+			skipRow(j.ID, delivery.JobChanged, "Stopped matching before their turn", j.SkippedReasons.Changed),
 		},
 		Facts: []ui.Fact{{Term: "Scope", Text: p.jobScope(j.Filters, endpoints)}, {Term: "Created", Time: exactPtr(p, &j.CreatedAt)}},
 	}
@@ -223,6 +240,19 @@ func (p *page) jobBody(j delivery.Job, endpoints map[id.Endpoint]webhook.Endpoin
 		v.Facts = append(v.Facts, ui.Fact{Term: "Ended", Time: exactPtr(p, j.FinishedAt)})
 	}
 	return v
+}
+
+// skipRow counts the deliveries that a job skipped for a reason, and leads to them.
+func skipRow(j id.Job, reason delivery.JobOutcome, sub string, n int) pages.CountRow {
+	return pages.CountRow{Label: upperFirst(skipWords(reason)), Sub: sub, Count: ui.Count(n), Href: visitedDoor(j, reason, n)}
+}
+
+// visitedDoor leads to the n deliveries that visitedBy filters by; "" where there are none.
+func visitedDoor(j id.Job, outcome delivery.JobOutcome, n int) string {
+	if n == 0 {
+		return ""
+	}
+	return visitedBy(j, outcome)
 }
 
 // jobTakes is how long n visits take.

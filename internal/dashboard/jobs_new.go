@@ -68,7 +68,7 @@ func (d *jobDraft) consider(counts delivery.JobPreview) error {
 // it the retry would be of more than was asked for.
 func (p *page) readJob(value func(string) string) (d jobDraft) {
 	f := &d.filters
-	*f = delivery.JobFilters{EndpointID: cutText(value("endpoint"), 200), EventType: event.Type(cutText(value("type"), 100)), ErrorKind: delivery.ErrorKind(cutText(value("error"), 100))}
+	*f = delivery.JobFilters{EndpointID: cutText(value("endpoint"), 200), EventType: event.Type(cutText(value("type"), 100)), Label: cutText(value("label"), 200), ErrorKind: delivery.ErrorKind(cutText(value("error"), 100))}
 	switch status := value("status"); delivery.State(status) {
 	case "":
 		f.Status = delivery.Failed
@@ -161,6 +161,7 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 			{Name: "status", Value: jobStatus(f)},
 			{Name: "endpoint", Value: f.EndpointID},
 			{Name: "type", Value: string(f.EventType)},
+			{Name: "label", Value: f.Label},
 			{Name: "from", Value: formMoment(f.From)},
 			{Name: "to", Value: formMoment(f.To)},
 			{Name: "failed_from", Value: formMoment(f.FailedFrom)},
@@ -209,7 +210,7 @@ func (p *page) jobPreviewHead() (ui.Shell, ui.Heading) {
 func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint) *ui.Filters {
 	choose := func(name, label, value string, options []ui.Option) ui.FilterField {
 		for i := range options {
-			options[i].Selected = options[i].Value == value
+			options[i].Selected = strings.EqualFold(options[i].Value, value) // a label is one in any letter case
 		}
 		return ui.FilterField{Name: name, Label: label, Options: options, Set: value != ""}
 	}
@@ -221,10 +222,12 @@ func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint)
 		return field
 	}
 	options := []ui.Option{{Label: "Any endpoint"}}
+	var labels []string
 	for _, e := range endpoints {
 		options = append(options, ui.Option{Value: e.ID.String(), Label: e.DisplayName()})
+		labels = append(labels, e.Labels...)
 	}
-	return &ui.Filters{Action: jobsPath + "/new", Fields: []ui.FilterField{
+	v := &ui.Filters{Action: jobsPath + "/new", Fields: []ui.FilterField{
 		choose("status", "Status", jobStatus(f), []ui.Option{
 			{Value: string(delivery.Failed), Label: "Failed"},
 			{Value: string(delivery.Pending), Label: "Waiting"},
@@ -238,6 +241,10 @@ func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint)
 		{Name: "code", Label: "Code", Type: "text", Value: jobCode(f), Placeholder: codeExamples, Set: jobCode(f) != ""},
 		{Name: "attempts", Label: "Attempts ≥", Type: "number", Value: countOrNone(f.MinAttempts), Set: f.MinAttempts > 0},
 	}}
+	if len(labels) > 0 {
+		v.Fields = slices.Insert(v.Fields, 2, choose("label", "Endpoint label", f.Label, labelOptions(labels)))
+	}
+	return v
 }
 
 // jobStatus is what readJob takes for the status and the state of a scope.
@@ -376,8 +383,8 @@ func (p *page) bulk(endpoint string) *pages.Bulk {
 		return nil
 	}
 	v := &pages.Bulk{Action: jobsPath + "/preview", Return: p.With()}
-	if !p.filteredOnlyBy("status", "endpoint", "type", "failed_from", "from", "to", "error", "code", "attempts") {
-		v.Note = "All that match cannot be retried at once with these filters: a bulk retry is by status, endpoint, event, time, error, code or attempts."
+	if !p.filteredOnlyBy("status", "endpoint", "label", "type", "failed_from", "from", "to", "error", "code", "attempts") {
+		v.Note = "All that match cannot be retried at once with these filters: a bulk retry is by status, endpoint, label, event, time, error, code or attempts."
 		return v
 	}
 	status := string(delivery.Failed)
@@ -394,7 +401,7 @@ func (p *page) bulk(endpoint string) *pages.Bulk {
 	if status != string(delivery.Failed) && p.Query("failed_from") != "" { // nothing is shown: what waits has not failed
 		return v
 	}
-	v.AllHref = link(jobsPath+"/new", "status", status, "endpoint", endpoint, "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to"),
+	v.AllHref = link(jobsPath+"/new", "status", status, "endpoint", endpoint, "label", p.Query("label"), "type", p.Query("type"), "from", p.Query("from"), "to", p.Query("to"),
 		"error", p.Query("error"), "code", p.Query("code"), "attempts", p.Query("attempts"), "failed_from", p.Query("failed_from"))
 	return v
 }

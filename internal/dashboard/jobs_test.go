@@ -14,6 +14,7 @@ import (
 
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/webhook"
+	"kaylehooks/web/templates/ui"
 )
 
 // hidden are the hidden fields of the form on the page that posts to action, without the token, as a browser without
@@ -135,7 +136,10 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 func TestJobs_TakeTheFiltersOfTheList(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.endpoint("risk", false)
+	risk, _ := w.endpoint("risk", false)
+	labels := []string{"EU"}
+	_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, risk.ID, webhook.EndpointChange{Labels: &labels})
+	w.check(err)
 	w.sender.answers(http.StatusBadGateway, "")
 	w.fail()
 	w.fail()
@@ -154,6 +158,7 @@ func TestJobs_TakeTheFiltersOfTheList(t *testing.T) {
 		"error=http_status&attempts=8": {"Failed, all endpoints, last error HTTP status, attempts at least 8", 2},
 		"status=failed&code=503":       {"Failed, all endpoints, code 503", 1},
 		"status=retrying&code=503":     {"Retrying, all endpoints, code 503", 1},
+		"label=eu":                     {"Failed, all endpoints, label eu", 2},
 	} {
 		preview := b.get(html.UnescapeString(b.get("/deliveries?" + list).is(http.StatusOK).find(`href="(/jobs/new[^"]*)"`)))
 		preview.is(http.StatusOK).shows(want.scope, "Retry "+counted(want.count, "delivery", "deliveries"))
@@ -371,4 +376,64 @@ func TestJobs_TenThousandCancelledMidway(t *testing.T) {
 			t.Errorf("%s is audited %d times, want %d", name, n, want)
 		}
 	}
+}
+
+// TestJobs_EveryCountLeadsToItsDeliveries follows the numbers of a job's page, and from a delivery back to the job that made its run.
+func TestJobs_EveryCountLeadsToItsDeliveries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	risk, _ := w.endpoint("risk", false)
+	paused, _ := w.endpoint("paused", false)
+	w.sender.answers(http.StatusInternalServerError, "")
+	for range 3 {
+		w.fail()
+	}
+	w.exhaust()
+	off := false
+	_, err := w.handler.Webhooks.UpdateEndpoint(t.Context(), w.owner, paused.ID, webhook.EndpointChange{Enabled: &off})
+	w.check(err)
+	fixture.Exec(t, w.db, `UPDATE webhook_deliveries SET payload = NULL, payload_expires_at = NULL, payload_scrubbed_at = updated_at, payload_retention_reason = 'expired'
+		WHERE id = (SELECT id FROM webhook_deliveries WHERE webhook_endpoint_id = $1 LIMIT 1)`, risk.ID)
+	b := w.as(w.admin)
+	start := func(scope string) string {
+		t.Helper()
+		preview := b.get("/jobs/new?" + scope).is(http.StatusOK)
+		job := b.post("/jobs", append(preview.hidden("/jobs"), "rate", "100")...).header.Get("Location")
+		for range 3 {
+			w.clock.Advance(2 * time.Second)
+			_, err = w.handler.Deliveries.RunJobs(t.Context(), 100)
+			w.check(err)
+		}
+		return job
+	}
+	job := start("status=failed")
+	page := b.get(job).is(http.StatusOK).shows("Completed")
+	rows := func(path string) int { return strings.Count(b.get(path).is(http.StatusOK).body, `<tr id="row-`) }
+	doors := map[string]int{page.find(`(?s)href="(/deliveries[^"]*)"[^>]*>\s*<span class="tile-label">Requeued</span>\s*<span class="tile-num">\s*2`): 2}
+	for label, want := range map[string]int{"Payload gone": 1, "Endpoint paused or deleted": 3} {
+		doors[page.find(`(?s)`+label+`.*?<td[^>]*>\s*<a href="([^"]+)">`+strconv.Itoa(want)+`</a>`)] = want
+	}
+	for door, want := range doors {
+		if got := rows(html.UnescapeString(door)); got != want {
+			t.Errorf("behind %d are %d deliveries: %s", want, got, door)
+		}
+	}
+	page.find(`(?s)(In flight)\s*</span>\s*</th>\s*<td[^>]*>\s*0\s*</td>`)
+	short := ui.ShortID(strings.TrimPrefix(job, "/jobs/"))
+	requeued := b.get(html.UnescapeString(b.get("/jobs").is(http.StatusOK).find(`(?s)data-label="Requeued">\s*<a href="([^"]+)">2</a>`))).is(http.StatusOK).shows("Bulk retry: requeued by " + short)
+	requeued.hides("Retry all failed…")
+	bare := "/deliveries?job=" + strings.TrimPrefix(job, "/jobs/")
+	if rows(bare) != 2 {
+		t.Error("a job by itself does not stand for what it requeued")
+	}
+	b.get(bare + "/payload_gone").is(http.StatusOK).shows("skipped by " + short + ", payload gone")
+	b.get(bare + "/nonsense").is(http.StatusOK).shows("No deliveries match 1 filter")
+	b.get("/deliveries?job=nonsense").is(http.StatusOK).shows("No deliveries match 1 filter")
+	w.stranger().get(bare).is(http.StatusOK).shows("No deliveries match 1 filter")
+
+	// Another retry ran before the attempts of the first were made: each run is still said to be of its own.
+	start("status=pending")
+	w.work()
+	delivery := requeued.find(`href="(/deliveries/whd_[a-z0-9]+)"`)
+	b.get(delivery).is(http.StatusOK).shows(`href="` + job + `"`)
 }

@@ -4,14 +4,18 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/net/html"
 
+	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 )
 
 // history is two weeks of an organization and, with a tenth of it, of its neighbour: a session every six seconds with an event, two
@@ -55,6 +59,12 @@ SELECT md5('l' || n || copy)::uuid, org, CASE WHEN n %% 5000 = 0 THEN 'user' ELS
 INSERT INTO delivery_rollups (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
 SELECT o, md5(o || 'p' || n)::uuid, date_trunc('hour', '%[3]s'::timestamptz) - h * interval '1 hour', e.kind, e.code, 0, 100, 90, CASE e.code WHEN 200 THEN 90 ELSE 0 END, CASE e.code WHEN 200 THEN 0 ELSE 10 END, '{}'
 FROM unnest(ARRAY['%[1]s', '%[2]s']::uuid[]) o, generate_series(1, 20) n, generate_series(0, 720) h, (VALUES ('', 200), ('http_status', 503)) AS e(kind, code);
+
+INSERT INTO jobs (id, organization_id, type, status, rate_per_second, filters, created_by_type, created_at, updated_at, finished_at)
+VALUES ('5eed0000-0000-4000-8000-000000000001', '%[1]s', 'delivery_retry', 'completed', 100, '{"status": "failed"}', 'user', '%[3]s', '%[3]s', '%[3]s');
+
+INSERT INTO job_visits (job_id, webhook_delivery_id, outcome, created_at, run)
+SELECT '5eed0000-0000-4000-8000-000000000001'::uuid, id, CASE last_duration_ms WHEN 7 THEN 'in_flight' ELSE 'requeued' END, created_at, 2 FROM webhook_deliveries WHERE organization_id = '%[1]s' AND last_duration_ms %% 3 = 1;
 
 DO $$ DECLARE definition text; BEGIN FOR definition IN SELECT indexdef FROM taken LOOP EXECUTE definition; END LOOP; END $$;
 
@@ -108,6 +118,18 @@ func TestPages_ReadLittleOfALongHistory(t *testing.T) {
 			for _, filtered := range filterings(t, path, look(path)) {
 				look(filtered)
 			}
+		}
+	}
+	job := id.Job{UUID: uuid.MustParse("5eed0000-0000-4000-8000-000000000001")}
+	for _, outcome := range []delivery.JobOutcome{delivery.JobRequeued, delivery.JobInFlight} {
+		visited := visitedBy(job, outcome)
+		older := regexp.MustCompile(`href="([^"]*after=[^"]*)"`).FindStringSubmatch(look(visited).body)
+		if older == nil {
+			t.Fatalf("%s has one page", visited)
+		}
+		look(older[1])
+		for _, also := range []string{"&status=succeeded", "&code=503", "&label=rare"} { // what became of them
+			look(visited + also)
 		}
 	}
 	t.Logf("of %d pages, the one that reads most is %s: %.0f rows", pages, worstOf, worst)

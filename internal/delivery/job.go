@@ -65,12 +65,30 @@ type JobFilters struct {
 	// FailedFrom is when the last attempt was made at the earliest. A delivery fails up to a day and more after it was
 	// created, so a receiver's bad time is better told by this than by From.
 	FailedFrom time.Time `json:"failed_from,omitzero"`
-	// ErrorKind, StatusCode, StatusClass, Unanswered and MinAttempts are those of [Filter].
+	// Label, ErrorKind, StatusCode, StatusClass, Unanswered and MinAttempts are those of [Filter].
+	Label       string    `json:"label,omitempty"`
 	ErrorKind   ErrorKind `json:"last_error,omitempty"`
 	StatusCode  int       `json:"last_status_code,omitempty"`
 	StatusClass int       `json:"last_status_class,omitempty"`
 	Unanswered  bool      `json:"unanswered,omitempty"`
 	MinAttempts int       `json:"min_attempts,omitempty"`
+}
+
+// JobOutcome is what a job did with a delivery that it visited.
+type JobOutcome string
+
+// The outcomes: made due again, or skipped for a reason (contract section 7.11).
+const (
+	JobRequeued         JobOutcome = "requeued"
+	JobInFlight         JobOutcome = "in_flight"
+	JobPayloadGone      JobOutcome = "payload_gone"
+	JobEndpointDisabled JobOutcome = "endpoint_disabled"
+	JobChanged          JobOutcome = "changed"
+)
+
+// JobOutcomes lists the outcomes.
+func JobOutcomes() []JobOutcome {
+	return []JobOutcome{JobRequeued, JobInFlight, JobPayloadGone, JobEndpointDisabled, JobChanged}
 }
 
 // JobInput is the input of CreateJob.
@@ -191,8 +209,8 @@ func (f JobFilters) statuses() []Status {
 	return []Status{f.Status}
 }
 
-// apply limits a query on webhook_deliveries AS d to what matches now.
-func (f JobFilters) apply(q *gorm.DB) *gorm.DB {
+// apply limits a query on the organization's webhook_deliveries AS d to what matches now.
+func (f JobFilters) apply(tx *postgres.Tx, org id.Organization, q *gorm.DB) *gorm.DB {
 	rest := Filter{
 		State: f.State, EventType: f.EventType, From: f.From, To: f.To,
 		ErrorKind: f.ErrorKind, StatusCode: f.StatusCode, StatusClass: f.StatusClass, Unanswered: f.Unanswered, MinAttempts: f.MinAttempts,
@@ -204,7 +222,10 @@ func (f JobFilters) apply(q *gorm.DB) *gorm.DB {
 		}
 		rest.EndpointID = endpoint
 	}
-	q = rest.apply(q).Where("d.status IN ?", f.statuses())
+	q = rest.apply(q.Where("d.organization_id = ?", org)).Where("d.status IN ?", f.statuses())
+	if f.Label != "" {
+		q = atEndpoints(tx, org, f.Label, q)
+	}
 	if !f.FailedFrom.IsZero() {
 		q = q.Where("d.last_attempt_at >= ?", f.FailedFrom)
 	}
@@ -316,11 +337,10 @@ func (s *Service) PreviewJob(ctx context.Context, actor access.Actor, filters Jo
 
 // countJob sorts what matches now by the rules of contract section 7.10, in their order.
 func countJob(tx *postgres.Tx, org id.Organization, filters JobFilters) (JobPreview, error) {
-	matching := filters.apply(tx.Table("webhook_deliveries AS d").Joins("JOIN webhook_endpoints AS e ON e.id = d.webhook_endpoint_id").
+	matching := filters.apply(tx, org, tx.Table("webhook_deliveries AS d").Joins("JOIN webhook_endpoints AS e ON e.id = d.webhook_endpoint_id").
 		Select(`CASE WHEN d.status = 'delivering' THEN 'in_flight' WHEN d.payload_retention_reason IN ('no_active_key', 'jwe_creation_failed') THEN 'never_encrypted'
 			WHEN d.payload_expires_at IS NULL OR d.payload_expires_at <= ? THEN 'payload_gone'
-			WHEN NOT e.enabled THEN 'endpoint_disabled' ELSE 'eligible' END AS fate`, tx.Now).
-		Where("d.organization_id = ?", org)).Limit(JobCountLimit)
+			WHEN NOT e.enabled THEN 'endpoint_disabled' ELSE 'eligible' END AS fate`, tx.Now)).Limit(JobCountLimit)
 	var p JobPreview
 	err := tx.Raw(`SELECT count(*) AS matched, count(*) FILTER (WHERE fate = 'eligible') AS eligible, count(*) FILTER (WHERE fate = 'in_flight') AS in_flight,
 			count(*) FILTER (WHERE fate = 'never_encrypted') AS never_encrypted, count(*) FILTER (WHERE fate = 'payload_gone') AS payload_gone, count(*) FILTER (WHERE fate = 'endpoint_disabled') AS endpoint_disabled
@@ -362,36 +382,24 @@ func (s *Service) ListJobs(ctx context.Context, actor access.Actor, page postgre
 	return list, nil
 }
 
-// Span is a time with both its ends.
-type Span struct{ From, To time.Time }
-
-// JobsDuring returns for each span the jobs of the organization that ran at some moment of it, oldest first and two at most: whoever
-// asks wants to know which one it was. It needs webhooks:read.
-func (s *Service) JobsDuring(ctx context.Context, actor access.Actor, spans []Span) ([][]Job, error) {
+// JobsOf returns the jobs that made the delivery due, by the run that it was in then; the first of each run. It needs webhooks:read.
+func (s *Service) JobsOf(ctx context.Context, actor access.Actor, delivery id.Delivery) (map[int]Job, error) {
 	tx := s.DB.Reader(ctx)
 	if err := actor.Require(access.WebhooksRead, tx.Now); err != nil {
 		return nil, err
 	}
-	if len(spans) == 0 {
-		return nil, nil
-	}
-	from, to := make([]time.Time, len(spans)), make([]time.Time, len(spans))
-	for i, span := range spans {
-		from[i], to[i] = span.From, span.To
-	}
 	var rows []struct {
 		Job
-		Nth int
+		Run int
 	}
-	err := tx.Raw(`SELECT s.nth, j.* FROM unnest($2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS s(from_at, to_at, nth) CROSS JOIN LATERAL (
-			SELECT * FROM jobs WHERE organization_id = $1 AND started_at <= s.to_at AND (finished_at IS NULL OR finished_at >= s.from_at) ORDER BY created_at, id LIMIT 2
-		) j ORDER BY s.nth, j.created_at, j.id`, actor.Organization, from, to).Scan(&rows).Error
+	err := tx.Raw(`SELECT DISTINCT ON (v.run) v.run, j.* FROM job_visits v JOIN jobs j ON j.id = v.job_id
+		WHERE v.webhook_delivery_id = $2 AND v.outcome = 'requeued' AND j.organization_id = $1 ORDER BY v.run, j.started_at, j.id`, actor.Organization, delivery).Scan(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("find jobs: %w", err)
+		return nil, fmt.Errorf("find jobs of delivery %s: %w", delivery, err)
 	}
-	jobs := make([][]Job, len(spans))
+	jobs := make(map[int]Job, len(rows))
 	for _, row := range rows {
-		jobs[row.Nth-1] = append(jobs[row.Nth-1], row.Job)
+		jobs[row.Run] = row.Job
 	}
 	return jobs, nil
 }

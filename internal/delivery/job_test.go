@@ -131,6 +131,18 @@ func (b *bulk) get(job delivery.Job) delivery.Job {
 	return job
 }
 
+// cameTo returns what the job did so to, newest first, as the actor sees it.
+func (b *bulk) cameTo(actor access.Actor, job delivery.Job, outcome delivery.JobOutcome) []id.Delivery {
+	b.t.Helper()
+	list, err := b.svc.List(b.t.Context(), actor, delivery.Filter{JobID: job.ID, JobOutcome: outcome}, postgres.Page{Limit: 100})
+	b.check(err)
+	var ids []id.Delivery
+	for _, d := range list.Rows {
+		ids = append(ids, d.ID)
+	}
+	return ids
+}
+
 // visited returns the deliveries that a job requeued, in ascending order. It fails if one was requeued twice.
 func (b *bulk) visited() []id.Delivery {
 	b.t.Helper()
@@ -282,6 +294,7 @@ func TestJobs_EveryFilterNarrows(t *testing.T) {
 	e, f := b.endpoint(), b.endpoint()
 	rows := append(b.addMany(3, e, "failed"), b.add(f, "failed"))
 	waiting := b.add(f, "pending") // for its fourth attempt
+	fixture.Exec(t, b.db, "UPDATE webhook_endpoints SET labels = '{EU}' WHERE id = $1", e)
 	mark := func() {
 		fixture.Exec(t, b.db, `UPDATE webhook_deliveries SET status = 'failed', run = 1, attempt_count = 8, next_attempt_at = NULL, payload_retention_reason = 'terminal_failure_retention'
 			WHERE id <> $1`, waiting)
@@ -305,6 +318,7 @@ func TestJobs_EveryFilterNarrows(t *testing.T) {
 	}{
 		"all":           {failedOnes, 4},
 		"endpoint":      {failed(func(f *delivery.JobFilters) { f.EndpointID = e.String() }), 3},
+		"zero endpoint": {failed(func(f *delivery.JobFilters) { f.EndpointID = "whe_00000000000000000000000000" }), 0},
 		"no endpoint":   {failed(func(f *delivery.JobFilters) { f.EndpointID = "whe_nonsense" }), 0},
 		"another thing": {failed(func(f *delivery.JobFilters) { f.EndpointID = rows[0].String() }), 0},
 		"type":          {failed(func(f *delivery.JobFilters) { f.EventType = event.Test }), 4},
@@ -318,6 +332,8 @@ func TestJobs_EveryFilterNarrows(t *testing.T) {
 		"class":         {failed(func(f *delivery.JobFilters) { f.StatusClass = 5 }), 1},
 		"no answer":     {failed(func(f *delivery.JobFilters) { f.Unanswered = true }), 1},
 		"attempts":      {failed(func(f *delivery.JobFilters) { f.MinAttempts = 8 }), 3},
+		"label":         {failed(func(f *delivery.JobFilters) { f.Label = "eu" }), 3},
+		"no such label": {failed(func(f *delivery.JobFilters) { f.Label = "us" }), 0},
 		"pending":       {delivery.JobFilters{Status: delivery.Pending}, 1},
 		"retrying":      {delivery.JobFilters{Status: delivery.Pending, State: delivery.StateRetrying}, 1},
 		"scheduled":     {delivery.JobFilters{Status: delivery.Pending, State: delivery.StateScheduled}, 0},

@@ -135,7 +135,7 @@ func nextOfJob(tx *postgres.Tx, job Job, n int) ([]jobRow, bool, error) {
 	if job.UpperID == nil {
 		return nil, false, nil
 	}
-	q := job.Filters.apply(tx.Table("webhook_deliveries AS d").Select("d.id, d.created_at").Where("d.organization_id = ?", job.OrganizationID)).
+	q := job.Filters.apply(tx, job.OrganizationID, tx.Table("webhook_deliveries AS d").Select("d.id, d.created_at")).
 		Where("(d.created_at, d.id) <= (?, ?)", *job.UpperCreatedAt, *job.UpperID)
 	if job.PositionID != nil {
 		q = q.Where("(d.created_at, d.id) > (?, ?)", *job.PositionCreatedAt, *job.PositionID)
@@ -150,7 +150,22 @@ func nextOfJob(tx *postgres.Tx, job Job, n int) ([]jobRow, bool, error) {
 	return rows, false, nil
 }
 
-// retryEach locks the deliveries, looks at each of them again and requeues those that still match and can be sent.
+// jobVisit is one row of job_visits: a delivery that a job came to.
+type jobVisit struct {
+	JobID             id.Job
+	WebhookDeliveryID id.Delivery
+	Outcome           JobOutcome
+	// CreatedAt is the delivery's, by which lists are ordered.
+	CreatedAt time.Time
+	// Run is the delivery's after the visit.
+	Run int
+}
+
+// TableName names the table.
+func (jobVisit) TableName() string { return "job_visits" }
+
+// retryEach locks the deliveries, looks at each of them again and requeues those that still match and can be sent. What it did with
+// each is noted.
 func (s *Service) retryEach(tx *postgres.Tx, job *Job, next []jobRow) error {
 	if len(next) == 0 {
 		return nil
@@ -166,23 +181,36 @@ func (s *Service) retryEach(tx *postgres.Tx, job *Job, next []jobRow) error {
 	skips := &job.SkippedReasons
 	skips.Changed += len(next) - len(rows) // purged meanwhile
 	var due []Due
+	var visits []jobVisit
 	for _, row := range rows {
+		visit := jobVisit{job.ID, row.ID, JobChanged, row.CreatedAt, row.Run}
 		if row.Status != Delivering && row.Status != job.Filters.Status {
 			skips.Changed++
+			visits = append(visits, visit)
 			continue
 		}
 		d, err := s.requeue(tx, row, Bulk)
 		switch {
 		case err == nil:
+			visit.Outcome, visit.Run = JobRequeued, d.Run
 			due = append(due, dueOf(d))
 		case errors.Is(err, ErrInFlight):
+			visit.Outcome = JobInFlight
 			skips.InFlight++
 		case errors.Is(err, ErrPayloadGone):
+			visit.Outcome = JobPayloadGone
 			skips.PayloadGone++
 		case errors.Is(err, ErrEndpointDisabled):
+			visit.Outcome = JobEndpointDisabled
 			skips.EndpointDisabled++
 		default:
 			return err
+		}
+		visits = append(visits, visit)
+	}
+	if len(visits) > 0 {
+		if err := tx.Create(&visits).Error; err != nil {
+			return fmt.Errorf("note visits: %w", err)
 		}
 	}
 	job.RequeuedCount += len(due)

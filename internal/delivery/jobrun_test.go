@@ -11,6 +11,7 @@ import (
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 )
 
@@ -152,6 +153,13 @@ func TestRunJobs_SkipsForTheReasonsOfAManualRetry(t *testing.T) {
 		if diff := cmp.Diff(tc.want, done.SkippedReasons); diff != "" {
 			t.Errorf("skipped of %s (-want +got):\n%s", tc.filters.Status, diff)
 		}
+		for outcome, want := range map[delivery.JobOutcome]int{
+			delivery.JobRequeued: preview.Eligible, delivery.JobInFlight: tc.want.InFlight, delivery.JobPayloadGone: tc.want.PayloadGone, delivery.JobEndpointDisabled: tc.want.EndpointDisabled, delivery.JobChanged: 0,
+		} {
+			if got := b.cameTo(b.owner, done, outcome); len(got) != want {
+				t.Errorf("%d deliveries are listed as %s, want %d", len(got), outcome, want)
+			}
+		}
 		if done.MatchedCount != preview.Matched || done.VisitedCount != preview.Matched || done.RequeuedCount != preview.Eligible || done.SkippedCount != preview.Matched-preview.Eligible {
 			t.Errorf("the preview was %+v, the job %+v", preview, done)
 		}
@@ -191,6 +199,40 @@ func TestRunJobs_LooksAgainUnderTheLock(t *testing.T) {
 	done := b.get(job)
 	if diff := cmp.Diff(delivery.JobSkips{InFlight: 1, Changed: 1}, done.SkippedReasons); diff != "" || done.RequeuedCount != 1 {
 		t.Errorf("requeued %d, skipped (-want +got):\n%s", done.RequeuedCount, diff)
+	}
+	for outcome, want := range map[delivery.JobOutcome]id.Delivery{delivery.JobChanged: rows[0], delivery.JobInFlight: rows[1], delivery.JobRequeued: rows[2]} {
+		if got := b.cameTo(b.owner, done, outcome); !slices.Equal(got, []id.Delivery{want}) {
+			t.Errorf("listed as %s are %v, want %s", outcome, got, want)
+		}
+	}
+	_, stranger := fixture.Organization(t, b.db)
+	if got := b.cameTo(stranger, done, delivery.JobRequeued); len(got) != 0 {
+		t.Errorf("a stranger lists %v", got)
+	}
+}
+
+// A delivery that two jobs requeued knows the run that each of them made, and what hurried a run has not made it.
+func TestJobsOf(t *testing.T) {
+	t.Parallel()
+	b := newBulk(t)
+	d := b.add(b.endpoint(), "failed")
+	first := b.finish(b.create(failedOnes, 10))
+	b.finish(b.create(delivery.JobFilters{Status: delivery.Pending}, 10))
+	fixture.Exec(t, b.db, "UPDATE webhook_deliveries SET status = 'failed', next_attempt_at = NULL, payload_retention_reason = 'terminal_failure_retention'")
+	again := b.finish(b.create(failedOnes, 10))
+	jobs, err := b.svc.JobsOf(t.Context(), b.owner, d)
+	b.check(err)
+	if len(jobs) != 2 || jobs[2].ID != first.ID || jobs[3].ID != again.ID {
+		t.Errorf("runs of jobs %+v, want 2 of %s and 3 of %s", jobs, first.ID, again.ID)
+	}
+	_, stranger := fixture.Organization(t, b.db)
+	if jobs, err = b.svc.JobsOf(t.Context(), stranger, d); err != nil || len(jobs) != 0 {
+		t.Errorf("a stranger is told of %v, %v", jobs, err)
+	}
+	// They go with the delivery.
+	fixture.Exec(t, b.db, "DELETE FROM webhook_deliveries")
+	if n := fixture.Scalar[int](t, b.db, "SELECT count(*) FROM job_visits"); n != 0 {
+		t.Errorf("%d visits are left of a delivery that is gone", n)
 	}
 }
 

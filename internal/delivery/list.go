@@ -47,6 +47,9 @@ type Filter struct {
 	MinDuration time.Duration
 	// Held keeps what is not delivered and can still be sent: its payload is there.
 	Held bool
+	// JobID keeps what a bulk retry visited with JobOutcome, which must be set with it.
+	JobID      id.Job
+	JobOutcome JobOutcome
 }
 
 // isFailed is written out, as a parameter it would not be known to be what the indexes of failed deliveries are of.
@@ -100,7 +103,7 @@ func States() []State {
 	}
 }
 
-// apply narrows q by all but Held, Trigger, Label, DueFrom and DueTo, for which other tables are asked.
+// apply narrows q by all but Held, Trigger, Label, DueFrom, DueTo and JobID, for which other tables are asked.
 func (f Filter) apply(q *gorm.DB) *gorm.DB {
 	switch f.Status {
 	case "":
@@ -183,14 +186,11 @@ func (f Filter) matching(tx *postgres.Tx, org id.Organization, columns string) *
 	if !f.DueTo.IsZero() {
 		q = q.Where("d.next_attempt_at <= ?", f.DueTo)
 	}
-	if f.Label != "" || due && f.EndpointID.IsZero() {
-		// Asked first: whether few deliveries are theirs, so that their index is better than that of all, is known by the ids only. What is due
-		// has an index by endpoint alone.
-		var endpoints []uuid.UUID
-		err := tx.Raw(`SELECT e.id FROM webhook_endpoints e WHERE e.organization_id = $1
-			AND ($2 = '' OR EXISTS (SELECT FROM unnest(e.labels) AS label WHERE lower(label) = lower($2)))`, org, f.Label).Scan(&endpoints).Error
-		_ = q.AddError(err) // whoever runs q gets it
-		q = q.Where("d.webhook_endpoint_id IN ?", endpoints)
+	if f.Label != "" || due && f.EndpointID.IsZero() { // what is due has an index by endpoint alone
+		q = atEndpoints(tx, org, f.Label, q)
+	}
+	if !f.JobID.IsZero() {
+		q = q.Joins("JOIN (SELECT webhook_delivery_id AS id, created_at FROM job_visits WHERE job_id = ? AND outcome = ?) AS v ON v.id = d.id", f.JobID, f.JobOutcome)
 	}
 	if f.Held { // little among all there is, with an index by endpoint; an array, as it is to be found first
 		q = q.Where(`d.id = ANY(ARRAY(SELECT h.id FROM webhook_endpoints e JOIN webhook_deliveries h ON h.webhook_endpoint_id = e.id AND h.payload IS NOT NULL
@@ -208,6 +208,16 @@ func (f Filter) matching(tx *postgres.Tx, org id.Organization, columns string) *
 			org, f.Trigger, org, f.Trigger)
 	}
 	return q
+}
+
+// atEndpoints limits a query on webhook_deliveries AS d to the organization's endpoints with the label, or to all of them for none. They are
+// asked for first: whether few deliveries are theirs, so that their index is better than that of all, is known by the ids only.
+func atEndpoints(tx *postgres.Tx, org id.Organization, label string, q *gorm.DB) *gorm.DB {
+	var endpoints []uuid.UUID
+	err := tx.Raw(`SELECT e.id FROM webhook_endpoints e WHERE e.organization_id = $1
+		AND ($2 = '' OR EXISTS (SELECT FROM unnest(e.labels) AS label WHERE lower(label) = lower($2)))`, org, label).Scan(&endpoints).Error
+	_ = q.AddError(err) // whoever runs q gets it
+	return q.Where("d.webhook_endpoint_id IN ?", endpoints)
 }
 
 // erred reports whether the filter keeps answers, or their absence, that are an error.
@@ -237,12 +247,12 @@ func (s *Service) List(ctx context.Context, actor access.Actor, f Filter, page p
 		err = s.DB.InTx(ctx, func(tx *postgres.Tx) error {
 			// What several filters leave looks to the planner like little to sort, which is wrong as soon as its estimate is.
 			return tx.WithoutSort(func() error {
-				list, err = postgres.Fetch[Delivery](find(tx), "d", page)
+				list, err = postgres.Fetch[Delivery](find(tx), f.ordered(), page)
 				return err
 			})
 		})
 	default:
-		list, err = postgres.Fetch[Delivery](find(tx), "d", page)
+		list, err = postgres.Fetch[Delivery](find(tx), f.ordered(), page)
 	}
 	if err != nil {
 		return list, fmt.Errorf("list deliveries: %w", err)
@@ -261,7 +271,15 @@ func (f Filter) hasIndexes() bool {
 	if indexed.ErrorKind = f.ErrorKind; f.erred() {
 		indexed.StatusCode, indexed.StatusClass, indexed.Unanswered = f.StatusCode, f.StatusClass, f.Unanswered
 	}
-	return f == indexed || f.ofKey()
+	return f == indexed || f.ofKey() || !f.JobID.IsZero()
+}
+
+// ordered is the alias of what has the order of the list: what a job visited is read in its own, and each delivery looked up.
+func (f Filter) ordered() string {
+	if !f.JobID.IsZero() {
+		return "v"
+	}
+	return "d"
 }
 
 // ofKey tells whether the filter is by a key, and by nothing that has an index of its own but the time.

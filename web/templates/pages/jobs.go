@@ -27,10 +27,12 @@ type JobRow struct {
 	Progress ui.Meter
 	Of       string // for example "1,820 of 8,412"
 	Requeued string
-	Skipped  string
-	Rate     string
-	By       string
-	Created  ui.Time
+	// RequeuedHref is the list behind Requeued.
+	RequeuedHref string
+	Skipped      string
+	Rate         string
+	By           string
+	Created      ui.Time
 }
 
 // JobPreview counts what a bulk retry would do, before it is started.
@@ -56,6 +58,7 @@ type CountRow struct {
 	Label  string
 	Sub    string
 	Count  string
+	Href   string // the list behind Count
 	Strong bool
 	Tone   ui.Tone
 	Mono   bool
