@@ -83,7 +83,7 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 		}
 		items = append(items, item)
 	case healthFailing:
-		item.Icon, item.Text = "cross", "is failing: no 2xx lately."
+		item.Icon, item.Text = "cross", "is failing: "+noSuccess(f.vitals(e).Day)+"."
 		if s.LastSuccess != nil {
 			item.When = "last 2xx " + p.Moment(*s.LastSuccess)
 		}
@@ -100,6 +100,9 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 		day := f.vitals(e).Day
 		item.Tone, item.Icon = ui.Warn, "warn"
 		item.Text = "is degraded: " + percent(day.FirstSucceeded, day.FirstAttempts) + " of first attempts got a 2xx in 24 h."
+		if s.Retrying > 0 {
+			item.Why = counted(s.Retrying, "delivery is", "deliveries are") + " tried again by the schedule."
+		}
 		item.Action = &ui.Action{Label: "See retries", Href: p.dayHref(e.ID, "attempts", "2"), Small: true}
 		items = append(items, item)
 	case healthPaused, healthUnproven, healthOK:
@@ -109,9 +112,14 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 		if s.Held > 0 {
 			state = anyFailed
 		}
+		tone := ui.Warn
+		if s.FirstExpiry.Sub(p.Now) < time.Hour {
+			tone = ui.Bad
+		}
 		items = append(items, pages.AttentionItem{
-			Tone: ui.Warn, Icon: "hourglass", Lead: "Payloads for", Subject: e.DisplayName(), Href: path,
-			Text: "are about to expire.", Why: "They are erased undelivered unless they are sent before.", When: "first " + p.Moment(*s.FirstExpiry),
+			Tone: tone, Icon: "hourglass", Lead: "Payloads for", Subject: e.DisplayName(), Href: path, Text: "are about to expire.",
+			Why:    "Of " + counted(s.Parked+s.Held, "payload that is held", "payloads that are held") + ", the first is erased undelivered then, unless it is sent before.",
+			When:   "first " + p.Moment(*s.FirstExpiry),
 			Action: &ui.Action{Label: "See deliveries", Href: link(path+"/deliveries", "status", state), Small: true},
 		})
 	}

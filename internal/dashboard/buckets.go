@@ -104,15 +104,11 @@ func axis(buckets []bucket, s span, zone *time.Location) []ui.XLabel {
 		layout = "Jan 2"
 	}
 	var out []ui.XLabel
-	n := min(len(buckets), 5)
-	for i := range n {
-		at := 0
-		if n > 1 {
-			at = i * (len(buckets) - 1) / (n - 1)
-		}
+	const parts = 4
+	for at := 0; at < len(buckets)-1; at += (len(buckets) + parts - 1) / parts {
 		out = append(out, ui.XLabel{At: at, Text: buckets[at].From.In(zone).Format(layout)})
 	}
-	return out
+	return append(out, ui.XLabel{At: len(buckets), Text: "now"})
 }
 
 func (s span) barName() string {
@@ -204,7 +200,11 @@ func (p *page) forecastChart(due []int, title, label string) ui.BarChart {
 	}
 	for _, h := range []int{0, 6, 12, 18, 24} {
 		if h <= len(due) {
-			c.XLabels = append(c.XLabels, ui.XLabel{At: h, Text: fmt.Sprintf("+%d h", h)})
+			text := "now"
+			if h > 0 {
+				text = fmt.Sprintf("+%d h", h)
+			}
+			c.XLabels = append(c.XLabels, ui.XLabel{At: h, Text: text})
 		}
 	}
 	c.Summary = counted(total, "attempt becomes", "attempts become") + " due in the next " + counted(len(due), "hour", "hours") + "."

@@ -175,7 +175,7 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 	states = slices.Insert(states, 1, ui.Option{Value: anyWaiting, Label: "Any waiting"}, ui.Option{Value: anyFailed, Label: "Any failed"})
 	v := ui.Filters{Action: action, Fields: []ui.FilterField{p.selectField("status", "Status", states...)}}
 	if len(endpoints) > 0 {
-		options := []ui.Option{{Label: "Any endpoint"}}
+		options := []ui.Option{{Label: "Any"}}
 		var labels []string
 		for _, e := range endpoints {
 			options = append(options, ui.Option{Value: e.ID.String(), Label: e.DisplayName()})
@@ -187,7 +187,7 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 		}
 	}
 	v.Fields = append(v.Fields, p.selectField("type", "Event", eventTypeOptions()...))
-	triggers := []ui.Option{{Label: "Any trigger"}}
+	triggers := []ui.Option{{Label: "Any"}}
 	for _, t := range delivery.Triggers() {
 		triggers = append(triggers, ui.Option{Value: string(t), Label: upperFirst(triggerWord(t))})
 	}
@@ -211,7 +211,7 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 
 // errorOptions are the choices of an error filter.
 func errorOptions() []ui.Option {
-	options := []ui.Option{{Label: "Any result"}}
+	options := []ui.Option{{Label: "Any"}}
 	for _, k := range delivery.ErrorKinds() {
 		options = append(options, ui.Option{Value: string(k), Label: explainError(k, 0).Name})
 	}
@@ -221,7 +221,7 @@ func errorOptions() []ui.Option {
 // labelOptions are the labels in use, each once whatever its letter case.
 func labelOptions(labels []string) []ui.Option {
 	slices.SortFunc(labels, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
-	options := []ui.Option{{Label: "Any label"}}
+	options := []ui.Option{{Label: "Any"}}
 	for _, label := range slices.CompactFunc(labels, strings.EqualFold) {
 		options = append(options, ui.Option{Value: label, Label: label})
 	}

@@ -319,8 +319,8 @@ func TestNavigation_CountsWhatFailedAfterItsWholeSchedule(t *testing.T) {
 		w.clock.Advance(wait)
 		w.work()
 	}
-	b = w.as(w.member)                                                                           // whose session has ended meanwhile
-	b.get(endpointPath(e.ID)).shows("This endpoint is failing: no 2xx in its last 16 attempts.") // at two deliveries
+	b = w.as(w.member) // whose session has ended meanwhile
+	b.get(endpointPath(e.ID)).shows("This endpoint is failing: no 2xx in 24 h.", "Never a 2xx", "2 deliveries in a row without a 2xx")
 	for _, page := range []string{"/", endpointPath(e.ID)} {
 		b.get(b.get(page).find(`href="([^"]+)"[^>]*>\s*See failures`)).is(http.StatusOK).shows(`<tr id="row-`)
 	}

@@ -107,11 +107,11 @@ func (p *page) keyForm(e webhook.Endpoint, active *webhook.Key, uses map[id.Key]
 		},
 		KeyID: ui.Field{
 			ID: "keyid", Name: "key_id", Label: "Key id", Value: offer.keyID, Mono: true, MaxLength: webhook.MaxKeyID, Error: offer.found["key_id"],
-			Hint: "The kid that the receiver looks up. Empty: the one in the key, or the start of its thumbprint. Of a JWK set it chooses the key.",
+			Hint: "Sent as kid. Leave it empty for the key's own, or the start of its thumbprint. It chooses one key of a JWK set.",
 		},
 		Errors: formErrors(offer.found, "this key can be added",
 			labelled{"key", "keytext", "Public key"}, labelled{"file", "keyfile", "File"}, labelled{"key_id", "keyid", "Key id"}),
-		Preview: "Added and activated, new deliveries are encrypted to it from then on, though nobody has shown that the receiver can read them. Added only, it waits: verify it, then activate it.",
+		Preview: "Add and activate: new deliveries are encrypted to this key at once, though nobody has shown that the receiver can read them. Add only: verify it first, and activate it later.",
 	}
 	if active != nil {
 		if staying := p.stayingNote(*active, uses[active.ID]); staying != "" {
@@ -145,7 +145,7 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 		v.Left = append(v.Left, first, last)
 	}
 	if p.Can(access.WebhooksWrite) {
-		v.Actions = append(v.Actions, verifyAction(k), ui.Action{Label: "Deactivate…", Icon: "pause", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true, Dialog: true})
+		v.Actions = append(v.Actions, verifyAction(k), ui.Action{Label: "Deactivate…", Kind: "danger", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true, Dialog: true})
 	}
 	return v
 }
@@ -157,7 +157,7 @@ func jwkAction(k webhook.Key) ui.Action {
 // keyHashes are the names of a key that anybody can work out, each with a command that does.
 func keyHashes(k webhook.Key) []ui.Fact {
 	return []ui.Fact{
-		{Term: "RFC 7638", Text: k.Thumbprint, Hash: true, Copy: "Copy thumbprint", Pre: thumbprintCommand(k.Exponent)},
+		{Term: "Thumbprint, RFC 7638", Text: k.Thumbprint, Hash: true, Copy: "Copy thumbprint", Pre: thumbprintCommand(k.Exponent)},
 		{Term: "SPKI SHA-256", Text: k.SPKISHA256, Hash: true, Copy: "Copy SPKI hash", Pre: "openssl pkey -pubin -in public.pem -outform der | openssl dgst -sha256"},
 	}
 }

@@ -124,8 +124,11 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 		Badges: []ui.Badge{p.healthDoor(e.ID, st.health)},
 		Sub:    []ui.SubItem{{Text: e.URL, Mono: true}, {ID: idPtr(ui.NewID(e.ID.String(), "endpoint id", ""))}},
 	}
-	if st.standing.LastSuccess != nil {
+	switch {
+	case st.standing.LastSuccess != nil:
 		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Lead: "Last 2xx", Time: p.AtPtr(st.standing.LastSuccess)})
+	case st.health == healthFailing:
+		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Text: "Never a 2xx"})
 	}
 	streak, err := p.Deliveries.Streak(p.Ctx, p.Actor, e.ID)
 	if err != nil {
@@ -152,9 +155,9 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 
 // streakWords says how the latest deliveries ended.
 func streakWords(s delivery.Streak) string {
-	n := ui.Count(s.Deliveries)
+	n := counted(s.Deliveries, "delivery", "deliveries")
 	if s.More {
-		n += " or more"
+		n = ui.Count(s.Deliveries) + "+ deliveries"
 	}
 	if s.Delivered {
 		return n + " in a row with a 2xx"
@@ -200,7 +203,7 @@ func showEndpoint(p *page) error {
 	from := p.FormTime(buckets[0].From)
 	v := pages.EndpointOverview{
 		Shell: p.Shell(e.DisplayName(), "/endpoints"), Head: st.EndpointHead, Verdict: p.endpointVerdict(e, st),
-		Tiles:  endpointTiles(figureDoors{list: path + "/deliveries", from: from, retry: p.retryAll(e.ID.String())}, sumOf(buckets), st.standing, s),
+		Tiles:  endpointTiles(figureDoors{list: path + "/deliveries", from: from, retry: p.retryAll(e.ID.String(), "")}, sumOf(buckets), st.standing, s),
 		Volume: p.volumeChart(buckets, s, within), Latency: p.latencyChart(buckets, s, within),
 		Errors: errorKinds(counts, s, nil, func(kind delivery.ErrorKind, code string) string {
 			return link(path+"/deliveries", "error", string(kind), "code", code, "from", from)
@@ -228,7 +231,7 @@ func (p *page) endpointVerdict(e webhook.Endpoint, st endpointState) ui.Verdict 
 		v.Actions = []ui.Action{{Label: "See failures", Href: failuresHref(e.ID, st.standing)}}
 		if st.standing.Held > 0 && p.Can(access.WebhooksWrite) {
 			v.Actions = append(v.Actions, ui.Action{
-				Label: "Recover failed deliveries…", Icon: "loop", Href: path + "/recover",
+				Label: "Recover failed deliveries…", Icon: "loop", Href: path + "/recover", Kind: "primary",
 			})
 		}
 	case healthPaused, healthUnproven, healthOK:
@@ -289,19 +292,16 @@ func (p *page) retrySchedule(e webhook.Endpoint, s delivery.Standing) (ui.RetryS
 	if err != nil {
 		return ui.RetrySchedule{}, ui.Link{}, err
 	}
-	busiest := slices.Max(backlog.Waiting[:])
 	var v ui.RetrySchedule
 	for i, n := range backlog.Waiting {
 		step := ui.RetryStep{Label: fmt.Sprintf("Attempt %d", i+1), Delay: "at once"}
 		if i > 0 {
-			step.Delay = delayWords(delivery.RetryDelays()[i-1]) + " after"
+			step.Delay = delayWords(delivery.RetryDelays()[i-1]) + " later"
 		}
 		if n > 0 {
 			step.Waiting = ui.Count(n) + " waiting"
 			step.Href = link(endpointPath(e.ID)+"/deliveries", "next", strconv.Itoa(i+1))
-			if n == busiest {
-				step.State = "load"
-			}
+			step.State = "load"
 		}
 		v.Steps = append(v.Steps, step)
 	}

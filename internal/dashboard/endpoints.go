@@ -75,11 +75,11 @@ func (p *page) offerReceiver(v *ui.Empty) {
 }
 
 func (p *page) endpointFilters(f *fleet) ui.Filters {
-	healthOptions := []ui.Option{{Label: "Any health"}}
+	healthOptions := []ui.Option{{Label: "Any"}}
 	for _, h := range healths() {
 		healthOptions = append(healthOptions, ui.Option{Value: string(h), Label: healthBadge(h).Label})
 	}
-	events := []ui.Option{{Label: "Any event"}}
+	events := []ui.Option{{Label: "Any"}}
 	for _, t := range event.SubscribableTypes() {
 		events = append(events, ui.Option{Value: string(t), Label: t.Short()})
 	}
@@ -100,7 +100,7 @@ func (p *page) endpointFilters(f *fleet) ui.Filters {
 		Fields: []ui.FilterField{p.selectField("health", "Health", healthOptions...), p.selectField("event", "Event", events...)},
 	}
 	if len(labels) > 0 {
-		options := []ui.Option{{Label: "Any label"}}
+		options := []ui.Option{{Label: "Any"}}
 		for _, l := range labels {
 			options = append(options, ui.Option{Value: l, Label: l})
 		}

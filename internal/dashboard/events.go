@@ -152,7 +152,7 @@ func listEvents(p *page) error {
 }
 
 func outcomeOptions() []ui.Option {
-	options := []ui.Option{{Label: "Any outcome"}}
+	options := []ui.Option{{Label: "Any"}}
 	for _, o := range event.Outcomes() {
 		options = append(options, ui.Option{Value: string(o), Label: outcomeWord(o)})
 	}

@@ -134,6 +134,14 @@ func vitalsOf(e webhook.Endpoint, hasKey bool, s delivery.Standing, hours []deli
 	return v
 }
 
+// noSuccess says of a failing endpoint for how long, by the figures of its day.
+func noSuccess(day delivery.Stats) string {
+	if day.Attempts > 0 && day.Succeeded == 0 {
+		return "no 2xx in 24 h"
+	}
+	return "no 2xx in its latest attempts"
+}
+
 // verdict is the sentence at the top of an endpoint's page.
 func verdict(h health, s delivery.Standing, day delivery.Stats) ui.Verdict {
 	badge := healthBadge(h)
@@ -144,10 +152,7 @@ func verdict(h health, s delivery.Standing, day delivery.Stats) ui.Verdict {
 		v.Say = "New webhooks for this endpoint are blocked: it has no active encryption key."
 		v.Next = "Add a public key. What was blocked meanwhile is recorded and cannot be sent later."
 	case healthFailing:
-		v.Say = "This endpoint is failing."
-		if s.RecentFailures > 0 {
-			v.Say = "This endpoint is failing: no 2xx in its last " + counted(s.RecentFailures, "attempt", "attempts") + "."
-		}
+		v.Say = "This endpoint is failing: " + noSuccess(day) + "."
 		v.Next = "Look at the latest attempt for the reason. " + counted(waiting, "delivery waits and goes on by itself", "deliveries wait and go on by themselves") + " when the endpoint is back."
 	case healthDegraded:
 		v.Say = "This endpoint is degraded: " + percent(day.FirstSucceeded, day.FirstAttempts) + " of first attempts got a 2xx in 24 h."

@@ -65,8 +65,10 @@ func TestVerdict_EveryHealthSaysWhatAndWhatNext(t *testing.T) {
 			t.Errorf("%s says %q, %q", h, v.Say, v.Next)
 		}
 	}
-	if got := verdict(healthFailing, delivery.Standing{Waiting: 1, RecentFailures: 10}, delivery.Stats{}); got.Say != "This endpoint is failing: no 2xx in its last 10 attempts." ||
-		!strings.Contains(got.Next, "1 delivery waits and goes on by itself") {
-		t.Errorf("got %q, %q", got.Say, got.Next)
+	for say, day := range map[string]delivery.Stats{"no 2xx in its latest attempts": {Attempts: 20, Succeeded: 1}, "no 2xx in 24 h": {Attempts: 20}} {
+		if got := verdict(healthFailing, delivery.Standing{Waiting: 1, RecentFailures: 10}, day); got.Say != "This endpoint is failing: "+say+"." ||
+			!strings.Contains(got.Next, "1 delivery waits and goes on by itself") {
+			t.Errorf("got %q, %q", got.Say, got.Next)
+		}
 	}
 }

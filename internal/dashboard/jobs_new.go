@@ -97,12 +97,12 @@ func (p *page) readJob(value func(string) string) (d jobDraft) {
 	return d
 }
 
-// retryAll is the preview of a retry of all that failed, at one endpoint if it is named; "" for those who may not retry.
-func (p *page) retryAll(endpoint string) string {
+// retryAll is the preview of a retry of all that failed, at one endpoint or those with a label if it is named; "" for those who may not retry.
+func (p *page) retryAll(endpoint, label string) string {
 	if !p.Can(access.WebhooksWrite) {
 		return ""
 	}
-	return link(jobsPath+"/new", "status", string(delivery.Failed), "endpoint", endpoint)
+	return link(jobsPath+"/new", "status", string(delivery.Failed), "endpoint", endpoint, "label", label)
 }
 
 func newJob(p *page) error {
@@ -221,7 +221,7 @@ func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint)
 		}
 		return field
 	}
-	options := []ui.Option{{Label: "Any endpoint"}}
+	options := []ui.Option{{Label: "Any"}}
 	var labels []string
 	for _, e := range endpoints {
 		options = append(options, ui.Option{Value: e.ID.String(), Label: e.DisplayName()})

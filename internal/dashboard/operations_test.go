@@ -269,10 +269,10 @@ func TestEndpoint_HeadTellsTheStreak(t *testing.T) {
 		times  int
 		want   string
 	}{
-		{http.StatusNoContent, 1, "1 in a row with a 2xx"},
-		{http.StatusNoContent, 2, "3 in a row with a 2xx"},
-		{http.StatusServiceUnavailable, 2, "2 in a row without a 2xx"},
-		{http.StatusNoContent, 1, "2 in a row with a 2xx"}, // and one of those that failed, at its second attempt
+		{http.StatusNoContent, 1, "1 delivery in a row with a 2xx"},
+		{http.StatusNoContent, 2, "3 deliveries in a row with a 2xx"},
+		{http.StatusServiceUnavailable, 2, "2 deliveries in a row without a 2xx"},
+		{http.StatusNoContent, 1, "2 deliveries in a row with a 2xx"}, // and one of those that failed, at its second attempt
 	} {
 		w.sender.answers(step.status, "")
 		for range step.times {
@@ -286,7 +286,7 @@ func TestEndpoint_HeadTellsTheStreak(t *testing.T) {
 	}
 	w.clock.Advance(time.Second)
 	w.fail() // not attempted yet
-	b.get(path).is(http.StatusOK).shows("2 in a row with a 2xx")
+	b.get(path).is(http.StatusOK).shows("2 deliveries in a row with a 2xx")
 
 	// Without a 2xx for an hour the verdict counts the same ones.
 	w.sender.answers(http.StatusServiceUnavailable, "")
@@ -296,7 +296,7 @@ func TestEndpoint_HeadTellsTheStreak(t *testing.T) {
 		w.fail()
 	}
 	w.work()
-	a := b.get(path).is(http.StatusOK).shows("3 in a row without a 2xx", "This endpoint is failing: no 2xx in its last 3 attempts.")
+	a := b.get(path).is(http.StatusOK).shows("3 deliveries in a row without a 2xx", "This endpoint is failing: no 2xx in its last 3 attempts.")
 	// What waits on the schedule is a number that leads to the list of just those.
 	door := path + "/deliveries?next=2"
 	if got := a.find(`href="` + regexp.QuoteMeta(door) + `">([^<]+)<`); got != "3 waiting" {

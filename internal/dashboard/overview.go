@@ -79,9 +79,7 @@ func showOverview(p *page) error {
 	v.Failing = p.failingEndpoints(f)
 	v.Failing.AllHref = link("/endpoints", "label", label)
 	to := figureDoors{list: deliveriesPath, label: label, from: from}
-	if label == "" { // no bulk retry is of a label
-		to.retry = p.retryAll("")
-	}
+	to.retry = p.retryAll("", label)
 	v.Tiles = overviewTiles(to, sumOf(buckets), f.total(), v.Forecast.Bars[0], s)
 	return p.Render(200, pages.OverviewPage(v))
 }
@@ -95,7 +93,7 @@ func (p *page) overviewLabels(endpoints []webhook.Endpoint) *ui.Filters {
 	if len(labels) == 0 {
 		return nil
 	}
-	return &ui.Filters{Action: "/", Fields: []ui.FilterField{p.selectField("label", "Endpoints", labelOptions(labels)...)}, Hidden: p.carried("range")}
+	return &ui.Filters{Action: "/", Fields: []ui.FilterField{p.selectField("label", "Endpoint label", labelOptions(labels)...)}, Hidden: p.carried("range")}
 }
 
 // forecast counts what becomes due at the endpoints of the fleet, or of all there ever were when no label chooses.
@@ -130,7 +128,7 @@ func (p *page) noEndpoints() *ui.Empty {
 type figureDoors struct {
 	// list is a list of deliveries, label what its endpoints carry, if anything, and from where the span begins, as its filter takes it.
 	list, label, from string
-	// retry previews the retry of all that can be retried; empty for those who may not, and where there is no such preview.
+	// retry previews the retry of all that can be retried; empty for those who may not.
 	retry string
 }
 
@@ -216,14 +214,21 @@ func errorKinds(counts []delivery.ErrorCount, s span, names map[id.Endpoint]stri
 	slices.SortFunc(rows, func(a, b *tally) int {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.key.kind, b.key.kind), cmp.Compare(a.key.code, b.key.code))
 	})
-	v := pages.ErrorKinds{Note: "failed attempts in " + s.words + "; links go by the last one", Empty: "No attempt failed in " + s.words + "."}
+	v := pages.ErrorKinds{Note: "failed attempts in " + s.words + "; each leads to deliveries whose last one failed so", Empty: "No attempt failed in " + s.words + "."}
+	if names != nil {
+		v.At = "Mostly at"
+	}
 	for _, t := range rows[:min(len(rows), 6)] {
 		words := explainError(t.key.kind, t.key.code)
 		code := ""
 		if t.key.code != 0 {
 			code = fmt.Sprint(t.key.code)
 		}
-		bar := ui.HBar{Label: words.Name, Note: names[t.mostlyAt], Count: ui.Count(t.n), Value: t.n, Max: rows[0].n, Href: href(t.key.kind, code)}
+		label := words.Name
+		if t.key.kind == delivery.HTTPStatus {
+			label = "HTTP " + label
+		}
+		bar := ui.HBar{Label: label, Note: names[t.mostlyAt], Count: ui.Count(t.n), Value: t.n, Max: rows[0].n, Href: href(t.key.kind, code)}
 		if t.key.kind == delivery.DisabledBeforeSend || t.key.kind == delivery.WorkerLost {
 			bar.Fill = ui.FillMuted
 		}
@@ -253,7 +258,7 @@ func (p *page) failingEndpoints(f *fleet) pages.FailingEndpoints {
 	for _, e := range f.endpoints {
 		c := candidate{e: e, v: f.vitals(e)}
 		c.h = judge(c.v)
-		if c.h == healthFailing || c.h == healthNoKey || c.h == healthDegraded || c.v.Day.FirstSucceeded < c.v.Day.FirstAttempts || c.v.Day.Failed > 0 {
+		if c.h == healthFailing || c.h == healthNoKey || c.h == healthDegraded || c.v.Day.FirstSucceeded < c.v.Day.FirstAttempts || c.v.Day.Failed > c.v.Day.Withdrawn {
 			list = append(list, c)
 		}
 	}

@@ -85,7 +85,7 @@ func listSessions(p *page) error {
 	if p.Fragment() {
 		return p.Render(http.StatusOK, pages.SessionsList(v))
 	}
-	statuses := []ui.Option{{Label: "Any status"}}
+	statuses := []ui.Option{{Label: "Any"}}
 	for _, s := range verification.Statuses() {
 		statuses = append(statuses, ui.Option{Value: string(s), Label: sessionBadge(s).Label})
 	}
@@ -96,7 +96,7 @@ func listSessions(p *page) error {
 			Action: sessionsPath, Search: &ui.SearchBox{Label: "Search by id", Placeholder: "Session or any other id", Value: p.Query("q")},
 			Fields: []ui.FilterField{
 				p.selectField("status", "Status", statuses...),
-				p.selectField("delivery", "Delivery", ui.Option{Label: "Any delivery"}, ui.Option{Value: undelivered, Label: "Ended, not delivered"}),
+				p.selectField("delivery", "Delivery", ui.Option{Label: "Any"}, ui.Option{Value: undelivered, Label: "Ended, not delivered"}),
 			},
 			More:   []ui.FilterField{p.inputField("from", "From", "datetime-local"), p.inputField("to", "To", "datetime-local")},
 			Hidden: p.carried("limit", "live"),

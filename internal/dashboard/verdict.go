@@ -160,7 +160,7 @@ func (s story) advice() string {
 	case s.LastErrorKind == nil:
 		return ""
 	case s.Status == delivery.Failed && (code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable):
-		return "See that the receiver is back. " // nothing goes on by itself any more
+		return "Check that the receiver is up again. " // nothing goes on by itself any more
 	}
 	return explainError(*s.LastErrorKind, lastCode(s.Delivery)).Next + " "
 }

@@ -148,17 +148,17 @@ func TestDeliveryVerdict(t *testing.T) {
 		"failed, held": {
 			story{Delivery: failed(true), Attempts: eight},
 			"Failed after 8 attempts over 28 h 23 min. The endpoint answered 503 each time.",
-			"See that the receiver is back. The encrypted payload is kept until Mar 5, 09:30; until then you can retry.", true,
+			"Check that the receiver is up again. The encrypted payload is kept until Mar 5, 09:30; until then you can retry.", true,
 		},
 		"failed, endpoint paused": {
 			story{Delivery: failed(true), Attempts: eight, Paused: true},
 			"Failed after 8 attempts over 28 h 23 min. The endpoint answered 503 each time.",
-			"See that the receiver is back. The encrypted payload is kept until Mar 5, 09:30; resume the endpoint to retry.", false,
+			"Check that the receiver is up again. The encrypted payload is kept until Mar 5, 09:30; resume the endpoint to retry.", false,
 		},
 		"failed, gone": {
 			story{Delivery: failed(false), Attempts: eight},
 			"Failed after 8 attempts over 28 h 23 min. The endpoint answered 503 each time.",
-			"See that the receiver is back. The encrypted payload is gone, so it cannot be sent again.", false,
+			"Check that the receiver is up again. The encrypted payload is gone, so it cannot be sent again.", false,
 		},
 		"blocked": {
 			story{Delivery: with(func(d *delivery.Delivery) {

@@ -32,9 +32,9 @@ func explainError(kind delivery.ErrorKind, code int) errorWords {
 	case delivery.TLS:
 		return errorWords{"TLS", "The TLS handshake failed, or the certificate is not valid for this host.", "Check the certificate: its names, its expiry and that the whole chain is sent. TLS 1.2 is the least version."}
 	case delivery.Refused:
-		return errorWords{"Refused", "The host refused the connection: nothing listens on this port.", "Check that the service runs and listens on the port of the URL."}
+		return errorWords{"Connection refused", "The host refused the connection: nothing listens on this port.", "Check that the service runs and listens on the port of the URL."}
 	case delivery.Reset:
-		return errorWords{"Reset", "The connection broke before an answer was complete.", "Look for restarts, crashes or limits at the receiver and its load balancer."}
+		return errorWords{"Connection reset", "The connection broke before an answer was complete.", "Look for restarts, crashes or limits at the receiver and its load balancer."}
 	case delivery.BlockedAddress:
 		return errorWords{"Address blocked", "The host resolves to an address that must not be reached, such as a private network, or the URL is no longer acceptable.", "Use a public address. Nothing was sent."}
 	case delivery.NoSigningSecret:
@@ -184,7 +184,7 @@ func statusBadge(d delivery.Delivery) ui.Badge {
 
 // stateOptions are the choices of a state filter.
 func stateOptions() []ui.Option {
-	options := []ui.Option{{Label: "Any status"}}
+	options := []ui.Option{{Label: "Any"}}
 	for _, s := range delivery.States() {
 		options = append(options, ui.Option{Value: string(s), Label: lookOf(s).Word})
 	}
@@ -193,7 +193,7 @@ func stateOptions() []ui.Option {
 
 // eventTypeOptions are the choices of an event type filter.
 func eventTypeOptions() []ui.Option {
-	options := []ui.Option{{Label: "Any event"}}
+	options := []ui.Option{{Label: "Any"}}
 	for _, t := range event.Types() {
 		options = append(options, ui.Option{Value: string(t), Label: t.Short()})
 	}

@@ -36,7 +36,7 @@ var shots = []shot{
 	{name: "endpoint", path: "/endpoints?q=Risk", follow: "#results a.lead", width: 1440, height: 1000, full: true},
 	{name: "keys", path: "/endpoints?q=KYC", follow: "#results a.lead", width: 1440, height: 1000, full: true},
 	{name: "deliveries", path: "/deliveries", width: 1440, height: 1000},
-	{name: "delivery", path: "/deliveries?status=failed", follow: "#results a[href^='/deliveries/whd_']", width: 1440, height: 1000, full: true},
+	{name: "delivery", path: "/deliveries?status=failed&type=verification.session.failed", follow: "#results a[href^='/deliveries/whd_']", width: 1440, height: 1000, full: true},
 	{name: "event", path: "/events", follow: "#results a[href^='/events/evt_']", width: 1440, height: 1000, full: true},
 	{name: "deliveries-390", path: "/deliveries", width: 390, height: 844},
 }

@@ -278,7 +278,7 @@ func keyForm(f KeyForm, csrf string) templ.Component {
 			templ_7745c5c3_Var7 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 19, "<section class=\"panel\" aria-labelledby=\"add-t\" id=\"add\"><div class=\"panel-head\"><h2 id=\"add-t\">Add a key</h2><span class=\"meta\">What is already encrypted stays with the key before</span></div><div class=\"panel-body cols cols-wide\"><form class=\"form\" id=\"keyform\" method=\"post\" action=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 19, "<section class=\"panel\" aria-labelledby=\"add-t\" id=\"add\"><div class=\"panel-head\"><h2 id=\"add-t\">Add a key</h2><span class=\"meta\">What waits stays encrypted to the key before</span></div><div class=\"panel-body cols cols-wide\"><form class=\"form\" id=\"keyform\" method=\"post\" action=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -48,7 +48,8 @@ type AttentionItem struct {
 // ErrorKinds are the most frequent reasons of failed attempts.
 type ErrorKinds struct {
 	Note  string
-	Items []ui.HBar // Note of an item is the endpoint it happens at mostly
+	Items []ui.HBar
+	At    string // what the Notes of the items are; "" when they have none
 	Empty string
 }
 

@@ -555,7 +555,7 @@ func errorKinds(v ErrorKinds) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = ui.HBarsView(v.Items, "Failed attempts by kind", "Kind", "Mostly at", "Attempts").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.HBarsView(v.Items, "Failed attempts by kind", "Kind", v.At, "Attempts").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

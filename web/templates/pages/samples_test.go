@@ -200,7 +200,7 @@ func errorKinds() pages.ErrorKinds {
 	row := func(label, at string, n int) ui.HBar {
 		return ui.HBar{Label: label, Note: at, Href: "/deliveries?error=" + label, Count: ui.Count(n), Value: n, Max: 184}
 	}
-	return pages.ErrorKinds{Note: "247 failed attempts in 24 h", Items: []ui.HBar{
+	return pages.ErrorKinds{Note: "247 failed attempts in 24 h", At: "Mostly at", Items: []ui.HBar{
 		row("HTTP 503", "Risk engine", 184), row("Response timeout", "Onboarding CRM", 28), row("HTTP 429", "Data warehouse", 19),
 		row("TLS certificate", "Staging mirror", 11), row("Redirect refused", "Audit archive", 5),
 	}}
