@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kaylehooks/internal/fixture"
 )
 
 // hostile are texts that a form, a query or a path may hold though nobody means well.
@@ -89,6 +91,46 @@ func TestBadInput_FormsNeverFail(t *testing.T) {
 		}
 		f.clock.Advance(time.Minute) // the bucket of passwords
 	}
+}
+
+// TestBadInput_TheScopeOfABulkRetryNeverFails sends each part of a scope hostile, which a form that names rows does not get to.
+func TestBadInput_TheScopeOfABulkRetryNeverFails(t *testing.T) {
+	t.Parallel()
+	f := furnish(t)
+	b := f.as(f.owner)
+	for _, field := range []string{"status", "endpoint", "label", "type", "error", "code", "attempts", "from", "to", "failed_from", "rate", "count", "confirm"} {
+		for name, text := range hostile {
+			fields := []string{"status", "failed", "rate", "1", "count", "1", "confirm", "1"}
+			if i := slices.Index(fields, field); i >= 0 {
+				fields[i+1] = text
+			} else {
+				fields = append(fields, field, text)
+			}
+			b.get("/jobs/new") // for a form of its own
+			wellAnswered(t, field+" with "+name, b.post("/jobs", fields...))
+			wellAnswered(t, field+" with "+name+" in the address", b.get("/jobs/new?"+url.Values{field: {text}}.Encode()))
+		}
+	}
+}
+
+// TestBadInput_NobodyFailsBeforeTheSignIn sends the forms that everybody may send.
+func TestBadInput_NobodyFailsBeforeTheSignIn(t *testing.T) {
+	t.Parallel()
+	f := furnish(t)
+	b := f.browser()
+	for name, text := range hostile {
+		for path, fields := range map[string][]string{
+			"/sign-in": {"email", text, "password", text, "next", text}, "/setup": {"token", text, "organization", text, "name", text, "email", text, "password", text},
+			"/invitations/" + url.PathEscape(text): {"name", text, "password", text},
+		} {
+			b.get("/sign-in")
+			wellAnswered(t, path+" with "+name, b.post(path, fields...))
+			wellAnswered(t, path+" with "+name+" in the address", b.get(path+"?"+url.Values{"token": {text}, "next": {text}, "email": {text}}.Encode()))
+			f.clock.Advance(time.Minute) // the bucket of passwords
+		}
+	}
+	b.get("/sign-in")
+	b.post("/sign-in", "email", "a\x00b@example.com", "password", fixture.Password).is(http.StatusUnprocessableEntity)
 }
 
 // TestBadInput_AddressesNeverFail asks for every page with hostile parameters, and with what is no id in its path.

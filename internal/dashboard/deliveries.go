@@ -62,7 +62,7 @@ func listDeliveries(p *page) error {
 			return err
 		}
 	}
-	v := p.deliveryResults(list, endpoints, at, impossible)
+	v := p.deliveryResults(list, endpoints, at, impossible, nil)
 	if p.Fragment() {
 		return p.Render(http.StatusOK, pages.DeliveriesList(v))
 	}
@@ -74,16 +74,25 @@ func listDeliveries(p *page) error {
 	}))
 }
 
-// deliveryResults is the region that a change of filters replaces.
-func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints map[id.Endpoint]webhook.Endpoint, at postgres.Page, impossible bool) pages.DeliveriesResults {
+// deliveryResults is the region that a change of filters replaces. to is nil where the list is not that of one endpoint.
+func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints map[id.Endpoint]webhook.Endpoint, at postgres.Page, impossible bool, to *webhook.Endpoint) pages.DeliveriesResults {
 	v := pages.DeliveriesResults{
 		CSRF: p.Session.CSRFToken, Caption: "Deliveries, newest first", Active: p.deliveryActive(endpoints),
 		Pager: pager(p, list, at.Limit, func(d delivery.Delivery) string { return d.ID.String() }),
 	}
+	path, endpoint, none := deliveriesPath, p.Query("endpoint"), p.noDeliveries(len(endpoints) > 0)
+	if to != nil {
+		path, endpoint, v.NoEndpoint = endpointPath(to.ID)+"/deliveries", to.ID.String(), true
+		v.Caption = "Deliveries to " + to.DisplayName() + ", newest first"
+		none = &ui.Empty{Icon: "delivery", Title: "Nothing has been sent here yet", Text: "A delivery is made when an event that this endpoint subscribes to happens. A test event shows whether the receiver is ready."}
+	}
 	v.Active = p.withSearch(v.Active)
-	v.Bulk = p.bulk(p.Query("endpoint"))
+	v.Bulk = p.bulk(endpoint)
 	for _, d := range list.Rows {
 		row := p.deliveryRow(d, endpoints)
+		if v.NoEndpoint {
+			row = withoutEndpoint(row)
+		}
 		if v.Bulk != nil {
 			row = choosable(row)
 		}
@@ -95,7 +104,7 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 		if len(list.Rows) > 0 {
 			newest = list.Rows[0].ID.String()
 		}
-		v.New = p.newRows(deliveriesPath+"/new", newest, list.HasNewer)
+		v.New = p.newRows(path+"/new", newest, list.HasNewer)
 	}
 	switch {
 	case len(v.Rows) > 0:
@@ -105,9 +114,9 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 			v.State.NoMatch.Actions = []ui.Action{{Label: "Drop the time filter", Href: p.With("from", "", "to", "")}}
 		}
 	case list.HasNewer:
-		v.State.Empty = &ui.Empty{Icon: "delivery", Title: "Nothing older", Text: "The rows that were here are gone.", Actions: []ui.Action{{Label: "Newest deliveries", Href: deliveriesPath, Kind: "primary"}}}
+		v.State.Empty = &ui.Empty{Icon: "delivery", Title: "Nothing older", Text: "The rows that were here are gone.", Actions: []ui.Action{{Label: "Newest deliveries", Href: path, Kind: "primary"}}}
 	default:
-		v.State.Empty = p.noDeliveries(len(endpoints) > 0)
+		v.State.Empty = none
 	}
 	return v
 }

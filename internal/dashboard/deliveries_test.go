@@ -557,7 +557,7 @@ func TestExport_QuotesFormulasAndIsAudited(t *testing.T) {
 	b.get("/settings").shows("Your settings are saved.")
 	// What chooses no row is no filter.
 	w.clock.Advance(1e9)
-	b.get("/deliveries/export?status=blocked&limit=25&live=0").is(http.StatusOK)
+	b.get("/deliveries/export?status=blocked&limit=25&live=0&kk_secret=1&%00=1&q=").is(http.StatusOK)
 	if got := fixture.Scalar[string](t, w.db, "SELECT metadata ->> 'filters' FROM audit_logs WHERE event = 'export.created' ORDER BY created_at DESC, id DESC LIMIT 1"); got != `["status"]` {
 		t.Errorf("the filters of an export are %s", got)
 	}

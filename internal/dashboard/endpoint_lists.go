@@ -33,34 +33,7 @@ func endpointDeliveries(p *page) error {
 		}
 	}
 	path := endpointPath(e.ID) + "/deliveries"
-	v := pages.DeliveriesResults{
-		CSRF: p.Session.CSRFToken, Caption: "Deliveries to " + e.DisplayName() + ", newest first", NoEndpoint: true,
-		Active: p.deliveryActive(nil), Pager: pager(p, list, at.Limit, func(d delivery.Delivery) string { return d.ID.String() }),
-	}
-	v.Bulk = p.bulk(e.ID.String())
-	own := map[id.Endpoint]webhook.Endpoint{e.ID: e}
-	if !impossible {
-		newest := ""
-		if len(list.Rows) > 0 {
-			newest = list.Rows[0].ID.String()
-		}
-		v.New = p.newRows(path+"/new", newest, list.HasNewer)
-	}
-	for _, d := range list.Rows {
-		row := withoutEndpoint(p.deliveryRow(d, own))
-		if v.Bulk != nil {
-			row = choosable(row)
-		}
-		v.Rows = append(v.Rows, row)
-	}
-	v.Status = counted(len(v.Rows), "delivery", "deliveries")
-	switch {
-	case len(v.Rows) > 0:
-	case len(v.Active.Items) > 0:
-		v.State.NoMatch = noMatch("deliveries", v.Active)
-	default:
-		v.State.Empty = &ui.Empty{Icon: "delivery", Title: "Nothing has been sent here yet", Text: "A delivery is made when an event that this endpoint subscribes to happens. A test event shows whether the receiver is ready."}
-	}
+	v := p.deliveryResults(list, map[id.Endpoint]webhook.Endpoint{e.ID: e}, at, impossible, &e)
 	if p.Fragment() {
 		return p.Render(http.StatusOK, pages.DeliveriesList(v))
 	}

@@ -83,28 +83,17 @@ func (p *page) endpointFilters(f *fleet) ui.Filters {
 	for _, t := range event.SubscribableTypes() {
 		events = append(events, ui.Option{Value: string(t), Label: t.Short()})
 	}
-	seen := map[string]bool{}
 	var labels []string
 	for _, e := range f.endpoints {
-		for _, l := range e.Labels {
-			if !seen[strings.ToLower(l)] {
-				seen[strings.ToLower(l)] = true
-				labels = append(labels, l)
-			}
-		}
+		labels = append(labels, e.Labels...)
 	}
-	slices.Sort(labels)
 	v := ui.Filters{
 		Action: "/endpoints",
 		Search: &ui.SearchBox{Label: "Find an endpoint", Placeholder: "Name, URL or id", Value: p.Query("q")},
 		Fields: []ui.FilterField{p.selectField("health", "Health", healthOptions...), p.selectField("event", "Event", events...)},
 	}
 	if len(labels) > 0 {
-		options := []ui.Option{{Label: "Any"}}
-		for _, l := range labels {
-			options = append(options, ui.Option{Value: l, Label: l})
-		}
-		v.Fields = append(v.Fields, p.selectField("label", "Label", options...))
+		v.Fields = append(v.Fields, p.selectField("label", "Label", labelOptions(labels)...))
 	}
 	sort := p.selectField("sort", "Sort by", ui.Option{Label: "Newest"}, ui.Option{Value: "health", Label: "Health, worst first"},
 		ui.Option{Value: "failures", Label: "Failures in 24 h"}, ui.Option{Value: "last", Label: "Last delivery"})

@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -25,6 +24,12 @@ const (
 	exportMax   = 10_000
 	exportBatch = 500
 )
+
+// listFilters are the parameters by which lists choose their rows.
+var listFilters = []string{
+	"actor", "attempts", "code", "delivery", "due_from", "due_to", "endpoint", "error", "event", "failed_from", "from", "held", "job", "key", "label", "next",
+	"outcome", "q", "status", "to", "took", "trigger", "type",
+}
 
 // noFilters are the parameters of a list that choose none of its rows.
 var noFilters = []string{"after", "before", "limit", "live"}
@@ -69,8 +74,8 @@ func exportList[T any](p *page, name string, empty bool, head []string, list fun
 			return err
 		}
 	}
-	filters := slices.Sorted(maps.Keys(p.R.URL.Query())) // their names only: what people type does not belong into the log
-	filters = slices.DeleteFunc(filters, func(name string) bool { return slices.Contains(noFilters, name) })
+	// Their names only, and only those that lists know: what people type does not belong into the log.
+	filters := slices.DeleteFunc(slices.Clone(listFilters), func(name string) bool { return p.Query(name) == "" })
 	err = p.DB.InTx(p.Ctx, func(tx *postgres.Tx) error {
 		return audit.Record(tx, p.Actor, "export.created", audit.Target{}, audit.Metadata{"list": name, "filters": filters, "most_rows": exportMax})
 	})

@@ -130,11 +130,12 @@ func (p *page) ParseFormTime(text string, end bool) (time.Time, bool) {
 	}
 	for _, form := range []struct {
 		layout string
+		days   int // of which some have 23 or 25 hours
 		span   time.Duration
-	}{{formTime, time.Minute}, {"2006-01-02 15:04", time.Minute}, {"2006-01-02T15:04:05", time.Second}, {time.DateOnly, 24 * time.Hour}} {
+	}{{formTime, 0, time.Minute}, {"2006-01-02 15:04", 0, time.Minute}, {"2006-01-02T15:04:05", 0, time.Second}, {time.DateOnly, 1, 0}} {
 		if t, err := time.ParseInLocation(form.layout, text, p.Zone()); err == nil {
 			if end {
-				t = t.Add(form.span - time.Microsecond)
+				t = t.AddDate(0, 0, form.days).Add(form.span - time.Microsecond)
 			}
 			return t.UTC(), true
 		}

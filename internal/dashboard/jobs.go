@@ -66,7 +66,7 @@ func (p *page) jobScope(f delivery.JobFilters, endpoints map[id.Endpoint]webhook
 		text += ", created to " + p.Moment(f.To)
 	}
 	if !f.FailedFrom.IsZero() {
-		text += ", last attempt since " + p.Moment(f.FailedFrom)
+		text += ", failed since " + p.Moment(f.FailedFrom)
 	}
 	if f.ErrorKind != "" {
 		text += ", last error " + explainError(f.ErrorKind, 0).Name
@@ -222,7 +222,7 @@ func (p *page) jobBody(j delivery.Job, endpoints map[id.Endpoint]webhook.Endpoin
 			skipRow(j.ID, delivery.JobInFlight, "", j.SkippedReasons.InFlight),
 			skipRow(j.ID, delivery.JobPayloadGone, "These can never be sent again", j.SkippedReasons.PayloadGone),
 			skipRow(j.ID, delivery.JobEndpointDisabled, "", j.SkippedReasons.EndpointDisabled),
-			skipRow(j.ID, delivery.JobChanged, "Stopped matching before their turn", j.SkippedReasons.Changed),
+			skipRow(j.ID, delivery.JobChanged, "Stopped matching before their turn, or were deleted", j.SkippedReasons.Changed),
 		},
 		Facts: []ui.Fact{{Term: "Scope", Text: p.jobScope(j.Filters, endpoints)}, {Term: "Created", Time: exactPtr(p, &j.CreatedAt)}},
 	}

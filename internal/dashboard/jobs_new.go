@@ -139,7 +139,7 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 	err = p.countDraft(&draft)
 	if found, ok := problemsOf(err); ok { // an address that somebody changed by hand
 		v.Filter = "Nothing: this scope names something unknown."
-		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: formErrors(found, "", labelled{"status", "", "Status"}, labelled{"endpoint_id", "", "Endpoint"}, labelled{"type", "", "Event"}, labelled{"last_error", "", "Last error"}).Items[0].Text}
+		v.Blocked = &ui.Alert{Tone: ui.Bad, Icon: "warn", Text: formErrors(found, "", labelled{"status", "", "Status"}, labelled{"endpoint_id", "", "Endpoint"}, labelled{"type", "", "Event"}, labelled{"label", "", "Endpoint label"}, labelled{"last_error", "", "Last error"}).Items[0].Text}
 		return v, true, nil
 	}
 	if err != nil {

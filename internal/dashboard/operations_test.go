@@ -51,7 +51,7 @@ func TestRecover_TakesWhatFailedSinceThen(t *testing.T) {
 	b = w.as(w.admin) // a day has passed
 	b.get(path).is(http.StatusOK).shows(path+"/recover", "Recover…")
 	address := path + "/recover?since=" + since.UTC().Format("2006-01-02T15:04:05Z")
-	preview := b.get(address).is(http.StatusOK).shows("Retry 1 delivery", "endpoint risk, ", "last attempt since")
+	preview := b.get(address).is(http.StatusOK).shows("Retry 1 delivery", "endpoint risk, ", "failed since")
 	if got := preview.find(`(?s)Matched.*?<td[^>]*>([0-9,]+)</td>`); got != "1" {
 		t.Errorf("%s deliveries failed since then, want 1", got)
 	}
@@ -64,7 +64,7 @@ func TestRecover_TakesWhatFailedSinceThen(t *testing.T) {
 	a := b.post("/jobs", append(b.get(address).hidden("/jobs"), "rate", "100")...)
 	job := a.header.Get("Location")
 	a.redirects(job)
-	b.get(job).is(http.StatusOK).shows("last attempt since", "of 1 visited")
+	b.get(job).is(http.StatusOK).shows("failed since", "of 1 visited")
 	for range 3 {
 		w.clock.Advance(time.Second)
 		_, err := w.handler.Deliveries.RunJobs(t.Context(), 100)
@@ -78,6 +78,13 @@ func TestRecover_TakesWhatFailedSinceThen(t *testing.T) {
 	b.get("/deliveries/" + late).is(http.StatusOK).shows("Attempt 1 of run 2 is due now.")
 	if n := fixture.Audited(t, w.db, w.org, "webhook_job.created"); n != 1 {
 		t.Errorf("the recovery is audited %d times", n)
+	}
+
+	// What was blocked has failed without an attempt.
+	fixture.Exec(t, w.db, "UPDATE webhook_encryption_keys SET is_active = false, disabled_at = $1 WHERE webhook_endpoint_id = $2", w.clock.Now(), e.ID)
+	w.fail()
+	if got := b.get(path + "/recover").is(http.StatusOK).find(`(?s)Never encrypted.*?<td[^>]*>([0-9,]+)</td>`); got != "1" {
+		t.Errorf("%s deliveries were never encrypted, want 1", got)
 	}
 
 	off := false
@@ -296,7 +303,7 @@ func TestEndpoint_HeadTellsTheStreak(t *testing.T) {
 		w.fail()
 	}
 	w.work()
-	a := b.get(path).is(http.StatusOK).shows("3 deliveries in a row without a 2xx", "This endpoint is failing: no 2xx in its last 3 attempts.")
+	a := b.get(path).is(http.StatusOK).shows("3 deliveries in a row without a 2xx", "This endpoint is failing: no 2xx in its latest attempts.")
 	// What waits on the schedule is a number that leads to the list of just those.
 	door := path + "/deliveries?next=2"
 	if got := a.find(`href="` + regexp.QuoteMeta(door) + `">([^<]+)<`); got != "3 waiting" {

@@ -94,7 +94,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // there is in the log. The monitor names the tasks of everybody, so it is closed where there is more than one organization.
 func (h *Handler) GuardMonitor(next func(access.Actor) http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.serve(w, r, r.URL.Path, func(p *page) error {
+		h.serve(w, r, "/monitor/", func(p *page) error {
 			if err := p.signIn(); err != nil {
 				return err
 			}

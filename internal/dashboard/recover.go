@@ -60,7 +60,7 @@ func recoverEndpoint(p *page) error {
 	}
 	v.Notes = append(v.Notes, ui.Alert{
 		Tone: ui.Neutral, Icon: "info",
-		Text: "Deliveries whose last attempt was made since then and failed are sent again.",
+		Text: "What has failed since then is sent again, where its payload is held.",
 	})
 	missed, err := p.missedNote(e, since)
 	if err != nil {

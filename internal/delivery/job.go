@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -18,6 +20,7 @@ import (
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/webhook"
 )
 
 // Numbers of bulk retries (contract section 1, BULK_RATE).
@@ -62,7 +65,7 @@ type JobFilters struct {
 	EventType  event.Type `json:"type,omitempty"`
 	From       time.Time  `json:"created_from,omitzero"`
 	To         time.Time  `json:"created_to,omitzero"`
-	// FailedFrom is when the last attempt was made at the earliest. A delivery fails up to a day and more after it was
+	// FailedFrom is when it failed at the earliest; what is pending has not. A delivery fails up to a day and more after it was
 	// created, so a receiver's bad time is better told by this than by From.
 	FailedFrom time.Time `json:"failed_from,omitzero"`
 	// Label, ErrorKind, StatusCode, StatusClass, Unanswered and MinAttempts are those of [Filter].
@@ -195,6 +198,9 @@ func (f JobFilters) check() []fault.Field {
 	if f.State != "" && (f.Status != Pending || f.State != StateScheduled && f.State != StateRetrying) {
 		problems = append(problems, fault.Field{Name: "state", Message: "must be scheduled or retrying, of what is pending"})
 	}
+	if utf8.RuneCountInString(f.Label) > webhook.MaxLabel || !utf8.ValidString(f.Label) || strings.ContainsRune(f.Label, 0) {
+		problems = append(problems, fault.Field{Name: "label", Message: "is not a label"})
+	}
 	if f.ErrorKind != "" && !slices.Contains(ErrorKinds(), f.ErrorKind) {
 		problems = append(problems, fault.Field{Name: "last_error", Message: "is not a kind of error"})
 	}
@@ -212,7 +218,7 @@ func (f JobFilters) statuses() []Status {
 // apply limits a query on the organization's webhook_deliveries AS d to what matches now.
 func (f JobFilters) apply(tx *postgres.Tx, org id.Organization, q *gorm.DB) *gorm.DB {
 	rest := Filter{
-		State: f.State, EventType: f.EventType, From: f.From, To: f.To,
+		State: f.State, EventType: f.EventType, From: f.From, To: f.To, FailedFrom: f.FailedFrom,
 		ErrorKind: f.ErrorKind, StatusCode: f.StatusCode, StatusClass: f.StatusClass, Unanswered: f.Unanswered, MinAttempts: f.MinAttempts,
 	}
 	if f.EndpointID != "" {
@@ -225,9 +231,6 @@ func (f JobFilters) apply(tx *postgres.Tx, org id.Organization, q *gorm.DB) *gor
 	q = rest.apply(q.Where("d.organization_id = ?", org)).Where("d.status IN ?", f.statuses())
 	if f.Label != "" {
 		q = atEndpoints(tx, org, f.Label, q)
-	}
-	if !f.FailedFrom.IsZero() {
-		q = q.Where("d.last_attempt_at >= ?", f.FailedFrom)
 	}
 	return q
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -178,13 +179,17 @@ func (s *Service) retryEach(tx *postgres.Tx, job *Job, next []jobRow) error {
 	if err != nil {
 		return err
 	}
+	var matching []id.Delivery
+	if err := job.Filters.apply(tx, job.OrganizationID, tx.Table("webhook_deliveries AS d").Select("d.id").Where("d.id IN ?", ids)).Find(&matching).Error; err != nil {
+		return fmt.Errorf("look at deliveries again: %w", err)
+	}
 	skips := &job.SkippedReasons
 	skips.Changed += len(next) - len(rows) // purged meanwhile
 	var due []Due
 	var visits []jobVisit
 	for _, row := range rows {
 		visit := jobVisit{job.ID, row.ID, JobChanged, row.CreatedAt, row.Run}
-		if row.Status != Delivering && row.Status != job.Filters.Status {
+		if row.Status != Delivering && !slices.Contains(matching, row.ID) {
 			skips.Changed++
 			visits = append(visits, visit)
 			continue

@@ -176,8 +176,8 @@ func TestRunJobs_LooksAgainUnderTheLock(t *testing.T) {
 	t.Parallel()
 	b := newBulk(t)
 	e := b.endpoint()
-	rows := b.addMany(3, e, "failed")
-	job := b.create(failedOnes, 10)
+	rows := b.addMany(4, e, "failed")
+	job := b.create(delivery.JobFilters{Status: delivery.Failed, MinAttempts: 8}, 10)
 	b.step(b.svc)
 	b.clock.Advance(time.Second)
 	stepped := make(chan error, 1)
@@ -186,6 +186,9 @@ func TestRunJobs_LooksAgainUnderTheLock(t *testing.T) {
 			return err
 		}
 		if err := tx.Exec(`UPDATE webhook_deliveries SET status = 'delivering', lease_token = gen_random_uuid(), lease_expires_at = $2 WHERE id = $1`, rows[1], tx.Now).Error; err != nil {
+			return err
+		}
+		if err := tx.Exec("UPDATE webhook_deliveries SET attempt_count = 7 WHERE id = $1", rows[3]).Error; err != nil { // failed still, but not what was asked for
 			return err
 		}
 		go func() {
@@ -197,12 +200,12 @@ func TestRunJobs_LooksAgainUnderTheLock(t *testing.T) {
 	}))
 	b.check(<-stepped)
 	done := b.get(job)
-	if diff := cmp.Diff(delivery.JobSkips{InFlight: 1, Changed: 1}, done.SkippedReasons); diff != "" || done.RequeuedCount != 1 {
+	if diff := cmp.Diff(delivery.JobSkips{InFlight: 1, Changed: 2}, done.SkippedReasons); diff != "" || done.RequeuedCount != 1 {
 		t.Errorf("requeued %d, skipped (-want +got):\n%s", done.RequeuedCount, diff)
 	}
-	for outcome, want := range map[delivery.JobOutcome]id.Delivery{delivery.JobChanged: rows[0], delivery.JobInFlight: rows[1], delivery.JobRequeued: rows[2]} {
-		if got := b.cameTo(b.owner, done, outcome); !slices.Equal(got, []id.Delivery{want}) {
-			t.Errorf("listed as %s are %v, want %s", outcome, got, want)
+	for outcome, want := range map[delivery.JobOutcome][]id.Delivery{delivery.JobChanged: {rows[3], rows[0]}, delivery.JobInFlight: {rows[1]}, delivery.JobRequeued: {rows[2]}} {
+		if got := b.cameTo(b.owner, done, outcome); !slices.Equal(got, want) {
+			t.Errorf("listed as %s are %v, want %v", outcome, got, want)
 		}
 	}
 	_, stranger := fixture.Organization(t, b.db)

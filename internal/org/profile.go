@@ -78,7 +78,11 @@ func (p Preferences) changedTo(next Preferences) audit.Metadata {
 // CheckPassword compares a password with that of the address. It does the same work whether or not the address is known;
 // user is zero when it is not, and ok is false for a wrong password.
 func (s *Service) CheckPassword(ctx context.Context, email, password string) (user User, ok bool, err error) {
-	row, _, err := findUser(s.DB.Reader(ctx), "email", NormalEmail(email))
+	email, malformed := cleanEmail(email)
+	if malformed != nil {
+		email = "" // nobody's, which takes as long to find out
+	}
+	row, _, err := findUser(s.DB.Reader(ctx), "email", email)
 	if err != nil {
 		return User{}, false, err
 	}
