@@ -3,6 +3,7 @@ package verification_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -345,6 +346,76 @@ func TestSuccess_BadClaimsStoreNothing(t *testing.T) {
 	}
 	if n := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM events"); n != 0 {
 		t.Errorf("%d events", n)
+	}
+}
+
+// Each claim in the forms that it may and may not have when it is selected (contract section 3.2). A good one arrives as it was given.
+func TestSuccess_HoldsEachClaimToItsForm(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint()
+	quoted := func(text string) string { return `"` + text + `"` }
+	long, tooLong := quoted(strings.Repeat("É", 512)), quoted(strings.Repeat("É", 513)) // counted in characters, not in bytes
+	noText := []string{`null`, `7`, `true`, `[]`, `{}`, `["P"]`}
+	for key, c := range map[string]struct{ good, bad []string }{
+		"document_type_code":   {[]string{`"P"`, `"ID"`, long}, []string{`""`, tooLong}},
+		"document_number":      {[]string{`"L01X00T47"`, long}, []string{`""`, tooLong}},
+		"family_name":          {[]string{`"DOE"`, long}, []string{`""`, tooLong}},
+		"given_names":          {[]string{`"JANE<ANN"`, `""`, long}, []string{tooLong}},
+		"mrz_optional_data":    {[]string{`"<<<1"`, `""`, long}, []string{tooLong}},
+		"issuing_country_code": {[]string{`"D"`, `"GB"`, `"UTO"`}, []string{`""`, `"ABCD"`, `"D<<"`, `"D1"`, `"Ö"`, `" D"`, `"D\n"`}},
+		"nationality_code":     {[]string{`"D"`, `"GB"`, `"UTO"`}, []string{`""`, `"ABCD"`, `"D<<"`, `"D1"`, `"Ö"`, `" D"`, `"D\n"`}},
+		"date_of_birth":        {[]string{`"1999-12-31"`, `"2000-02-29"`}, []string{`""`, `"1900-02-29"`, `"1999-13-01"`, `"1999-1-1"`, `"19991231"`, `"991231"`, `"1999-12-31T00:00:00Z"`, `"1999-12-31 "`}},
+		"document_expiry_date": {[]string{`"2031-01-01"`, `"2028-02-29"`}, []string{`""`, `"2031-02-29"`, `"2031-00-01"`, `"2031-1-1"`, `"20310101"`, `"310101"`, `"2031-01-01T00:00:00Z"`, `"2031-01-01 "`}},
+		"sex_marker":           {[]string{`"M"`, `"F"`, `"X"`, `"<"`, `"É"`}, []string{`""`, `"MF"`, `" M"`}},
+		"kayle_document_id":    {[]string{quoted(documentID)}, []string{`""`, quoted(documentID[1:]), quoted(documentID + "0"), quoted(strings.ToUpper(documentID)), quoted(documentID[1:] + "g")}},
+		"kayle_human_id":       {[]string{`null`}, []string{`""`, `"human"`, quoted(documentID), `0`, `false`}},
+		"age_over_18":          {[]string{`true`, `false`}, []string{`null`, `"true"`, `""`, `1`, `0`, `[true]`}},
+	} {
+		if key != "kayle_human_id" && key != "age_over_18" {
+			c.bad = append(c.bad, noText...)
+		}
+		var in verification.NewSession // asks for every claim that is no age gate
+		if key == "age_over_18" {
+			in.ShareFields = json.RawMessage(`{"age_over_18":{"required":false,"reason":"age"}}`)
+		}
+		report := func(s verification.Session, value string) error {
+			claims := map[string]json.RawMessage{"kayle_document_id": []byte(quoted(documentID))}
+			claims[key] = []byte(value)
+			selected := []string{"kayle_document_id"}
+			if key != "kayle_document_id" {
+				selected = append(selected, key)
+			}
+			_, err := h.sessions.ReportSuccess(t.Context(), h.engine, s.ID, claims, selected)
+			return err
+		}
+		s, _ := h.open(in)
+		for _, value := range c.bad {
+			err := report(s, value)
+			if err == nil {
+				t.Errorf("%s: %.40s was accepted", key, value)
+				s, _ = h.open(in)
+				continue
+			}
+			fixture.WantField(t, err, "claims."+key)
+		}
+		for _, value := range c.good {
+			s, _ := h.open(in)
+			if err := report(s, value); err != nil {
+				t.Errorf("%s: %.40s was refused: %v", key, value, err)
+				continue
+			}
+			h.deliver()
+			seen := r.seen()
+			var data struct{ Claims map[string]json.RawMessage }
+			h.check(json.Unmarshal(seen[len(seen)-1].payload.Data, &data))
+			var want, got any
+			h.check(json.Unmarshal([]byte(value), &want))
+			h.check(json.Unmarshal(data.Claims[key], &got))
+			if got != want {
+				t.Errorf("%s: %.40s arrived as %.40s", key, value, data.Claims[key])
+			}
+		}
 	}
 }
 
