@@ -1,10 +1,13 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestSessions_CreateShowsTheTokenOnce(t *testing.T) {
@@ -41,6 +44,69 @@ func TestSessions_CreateShowsTheTokenOnce(t *testing.T) {
 		t.Errorf("listed %v", ids)
 	}
 	h.do("GET", "/v1/sessions?status=open", nil).refused(400, "BAD_REQUEST", "status")
+}
+
+// What a session asks for in the end, as it follows from what the client asked for (contract section 4.6).
+func TestSessions_CreateShowsTheEffectiveShareContract(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	type asked = map[string]any
+	type fields = map[string]shareField
+	entry := func(required bool, reason string) any { return asked{"required": required, "reason": reason} }
+	added := shareField{true, "", "default"} // the document id, where it was not asked for
+	all := fields{"kayle_document_id": added}
+	for _, key := range []string{"date_of_birth", "document_expiry_date", "document_number", "document_type_code", "family_name", "given_names", "issuing_country_code", "kayle_human_id", "mrz_optional_data", "nationality_code", "sex_marker"} {
+		all[key] = shareField{false, "", "default"}
+	}
+	longest := strings.Repeat("é", 200)
+	for name, tc := range map[string]struct {
+		share any
+		want  fields
+		code  string
+	}{
+		"left out":                    {nil, all, ""},
+		"empty":                       {asked{}, fields{"kayle_document_id": added}, ""},
+		"neither is required":         {asked{"date_of_birth": entry(false, "x"), "age_over_18": entry(false, "y")}, fields{"date_of_birth": {false, "x", "rc"}, "age_over_18": {false, "y", "rc"}, "kayle_document_id": added}, ""},
+		"the birth makes the gate":    {asked{"date_of_birth": entry(true, "x"), "age_over_18": entry(false, "y")}, fields{"date_of_birth": {true, "x", "rc"}, "age_over_18": {true, "y", "rc"}, "kayle_document_id": added}, ""},
+		"the gate makes the birth":    {asked{"date_of_birth": entry(false, "x"), "age_over_18": entry(true, "y")}, fields{"date_of_birth": {true, "x", "rc"}, "age_over_18": {true, "y", "rc"}, "kayle_document_id": added}, ""},
+		"the gate makes nothing else": {asked{"family_name": entry(false, "x"), "age_over_18": entry(true, "y")}, fields{"family_name": {false, "x", "rc"}, "age_over_18": {true, "y", "rc"}, "kayle_document_id": added}, ""},
+		"the document id is forced":   {asked{"kayle_document_id": entry(false, "x")}, fields{"kayle_document_id": {true, "x", "rc"}}, ""},
+		"a gate needs no reason":      {asked{"date_of_birth": entry(false, "x"), "age_over_18": entry(false, " ")}, fields{"date_of_birth": {false, "x", "rc"}, "age_over_18": {false, "", "rc"}, "kayle_document_id": added}, ""},
+		"a lone gate needs one":       {asked{"age_over_18": entry(true, " "), "family_name": entry(true, "x")}, nil, "REASON_REQUIRED"},
+		"the birth needs one":         {asked{"date_of_birth": entry(false, ""), "age_over_18": entry(false, "y")}, nil, "REASON_REQUIRED"},
+		"the forced id needs one":     {asked{"kayle_document_id": entry(false, "")}, nil, "REASON_REQUIRED"},
+		"the longest reason":          {asked{"family_name": entry(true, " "+longest+" ")}, fields{"family_name": {true, longest, "rc"}, "kayle_document_id": added}, ""},
+		"a longer reason":             {asked{"family_name": entry(true, longest+"é")}, nil, "REASON_TOO_LONG"},
+		"the lowest gate":             {asked{"age_over_12": entry(true, "x")}, fields{"age_over_12": {true, "x", "rc"}, "kayle_document_id": added}, ""},
+		"the highest gate":            {asked{"age_over_130": entry(true, "x")}, fields{"age_over_130": {true, "x", "rc"}, "kayle_document_id": added}, ""},
+		"below the lowest":            {asked{"age_over_11": entry(true, "x")}, nil, "INVALID_AGE_GATE_KEY"},
+		"above the highest":           {asked{"age_over_131": entry(true, "x")}, nil, "INVALID_AGE_GATE_KEY"},
+		"with a leading zero":         {asked{"age_over_012": entry(true, "x")}, nil, "INVALID_AGE_GATE_KEY"},
+	} {
+		body := asked{}
+		if tc.share != nil {
+			body["share_fields"] = tc.share
+		}
+		answered := h.do("POST", "/v1/sessions", body)
+		if tc.code != "" {
+			answered.refused(400, tc.code)
+			continue
+		}
+		id := text(answered.ok(200), "id")
+		for _, shown := range []answer{answered, h.do("GET", "/v1/sessions/"+id, nil)} { // stored, too
+			var got struct {
+				Data struct {
+					ShareFields fields `json:"share_fields"`
+				}
+			}
+			if err := json.Unmarshal([]byte(shown.raw), &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got.Data.ShareFields); diff != "" {
+				t.Errorf("%s: share_fields (-want +got):\n%s", name, diff)
+			}
+		}
+	}
 }
 
 func TestSessions_CreateRefusals(t *testing.T) {
