@@ -65,6 +65,9 @@ func TestSchema_RefusesIllegalRows(t *testing.T) {
 	const attempt = "organization_id, webhook_delivery_id, run, number, counted, status, trigger, started_at, error_kind, created_at"
 	for constraint, statement := range map[string]string{
 		"events_one_original":                                         again("events", "organization_id, type, trigger_type, trigger_id, created_at", "organization_id, 'verification.session.failed', trigger_type, trigger_id, created_at"),
+		"events_one_replacement":                                      "INSERT INTO events (id, organization_id, type, trigger_type, trigger_id, replaces_event_id, created_at) SELECT gen_random_uuid(), organization_id, 'verification.session.cancelled', trigger_type, trigger_id, id, created_at FROM events, generate_series(1, 2)",
+		"webhook_endpoints_retention":                                 "UPDATE webhook_endpoints SET undelivered_payload_retention_hours = 48",
+		"api_keys_key_hash_key":                                       again("api_keys", "organization_id, name, key_hash, master_key_id, hint, scopes, created_at, updated_at", "organization_id, name, key_hash, master_key_id, hint, scopes, created_at, updated_at"),
 		"webhook_deliveries_event_endpoint":                           again("webhook_deliveries", delivery, delivery),
 		"webhook_deliveries_webhook_encryption_key_id_fkey":           "UPDATE webhook_deliveries SET webhook_encryption_key_id = gen_random_uuid()",
 		"webhook_delivery_attempts_number":                            again("webhook_delivery_attempts", attempt, strings.Replace(attempt, "counted", "true", 1)),
