@@ -83,29 +83,33 @@ func TestSessions_CreateShowsTheEffectiveShareContract(t *testing.T) {
 		"above the highest":           {asked{"age_over_131": entry(true, "x")}, nil, "INVALID_AGE_GATE_KEY"},
 		"with a leading zero":         {asked{"age_over_012": entry(true, "x")}, nil, "INVALID_AGE_GATE_KEY"},
 	} {
-		body := asked{}
-		if tc.share != nil {
-			body["share_fields"] = tc.share
-		}
-		answered := h.do("POST", "/v1/sessions", body)
-		if tc.code != "" {
-			answered.refused(400, tc.code)
-			continue
-		}
-		id := text(answered.ok(200), "id")
-		for _, shown := range []answer{answered, h.do("GET", "/v1/sessions/"+id, nil)} { // stored, too
-			var got struct {
-				Data struct {
-					ShareFields fields `json:"share_fields"`
+		t.Run(name, func(t *testing.T) {
+			h := *h
+			h.TB = t
+			body := asked{}
+			if tc.share != nil {
+				body["share_fields"] = tc.share
+			}
+			answered := h.do("POST", "/v1/sessions", body)
+			if tc.code != "" {
+				answered.refused(400, tc.code)
+				return
+			}
+			id := text(answered.ok(200), "id")
+			for _, shown := range []answer{answered, h.do("GET", "/v1/sessions/"+id, nil)} { // stored, too
+				var got struct {
+					Data struct {
+						ShareFields fields `json:"share_fields"`
+					}
+				}
+				if err := json.Unmarshal([]byte(shown.raw), &got); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tc.want, got.Data.ShareFields); diff != "" {
+					t.Errorf("share_fields (-want +got):\n%s", diff)
 				}
 			}
-			if err := json.Unmarshal([]byte(shown.raw), &got); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, got.Data.ShareFields); diff != "" {
-				t.Errorf("%s: share_fields (-want +got):\n%s", name, diff)
-			}
-		}
+		})
 	}
 }
 
