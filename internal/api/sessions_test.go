@@ -174,7 +174,33 @@ func TestSessions_ChecksToTheEnd(t *testing.T) {
 
 	late, _ := h.newSession()
 	h.clock.Advance(time.Hour)
+	// A read tells of it what is stored, and leaves it so.
+	events := h.count("SELECT count(*) FROM events")
+	for range 2 {
+		public := h.as("")
+		for path, got := range map[string]map[string]any{
+			"single":          h.do("GET", "/v1/sessions/"+late, nil).ok(200),
+			"list":            h.do("GET", "/v1/sessions?status=created", nil).data.([]any)[0].(map[string]any),
+			"status":          public.do("GET", "/v1/verify/session/"+late+"/status", nil).ok(200),
+			"privacy-context": public.do("GET", "/v1/verify/session/"+late+"/privacy-context", nil).ok(200),
+		} {
+			_, hasStatus := got["status"]
+			_, saysTerminal := got["is_terminal"]
+			if hasStatus && got["status"] != "created" || saysTerminal && got["is_terminal"] != false || !hasStatus && !saysTerminal {
+				t.Errorf("%s: %v", path, got)
+			}
+		}
+	}
+	if expired := h.do("GET", "/v1/sessions?status=expired", nil).ids(); len(expired) != 0 {
+		t.Errorf("a read expired %v", expired)
+	}
+	if n := h.count("SELECT count(*) FROM events"); n != events {
+		t.Errorf("reads created %d events", n-events)
+	}
 	h.do("POST", "/v1/sessions/"+late+"/start", nil).refused(410, "SESSION_EXPIRED")
+	if n := h.count("SELECT count(*) FROM events"); n != events+1 {
+		t.Errorf("%d events of the session that an operation met too late", n-events)
+	}
 	h.do("POST", "/v1/sessions/"+late+"/cancel", nil).ok(204)
 	h.do("POST", "/v1/sessions/vs_01kdvdna00e4hr28t5cy4tqkff/cancel", nil).refused(404, "NOT_FOUND")
 	for body, fields := range map[string][]string{
@@ -260,6 +286,34 @@ func TestVerify_PrivacyContextKnowsTheWithdrawal(t *testing.T) {
 	h.do("POST", "/v1/verify/session/"+id+"/cancel", `{"cancel_token":"`+token+`"}`).ok(204)
 	if got := h.do("GET", "/v1/verify/session/"+id+"/privacy-context", nil).ok(200); got["has_withdrawn_consent"] != true || got["is_terminal"] != true {
 		t.Errorf("got %v", got)
+	}
+}
+
+// Only a result that told claims counts (contract section 8.6).
+func TestVerify_PrivacyContextCountsDeliveriesOfSuccess(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	for range 3 {
+		h.newKey(h.newEndpoint(), "k1")
+	}
+	succeeded, _ := h.newSession()
+	h.do("POST", "/v1/sessions/"+succeeded+"/success", goodSuccess).ok(200)
+	h.exec(`UPDATE webhook_deliveries SET status = 'succeeded', payload = NULL, payload_expires_at = NULL, payload_scrubbed_at = created_at, payload_retention_reason = 'delivered', next_attempt_at = NULL
+		WHERE id = (SELECT min(id::text)::uuid FROM webhook_deliveries)`)
+	h.exec(`UPDATE webhook_deliveries SET status = 'failed', next_attempt_at = NULL WHERE id = (SELECT max(id::text)::uuid FROM webhook_deliveries)`) // the third is pending
+	failed, _ := h.newSession()
+	h.do("POST", "/v1/sessions/"+failed+"/check-failures", `{"failure_code":"document_anti_cloning_attestation_failed"}`).ok(200)
+	if n := h.count("SELECT count(*) FROM webhook_deliveries"); n != 6 {
+		t.Fatalf("%d deliveries, want three of each session", n)
+	}
+	for session, want := range map[string]string{
+		succeeded: `{"total_count":3,"succeeded_count":1,"undelivered_count":2}`,
+		failed:    `{"total_count":0,"succeeded_count":0,"undelivered_count":0}`,
+	} {
+		got := h.as("").do("GET", "/v1/verify/session/"+session+"/privacy-context", nil)
+		if whole := `{"data":{"has_withdrawn_consent":false,"is_terminal":true,"result_webhook_deliveries":` + want + `},"error":null}` + "\n"; got.raw != whole {
+			t.Errorf("got %s, want %s", got.raw, whole)
+		}
 	}
 }
 
