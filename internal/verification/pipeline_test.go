@@ -89,7 +89,6 @@ func TestPipeline_FollowsTheWholeSchedule(t *testing.T) {
 		t.Errorf("%d requests with %d different bodies, want 8 with one", len(r.seen()), len(bodies))
 	}
 
-	r.status(http.StatusOK)
 	h.clock.Advance(time.Second) // attempts of one moment have no order
 	retried, err := h.deliveries.Retry(t.Context(), h.owner, d.ID)
 	h.check(err)
@@ -97,14 +96,94 @@ func TestPipeline_FollowsTheWholeSchedule(t *testing.T) {
 		t.Errorf("retried %+v", retried)
 	}
 	h.deliver()
+	r.status(http.StatusOK)
+	h.clock.Set(*h.of(s, r)["session.cancelled"].NextAttemptAt)
+	h.work()
 	d = h.of(s, r)["session.cancelled"]
-	if d.Status != delivery.Succeeded || d.Run != 2 || d.AttemptCount != 1 {
+	if d.Status != delivery.Succeeded || d.Run != 2 || d.AttemptCount != 2 {
 		t.Errorf("after the retry: %+v", d)
 	}
 	attempts, _, err := h.deliveries.Attempts(t.Context(), h.owner, d.ID, delivery.AttemptsPage{Limit: 100})
 	h.check(err)
-	if len(attempts) != 9 || attempts[8].Trigger != delivery.Manual || attempts[8].Run != 2 {
+	if len(attempts) != 10 || attempts[8].Run != 2 || attempts[8].Number != 1 || attempts[9].Run != 2 || attempts[9].Number != 2 {
 		t.Errorf("%d attempts, last %+v", len(attempts), attempts[len(attempts)-1])
+	}
+	for n, a := range attempts {
+		want := delivery.Automatic
+		if n == 8 { // only the one that the retry made due
+			want = delivery.Manual
+		}
+		if a.Trigger != want {
+			t.Errorf("attempt %d is %s, want %s", n+1, a.Trigger, want)
+		}
+	}
+}
+
+// Only the attempt that somebody asked for is named after it: those that its failure leads to are of the schedule (contract section 7.8).
+func TestPipeline_AttemptsNameWhatMadeThemDue(t *testing.T) {
+	t.Parallel()
+	for trigger, again := range map[delivery.Trigger]func(*harness, delivery.Delivery) error{
+		delivery.Manual: func(h *harness, d delivery.Delivery) error {
+			_, err := h.deliveries.Retry(h.t.Context(), h.owner, d.ID)
+			return err
+		},
+		delivery.Replay: func(h *harness, d delivery.Delivery) error {
+			_, err := h.deliveries.Replay(h.t.Context(), h.owner, d.EventID)
+			return err
+		},
+		delivery.Bulk: func(h *harness, _ delivery.Delivery) error {
+			_, err := h.deliveries.CreateJob(h.t.Context(), h.owner, delivery.JobInput{Filters: delivery.JobFilters{Status: delivery.Pending}})
+			h.check(err)
+			for range 2 { // its first step starts its clock
+				h.clock.Advance(time.Second)
+				_, err = h.deliveries.RunJobs(h.t.Context(), 100)
+				h.check(err)
+			}
+			return nil
+		},
+		delivery.TestSend: nil, // nothing but the first attempt
+	} {
+		t.Run(string(trigger), func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			r := h.endpoint()
+			r.status(http.StatusInternalServerError)
+			first := delivery.Automatic
+			if trigger == delivery.TestSend {
+				first = delivery.TestSend
+				_, err := h.deliveries.SendTest(t.Context(), h.owner, r.ID)
+				h.check(err)
+			} else {
+				s, _ := h.open(verification.NewSession{})
+				h.check(h.sessions.Cancel(t.Context(), h.engine, s.ID))
+			}
+			h.deliver()
+			stored := func() delivery.Delivery {
+				var d delivery.Delivery
+				h.check(h.db.Reader(t.Context()).Raw("SELECT * FROM webhook_deliveries").Scan(&d).Error)
+				return d
+			}
+			h.clock.Set(*stored().NextAttemptAt)
+			h.work()
+			want := []delivery.Trigger{first, delivery.Automatic}
+			if again != nil { // ahead of its schedule, which then goes on
+				h.clock.Advance(time.Second)
+				h.check(again(h, stored()))
+				h.deliver()
+				h.clock.Set(*stored().NextAttemptAt)
+				h.work()
+				want = append(want, trigger, delivery.Automatic)
+			}
+			attempts, _, err := h.deliveries.Attempts(t.Context(), h.owner, stored().ID, delivery.AttemptsPage{Limit: 100})
+			h.check(err)
+			var got []delivery.Trigger
+			for _, a := range attempts {
+				got = append(got, a.Trigger)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("triggers (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
