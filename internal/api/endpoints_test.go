@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -33,14 +34,22 @@ func TestEndpoints_Lifecycle(t *testing.T) {
 		t.Errorf("got %v", updated)
 	}
 	h.do("POST", path+"/test", nil).refused(409, "CONFLICT")
-	h.do("PATCH", path, `{"enabled":true}`).ok(200)
+	h.clock.Advance(time.Millisecond)
+	if again := h.do("PATCH", path, `{"enabled":false}`).ok(200); again["enabled"] != false || again["disabled_at"] != "2026-03-02T09:30:00.002Z" {
+		t.Errorf("turned off twice: %v", again)
+	}
+	for range 2 {
+		if on := h.do("PATCH", path, `{"enabled":true}`).ok(200); on["enabled"] != true || on["disabled_at"] != nil {
+			t.Errorf("turned on: %v", on)
+		}
+	}
 
 	revealed := h.do("POST", path+"/signing-secret/reveal", nil)
 	if text(revealed.ok(200), "signing_secret") != text(body, "signing_secret") || revealed.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("revealed %s", revealed.raw)
 	}
 	rotated := h.do("POST", path+"/signing-secret/rotate", `{"overlap_hours":24}`)
-	if got := rotated.ok(200); text(got, "previous_signing_secret_expires_at") != "2026-03-03T09:30:00.002Z" || rotated.header.Get("Cache-Control") != "no-store" {
+	if got := rotated.ok(200); text(got, "previous_signing_secret_expires_at") != "2026-03-03T09:30:00.003Z" || rotated.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("rotated %s", rotated.raw)
 	}
 	h.do("POST", path+"/signing-secret/rotate", nil).refused(409, "CONFLICT")
@@ -104,6 +113,66 @@ func TestCreateEndpoint_RefusesWhatBreaksARule(t *testing.T) {
 	}
 	if n := h.count("SELECT count(*) FROM webhook_endpoints"); n != 0 {
 		t.Errorf("%d endpoints were created", n)
+	}
+}
+
+// Labels stay in the order given, event types go into that of the contract (section 5.1); a refused list changes nothing.
+func TestEndpoints_ListsAreTidied(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	const base, types = "/v1/webhooks/endpoints", "verification.session."
+	quoted := func(list []string) string {
+		raw, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	all := []string{types + "succeeded", types + "failed", types + "expired", types + "cancelled"}
+	if got := h.do("POST", base, `{"url":"https://receiver.example.com/"}`); !strings.Contains(got.raw, `"labels":[]`) || !strings.Contains(got.raw, `"subscribed_event_types":`+quoted(all)) {
+		t.Errorf("left out: %s", got.raw)
+	}
+	path := base + "/" + h.newEndpoint()
+	long := strings.Repeat("é", 40)
+	for name, tc := range map[string]struct {
+		member      string
+		given, want []string // no want: refused
+		field       string
+	}{
+		"labels":                   {"labels", []string{" b ", "A", "a b", long}, []string{"b", "A", "a b", long}, ""},
+		"no labels":                {"labels", []string{}, []string{}, ""},
+		"eight labels":             {"labels", []string{"8", "7", "6", "5", "4", "3", "2", "1"}, []string{"8", "7", "6", "5", "4", "3", "2", "1"}, ""},
+		"nine labels":              {"labels", []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}, nil, "labels"},
+		"the same label":           {"labels", []string{"eu", "us", "eu"}, nil, "labels[2]"},
+		"the same in another case": {"labels", []string{"Ünion", "üNION"}, nil, "labels[1]"},
+		"the same when trimmed":    {"labels", []string{"eu", " EU "}, nil, "labels[1]"},
+		"a blank label":            {"labels", []string{"eu", "  "}, nil, "labels[1]"},
+		"a long label":             {"labels", []string{long + "é"}, nil, "labels[0]"},
+		"all types":                {"subscribed_event_types", []string{all[3], all[1], all[2], all[0]}, all, ""},
+		"types twice":              {"subscribed_event_types", []string{all[2], all[0], all[2], all[0], all[0]}, []string{all[0], all[2]}, ""},
+		"an unknown type":          {"subscribed_event_types", []string{all[2], types + "started"}, nil, "subscribed_event_types[1]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := *h
+			h.TB = t
+			const url = `"url":"https://receiver.example.com/"`
+			member := `"` + tc.member + `":` + quoted(tc.given)
+			before := h.do("GET", path, nil).raw
+			if tc.want == nil {
+				h.do("POST", base, `{`+url+`,`+member+`}`).refused(400, "BAD_REQUEST", tc.field)
+				h.do("PATCH", path, `{`+member+`}`).refused(400, "BAD_REQUEST", tc.field)
+				if after := h.do("GET", path, nil).raw; after != before {
+					t.Errorf("a refused update made %s of %s", after, before)
+				}
+				return
+			}
+			want := `"` + tc.member + `":` + quoted(tc.want)
+			for _, got := range []answer{h.do("POST", base, `{`+url+`,`+member+`}`), h.do("PATCH", path, `{`+member+`}`), h.do("GET", path, nil)} {
+				if got.ok(200); !strings.Contains(got.raw, want) {
+					t.Errorf("got %s, want %s", got.raw, want)
+				}
+			}
+		})
 	}
 }
 

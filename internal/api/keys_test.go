@@ -1,8 +1,12 @@
 package api
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"kaylehooks/internal/id"
 )
@@ -21,15 +25,48 @@ func TestKeys_Lifecycle(t *testing.T) {
 	if first["is_active"] != true || text(first, "jwk", "kty") != "RSA" || text(first, "webhook_endpoint_id") != endpoint {
 		t.Errorf("got %v", first)
 	}
+	h.clock.Advance(time.Second)
 	second := h.newKey(endpoint, "k2")
 	single := "/v1/webhooks/keys/" + text(first, "id")
-	if got := h.do("GET", single, nil).ok(200); got["is_active"] != false || got["disabled_at"] == nil {
-		t.Errorf("the former key is %v", got)
+	former := h.do("GET", single, nil).ok(200)
+	if former["is_active"] != false || former["disabled_at"] != "2026-03-02T09:30:01.000Z" {
+		t.Errorf("the former key is %v", former)
 	}
-	if got := h.do("POST", single+"/reactivate", nil).ok(200); got["is_active"] != true || got["disabled_at"] != nil {
-		t.Errorf("reactivated %v", got)
+	// A key that is off already stays as it is, whatever the others do (contract section 6.3).
+	unchanged := func(what string, key, want map[string]any) {
+		t.Helper()
+		if diff := cmp.Diff(want, key); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", what, diff)
+		}
 	}
-	if got := h.do("GET", path+"?is_active=false", nil).ids(); len(got) != 1 || got[0] != second {
+	audited := func() int { return h.count("SELECT count(*) FROM audit_logs WHERE starts_with(event, 'webhook_key.')") }
+	h.clock.Advance(time.Second)
+	third := h.newKey(endpoint, "k3")
+	unchanged("a key created after it", h.do("GET", single, nil).ok(200), former)
+	rows := audited()
+	unchanged("deactivated again", h.do("POST", single+"/deactivate", nil).ok(200), former)
+	unchanged("deactivated again, as stored", h.do("GET", single, nil).ok(200), former)
+	if got := h.do("GET", path+"?is_active=true", nil).ids(); !slices.Equal(got, []string{third}) {
+		t.Errorf("active: %v, want %s", got, third)
+	}
+	if n := audited(); n != rows {
+		t.Errorf("%d audit rows of what changed nothing", n-rows)
+	}
+	other := h.do("GET", "/v1/webhooks/keys/"+second, nil).ok(200)
+	h.clock.Advance(time.Second)
+	reactivated := h.do("POST", single+"/reactivate", nil).ok(200)
+	if reactivated["is_active"] != true || reactivated["disabled_at"] != nil {
+		t.Errorf("reactivated %v", reactivated)
+	}
+	unchanged("another key reactivated", h.do("GET", "/v1/webhooks/keys/"+second, nil).ok(200), other)
+	h.clock.Advance(time.Second)
+	rows = audited()
+	unchanged("reactivated again", h.do("POST", single+"/reactivate", nil).ok(200), reactivated)
+	unchanged("reactivated again, as stored", h.do("GET", single, nil).ok(200), reactivated)
+	if n := audited(); n != rows {
+		t.Errorf("%d audit rows of what changed nothing", n-rows)
+	}
+	if got := h.do("GET", path+"?is_active=false", nil).ids(); !slices.Equal(got, []string{third, second}) {
 		t.Errorf("inactive: %v", got)
 	}
 	if got := h.do("POST", single+"/deactivate", nil).ok(200); got["is_active"] != false {
