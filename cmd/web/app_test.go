@@ -5,15 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"kaylehooks/internal/devstack/devtest"
 	"kaylehooks/internal/fixture"
@@ -233,6 +236,61 @@ func TestServe_StartsWithoutRedis(t *testing.T) {
 		i.call("GET", "/v1/webhooks/deliveries", nil, &all)
 		return all
 	}, func(all []deliveryJSON) bool { return len(all) == 1 && all[0].Status == "succeeded" })
+}
+
+// What must never be on in production is said at every start, by each program (contract section 5.2).
+func TestStart_WarnsOfPrivateEndpoints(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	const warning = `"level":"WARN","msg":"ALLOW_PRIVATE_ENDPOINTS is on`
+	started := func() map[string]string {
+		return map[string]string{"serve": i.web().Output(), "worker": i.worker().Output()}
+	}
+	for range 2 {
+		for name, log := range started() {
+			if strings.Count(log, warning) != 1 {
+				t.Errorf("%s does not warn:\n%s", name, log)
+			}
+		}
+	}
+	i.env = append(i.env, "ALLOW_PRIVATE_ENDPOINTS=false")
+	for name, log := range started() {
+		if strings.Contains(log, "ALLOW_PRIVATE_ENDPOINTS") {
+			t.Errorf("%s warns of what is off:\n%s", name, log)
+		}
+	}
+}
+
+// A receiver recognises us by the program's name and version (contract section 7.4).
+func TestEndToEnd_TheReceiverSeesWhoSends(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	i.start()
+	seen := make(chan http.Header, 8) // at least once
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(receiver.Close)
+	_, jwk := i.keyPair("k1")
+	var created endpointJSON
+	i.call("POST", "/v1/webhooks/endpoints", map[string]any{"url": receiver.URL}, &created)
+	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/keys", map[string]any{"key_id": "k1", "algorithm": "RSA-OAEP-256", "key_type": "RSA", "jwk": jwk}, nil)
+	i.call("POST", "/v1/webhooks/endpoints/"+created.Endpoint.ID+"/test", nil, nil)
+	select {
+	case got := <-seen:
+		version := strings.TrimSpace(i.command("version").Succeed())
+		if want := "Kaylehooks/" + version; version == "" || got.Get("User-Agent") != want {
+			t.Errorf("User-Agent %q, want %q", got.Get("User-Agent"), want)
+		}
+		// Of the rest only what HTTP needs: no Accept-Encoding, cookie or trace header.
+		names := slices.Sorted(maps.Keys(got))
+		if want := []string{"Content-Length", "Content-Type", "User-Agent", "X-Kayle-Delivery-Id", "X-Kayle-Event", "X-Kayle-Signature"}; !slices.Equal(names, want) {
+			t.Errorf("headers %v, want %v", names, want)
+		}
+	case <-time.After(patience):
+		t.Fatal("the receiver got nothing")
+	}
 }
 
 // A Redis that takes connections and never answers is not waited for: neither a probe nor a request takes as long as its client would.
