@@ -74,7 +74,7 @@ func (h *harness) wantMetadata() {
 	late, _ := h.newSession()
 	h.clock.Advance(verification.TTL)
 	h.do("POST", "/v1/sessions/"+late+"/start", nil).refused(410, "SESSION_EXPIRED")
-	for h.count("SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')") > 0 {
+	for range 100 { // steps are enough for all jobs to finish
 		h.clock.Advance(time.Second)
 		if _, err := h.door.Deliveries.RunJobs(h.Context(), 1000); err != nil {
 			h.Fatal(err)
