@@ -204,7 +204,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, name strin
 		}),
 	})
 	a.webhooks = &webhook.Service{DB: a.db, Keyring: a.keyring, AllowPrivate: cfg.AllowPrivateEndpoints, Deliveries: a.deliveries}
-	a.sessions = &verification.Service{DB: a.db, Keyring: a.keyring, Deliveries: a.deliveries, Log: log}
+	a.sessions = &verification.Service{DB: a.db, Keyring: a.keyring, Deliveries: a.deliveries}
 	a.deliveries.Settler = a.sessions
 	a.assets = static.Handler()
 	return a, nil

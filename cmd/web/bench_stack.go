@@ -177,6 +177,7 @@ func (s *benchStack) start(environ []string, name string, args ...string) (*benc
 	_ = writer.Close()
 	p := &benchProcess{name, cmd, make(chan string, 1)}
 	go func() {
+		defer func() { _ = reader.Close() }()
 		defer close(p.lines)
 		for scanner := bufio.NewScanner(reader); scanner.Scan(); {
 			select {
@@ -184,6 +185,7 @@ func (s *benchStack) start(environ []string, name string, args ...string) (*benc
 			default: // nobody waits for a line: logs are only read away
 			}
 		}
+		_, _ = io.Copy(io.Discard, reader) // a line too long for the scanner ends it; the child must not wait for a reader
 	}()
 	return p, nil
 }

@@ -68,7 +68,7 @@ func newHarness(t testing.TB, change ...func(*Config)) *harness {
 	log := &lockedBuffer{}
 	logger := slog.New(logging.NewHandler(slog.NewTextHandler(log, nil)))
 	deliveries := delivery.New(delivery.Config{DB: db, Keyring: keyring, Log: logger, Worker: "test"})
-	sessions := &verification.Service{DB: db, Keyring: keyring, Deliveries: deliveries, Log: logger}
+	sessions := &verification.Service{DB: db, Keyring: keyring, Deliveries: deliveries}
 	deliveries.Settler = sessions
 	config := Config{
 		DB: db, Keyring: keyring, APIKeys: apikey.New(db, keyring),

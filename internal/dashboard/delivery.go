@@ -133,6 +133,7 @@ func (p *page) nameRuns(v *deliveryParts) error {
 			if job, ok := jobs[a.Run]; ok {
 				v.makers[a.Run] = runMaker{job.CreatedByName, &ui.Link{Label: ui.ShortID(job.ID.String()), Href: jobPath(job.ID)}}
 			}
+		case delivery.Automatic, delivery.Manual, delivery.TestSend:
 		}
 	}
 	return p.nameReplays(v, replayed)

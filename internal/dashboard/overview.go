@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -43,14 +44,14 @@ func showOverview(p *page) error {
 	}
 	if len(f.endpoints) == 0 {
 		v.Empty = p.noEndpoints()
-		return p.Render(200, pages.OverviewPage(v))
+		return p.Render(http.StatusOK, pages.OverviewPage(v))
 	}
 	if f = f.labelled(label); len(f.endpoints) == 0 {
 		v.Empty = &ui.Empty{
 			Icon: "search", Title: "No endpoint carries the label “" + cutText(label, 200) + "”",
 			Text: "Labels are set in an endpoint's settings.", Actions: []ui.Action{{Label: "Show all endpoints", Href: p.With("label", "")}},
 		}
-		return p.Render(200, pages.OverviewPage(v))
+		return p.Render(http.StatusOK, pages.OverviewPage(v))
 	}
 	hours, err := p.Deliveries.Hours(p.Ctx, p.Actor, p.Now.Add(-time.Duration(s.hours)*time.Hour), p.Now, id.Endpoint{})
 	if err != nil {
@@ -81,7 +82,7 @@ func showOverview(p *page) error {
 	to := figureDoors{list: deliveriesPath, label: label, from: from}
 	to.retry = p.retryAll("", label)
 	v.Tiles = overviewTiles(to, sumOf(buckets), f.total(), v.Forecast.Bars[0], s)
-	return p.Render(200, pages.OverviewPage(v))
+	return p.Render(http.StatusOK, pages.OverviewPage(v))
 }
 
 // overviewLabels chooses the endpoints that the figures are about; nil while none carries a label.
@@ -214,7 +215,7 @@ func errorKinds(counts []delivery.ErrorCount, s span, names map[id.Endpoint]stri
 	slices.SortFunc(rows, func(a, b *tally) int {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.key.kind, b.key.kind), cmp.Compare(a.key.code, b.key.code))
 	})
-	v := pages.ErrorKinds{Note: "failed attempts in " + s.words + "; each leads to deliveries whose last one failed so", Empty: "No attempt failed in " + s.words + "."}
+	v := pages.ErrorKinds{Note: "attempts in " + s.words + "; a link filters by last error", Empty: "No attempt failed in " + s.words + "."}
 	if names != nil {
 		v.At = "Mostly at"
 	}

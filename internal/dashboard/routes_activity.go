@@ -5,9 +5,9 @@ import "kaylehooks/internal/access"
 // activityRoutes lists the pages of what happened: events, deliveries, sessions, the queue, people and the log.
 //
 // Taken by coreRoutes already: /settings/zone (the switch of the top bar), everything below /endpoints,
-// and POST /keys/{id}/… Shared with this list: deliveryRow and auditRow (rows.go), the words for states, errors and
+// and everything below /keys/{id}. Shared with this list: deliveryRow and auditRow (rows.go), the words for states, errors and
 // routes (words.go), health (health.go), filters of a deliveries list (deliveryfilter.go), paging (paging.go), form tokens
-// and repeated submissions (forms.go).
+// (forms.go) and repeated submissions (once.go).
 func activityRoutes(r router) {
 	r.route("GET /find", "", find)
 

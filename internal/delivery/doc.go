@@ -1,5 +1,5 @@
-// Package delivery owns webhook_deliveries, webhook_delivery_attempts, jobs and delivery_rollups: the way of an event to
-// every endpoint (contract section 7).
+// Package delivery owns webhook_deliveries, webhook_delivery_attempts, jobs, job_visits and delivery_rollups: the way of an event
+// to every endpoint (contract section 7).
 //
 //	publish ─► pending ─► claim ─► attempt ─► record ─► pending | succeeded | failed
 //

@@ -15,7 +15,7 @@ var retryDelays = [AttemptsPerRun - 1]time.Duration{
 }
 
 // RetryDelays returns the waits before attempts 2 to 8.
-func RetryDelays() []time.Duration { return retryDelays[:] }
+func RetryDelays() [AttemptsPerRun - 1]time.Duration { return retryDelays }
 
 // Window is the sum of RetryDelays: how long a delivery is tried.
 func Window() time.Duration {

@@ -41,9 +41,6 @@ func (t Type) Known() bool { return slices.Contains(Types(), t) }
 // Short is the name without its first word, for tables: "session.failed".
 func (t Type) Short() string { return strings.TrimPrefix(string(t), "verification.") }
 
-// Withdrawable reports whether a withdrawal scrubs deliveries of this type (contract section 4.5).
-func (t Type) Withdrawable() bool { return t == SessionSucceeded || t == SessionFailed }
-
 // TriggerType says what TriggerID names.
 type TriggerType string
 

@@ -40,9 +40,10 @@ type MemberFilter struct {
 
 // Errors about members.
 var (
-	// ErrLastOwner protects the last active owner of an organization.
+	// ErrRoleChanged reports a change that was decided on by a role that is no longer the member's.
 	ErrRoleChanged = fault.New(fault.Conflict, fault.CodeConflict, "Somebody else changed this role in the meantime.")
-	ErrLastOwner   = fault.New(fault.Conflict, fault.CodeConflict, "An organization keeps at least one active owner.").
+	// ErrLastOwner protects the last active owner of an organization.
+	ErrLastOwner = fault.New(fault.Conflict, fault.CodeConflict, "An organization keeps at least one active owner.").
 			WithHint("Make another member an owner first.")
 	// ErrAlreadyMember reports an invitation to somebody who already belongs to the organization.
 	ErrAlreadyMember = fault.New(fault.Conflict, fault.CodeConflict, "This person is already a member.")

@@ -141,7 +141,7 @@ func (s *Service) PreparePassword(ctx context.Context, actor access.Actor, curre
 }
 
 // PrepareReset checks and hashes a new password for the account with the address, without the current one: for somebody who
-// runs the server. It is errNoUser when no account has the address.
+// runs the server. It is a NOT_FOUND fault when no account has the address.
 func (s *Service) PrepareReset(ctx context.Context, email, next string) (PasswordChange, error) {
 	row, found, err := findUser(s.DB.Reader(ctx), "email", NormalEmail(email))
 	if err != nil {

@@ -83,7 +83,7 @@ func NewWorker(c Config) *Worker {
 	return w
 }
 
-// Start runs until Stop. It fails when Redis cannot be reached.
+// Start runs until Stop. It fails when Redis or Postgres cannot be reached, and when the clock of this host is off.
 func (w *Worker) Start(ctx context.Context) error {
 	if err := w.checkClock(ctx); err != nil {
 		return err

@@ -118,17 +118,23 @@ func (c Config) logged(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		w.Header().Set("X-Request-Id", requestID)
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+		aborted := true // an answer that is broken off has its line, too
+		defer func() { c.logRequest(ctx, r, rec, started, aborted) }()
 		next.ServeHTTP(rec, r)
-		level := slog.LevelInfo
-		switch {
-		case rec.status >= 500:
-			level = slog.LevelError
-		case strings.HasPrefix(r.URL.Path, "/static/"), r.URL.Path == "/healthz", r.URL.Path == "/readyz", r.URL.Path == "/metrics":
-			level = slog.LevelDebug
-		}
-		c.Log.Log(ctx, level, "request", "method", short(r.Method), "path", tokenPath.ReplaceAllString(short(r.URL.Path), "${1}…"), "status", rec.status,
-			"bytes", rec.bytes, "duration_ms", c.Now().Sub(started).Milliseconds())
+		aborted = false
 	})
+}
+
+func (c Config) logRequest(ctx context.Context, r *http.Request, rec *recorder, started time.Time, aborted bool) {
+	level := slog.LevelInfo
+	switch {
+	case rec.status >= 500 || aborted:
+		level = slog.LevelError
+	case strings.HasPrefix(r.URL.Path, "/static/"), r.URL.Path == "/healthz", r.URL.Path == "/readyz", r.URL.Path == "/metrics":
+		level = slog.LevelDebug
+	}
+	c.Log.Log(ctx, level, "request", "method", short(r.Method), "path", tokenPath.ReplaceAllString(short(r.URL.Path), "${1}…"), "status", rec.status,
+		"bytes", rec.bytes, "duration_ms", c.Now().Sub(started).Milliseconds(), "aborted", aborted)
 }
 
 // short bounds what anybody can have us write into the log with one request. No path of ours is as long.

@@ -28,6 +28,9 @@ func roof(https bool) (http.Handler, *bytes.Buffer) {
 				w.WriteHeader(http.StatusInternalServerError)
 			}
 			_, _ = w.Write([]byte(name))
+			if strings.HasSuffix(r.URL.Path, "/cut") {
+				panic(http.ErrAbortHandler)
+			}
 		})
 	}
 	log := &bytes.Buffer{}
@@ -91,6 +94,23 @@ func TestNew_EveryResponseHasHeadersAndALine(t *testing.T) {
 				t.Errorf("%s: logged %s", path, log)
 			}
 		}
+	}
+}
+
+// An answer that is broken off is not one that went well.
+func TestNew_ABrokenOffResponseHasItsLine(t *testing.T) {
+	t.Parallel()
+	h, log := roof(false)
+	func() {
+		defer func() {
+			if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+				t.Errorf("recovered %v, want the connection to be cut", err)
+			}
+		}()
+		get(h, "/deliveries/cut", nil)
+	}()
+	if line := log.String(); !strings.Contains(line, `"aborted":true`) || !strings.Contains(line, `"level":"ERROR"`) {
+		t.Errorf("logged %q", line)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"slices"
 	"strconv"
@@ -32,7 +31,6 @@ type Service struct {
 	DB         *postgres.DB
 	Keyring    *seal.Keyring
 	Deliveries *delivery.Service
-	Log        *slog.Logger
 
 	prepare   sync.Once
 	successes *batch.Group[success, reported]
@@ -150,10 +148,10 @@ func (s *Service) targets(tx *postgres.Tx, org id.Organization, texts []string) 
 	return targets, nil
 }
 
-// lock reads the organization's session for update; a zero organization means any, for the public routes.
+// lock reads the organization's session for update.
 func lock(tx *postgres.Tx, org id.Organization, session id.Session) (Session, error) {
 	rows := []Session{}
-	err := tx.Raw("SELECT * FROM verification_sessions WHERE id = $1 AND ($2::uuid IS NULL OR organization_id = $2) FOR UPDATE", session, org).Scan(&rows).Error
+	err := tx.Raw("SELECT * FROM verification_sessions WHERE id = $1 AND organization_id = $2 FOR UPDATE", session, org).Scan(&rows).Error
 	if err != nil {
 		return Session{}, fmt.Errorf("lock session %s: %w", session, err)
 	}
