@@ -66,8 +66,8 @@ type app struct {
 // loadConfig reads the settings; the error has one line per problem.
 func loadConfig(env environment, needs config.Needs) (config.Config, error) {
 	cfg, err := config.Load(env.lookupEnv, needs)
-	if cfg.MasterKeys != "" {
-		_, malformed := newKeyring(cfg)
+	if keys, _ := env.lookupEnv("MASTER_KEYS"); keys != "" && needs&config.Keys != 0 {
+		_, malformed := newKeyring(config.Config{MasterKeys: config.Secret(keys)})
 		err = errors.Join(err, malformed)
 	}
 	if err != nil {
