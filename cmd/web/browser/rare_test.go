@@ -48,7 +48,7 @@ func meetRareStates(t *testing.T, s *suite) {
 			SELECT fresh, organization_id, event_type, trigger_type, gen_random_uuid(), routing, created_at FROM like_it)
 		INSERT INTO webhook_deliveries (id, organization_id, event_id, webhook_endpoint_id, webhook_encryption_key_id, event_type, status, payload, payload_bytes, payload_expires_at,
 			payload_retention_reason, attempt_count, last_error_kind, last_status_code, last_attempt_at, created_at, updated_at)
-		SELECT fresh, organization_id, fresh, webhook_endpoint_id, webhook_encryption_key_id, event_type, status, payload, payload_bytes, payload_expires_at,
+		SELECT fresh, organization_id, fresh, webhook_endpoint_id, webhook_encryption_key_id, event_type, status, payload, payload_bytes, now() + interval '1 day',
 			payload_retention_reason, attempt_count, last_error_kind, last_status_code, last_attempt_at, created_at, updated_at FROM like_it`)
 	b.visit("/jobs/new?status=failed")
 	b.see("main", "to confirm")
