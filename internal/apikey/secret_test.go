@@ -1,6 +1,10 @@
 package apikey
 
-import "testing"
+import (
+	"testing"
+
+	"kaylehooks/internal/seal"
+)
 
 func TestNewSecret_FavoursNoSymbol(t *testing.T) {
 	t.Parallel()
@@ -15,10 +19,10 @@ func TestNewSecret_FavoursNoSymbol(t *testing.T) {
 			counts[secret[i]]++
 		}
 	}
-	want := float64(keys*secretLength) / float64(len(alphabet)) // 3556 with a standard deviation of 59
-	for i := range len(alphabet) {
-		if got := float64(counts[alphabet[i]]); got < want-420 || got > want+420 {
-			t.Errorf("%c came %v times, want about %v", alphabet[i], got, want)
+	want := float64(keys*secretLength) / float64(len(seal.SecretAlphabet)) // 3556 with a standard deviation of 59
+	for i := range len(seal.SecretAlphabet) {
+		if got := float64(counts[seal.SecretAlphabet[i]]); got < want-420 || got > want+420 {
+			t.Errorf("%c came %v times, want about %v", seal.SecretAlphabet[i], got, want)
 		}
 	}
 }

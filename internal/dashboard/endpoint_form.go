@@ -13,7 +13,6 @@ import (
 	"kaylehooks/internal/audit"
 	"kaylehooks/internal/egress"
 	"kaylehooks/internal/event"
-	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/webhook"
@@ -273,7 +272,7 @@ func updateEndpoint(p *page) error {
 	if err == nil {
 		updated, err = p.Webhooks.UpdateEndpoint(p.Ctx, p.Actor, e.ID, change)
 	}
-	if f, ok := fault.As(err); ok && f.Message == webhook.ErrEndpointChanged.Message {
+	if errors.Is(err, webhook.ErrEndpointChanged) {
 		return p.renderConflict(e.ID, in)
 	}
 	if found, ok := problemsOf(err); ok {

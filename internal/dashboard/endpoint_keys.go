@@ -157,7 +157,7 @@ func jwkAction(k webhook.Key) ui.Action {
 // keyHashes are the names of a key that anybody can work out, each with a command that does.
 func keyHashes(k webhook.Key) []ui.Fact {
 	return []ui.Fact{
-		{Term: "Thumbprint, RFC 7638", Text: k.Thumbprint, Hash: true, Copy: "Copy thumbprint", Pre: thumbprintCommand(k.Exponent)},
+		{Term: "RFC 7638", Text: k.Thumbprint, Hash: true, Copy: "Copy thumbprint", Pre: thumbprintCommand(k.Exponent)},
 		{Term: "SPKI SHA-256", Text: k.SPKISHA256, Hash: true, Copy: "Copy SPKI hash", Pre: "openssl pkey -pubin -in public.pem -outform der | openssl dgst -sha256"},
 	}
 }
@@ -347,7 +347,7 @@ func addKey(p *page) error {
 		add = p.Webhooks.StageKey
 	}
 	k, err := add(p.Ctx, p.Actor, e.ID, offer.input)
-	if f, ok := fault.As(err); ok && f.Message == webhook.ErrKeyIDTaken.Message {
+	if f, ok := fault.As(err); ok && f.Is(webhook.ErrKeyIDTaken) {
 		offer.found = problems{"key_id": f.Message + " " + f.Hint}
 		return p.renderKeys(http.StatusConflict, e, offer)
 	}

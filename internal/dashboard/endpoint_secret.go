@@ -119,7 +119,7 @@ func rotateSecret(p *page) error {
 		return p.renderSecret(http.StatusUnprocessableEntity, e, secretView{overlap: defaultOverlap, found: problems{"overlap_hours": "Choose how long the former secret goes on signing."}})
 	}
 	rotation, err := p.Webhooks.RotateSecret(p.Ctx, p.Actor, e.ID, hours, p.Value("force") == "1")
-	if f, ok := fault.As(err); ok && f.Message == webhook.ErrOverlapRunning.Message {
+	if f, ok := fault.As(err); ok && f.Is(webhook.ErrOverlapRunning) {
 		return p.renderSecret(http.StatusConflict, e, secretView{overlap: hours, found: problems{"": f.Message + " End the overlap first, or tick the box that drops the older secret."}})
 	}
 	if err != nil {

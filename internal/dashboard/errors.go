@@ -53,7 +53,7 @@ func (p *page) showError(err error) {
 		err = p.showTombstone(gone.Endpoint)
 	case expected && f.Kind == fault.Unauthenticated:
 		err = p.toSignIn()
-	case expected && errors.Is(err, access.ErrReauthenticate) && f.Message == access.ErrReauthenticate.Message:
+	case expected && errors.Is(err, access.ErrReauthenticate):
 		err = p.toPassword()
 	case expected:
 		err = p.refuse(f)
@@ -175,14 +175,14 @@ func (p *page) refuse(f *fault.Error) error {
 // explainForbidden names the role that is needed and who holds it.
 func (p *page) explainForbidden(v *pages.Problem, f *fault.Error) {
 	switch {
-	case errors.Is(f, errStaleForm) && f.Message == errStaleForm.Message:
+	case f.Is(errStaleForm):
 		v.Icon = "clock"
 		v.Text = "It was opened in an earlier session or has been open for too long. Go back, reload the page and send the form again."
 		if !p.signedIn() && p.formToken() == "" {
 			v.Text = "Your browser did not send our cookie back. Open the page again; the dashboard needs https, or http on localhost, for its cookies."
 		}
 		return
-	case f.Message == errForeignForm.Message:
+	case f.Is(errForeignForm):
 		v.Text = "Forms of the dashboard work from its own pages only. If you did not expect this, close the page that sent you here."
 		return
 	case f.Is(errQueueReadOnly):

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -167,7 +168,7 @@ func (p *page) checkPassword(password string) (problems, error) {
 		return problems{"password": refused}, nil
 	}
 	err := p.Login.Reauthenticate(p.preparing(), p.Actor, p.Session.ID, password)
-	if org.IsWrongPassword(err) {
+	if errors.Is(err, org.ErrPassword) {
 		return problems{"password": org.ErrPassword.Fields[0].Message}, nil
 	}
 	if err != nil {

@@ -10,9 +10,8 @@ import (
 
 // Keys of the ids that a context carries into every line.
 const (
-	RequestID  = "request_id"
-	DeliveryID = "delivery_id"
-	TaskID     = "task_id"
+	RequestID = "request_id"
+	TaskID    = "task_id"
 )
 
 // Options configure New.

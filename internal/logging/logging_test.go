@@ -40,16 +40,16 @@ func TestHandler_AddsTheIDsOfTheContext(t *testing.T) {
 	t.Parallel()
 	ctx := logging.With(t.Context(), logging.RequestID, "req-0")
 	ctx = logging.With(ctx, logging.RequestID, "req-1")
-	inner := logging.With(ctx, logging.DeliveryID, "whd_1")
+	inner := logging.With(ctx, logging.TaskID, "task-1")
 	got := line(t, func(l *slog.Logger) { l.InfoContext(inner, "sent", "status", 200) })
-	want := map[string]any{"msg": "sent", "status": 200.0, "request_id": "req-1", "delivery_id": "whd_1"}
+	want := map[string]any{"msg": "sent", "status": 200.0, "request_id": "req-1", "task_id": "task-1"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	if v := logging.Value(inner, logging.RequestID); v != "req-1" {
 		t.Errorf("Value = %q", v)
 	}
-	if v := logging.Value(ctx, logging.DeliveryID); v != "" {
+	if v := logging.Value(ctx, logging.TaskID); v != "" {
 		t.Errorf("the outer context has the inner one's id %q", v)
 	}
 }

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -232,7 +233,7 @@ func (s *Service) ResetPassword(ctx context.Context, email, next string) error {
 
 // confirmed passes the outcome of a password check on, and audits a wrong one.
 func (s *Service) confirmed(ctx context.Context, actor access.Actor, user id.User, outcome error) error {
-	if !org.IsWrongPassword(outcome) {
+	if !errors.Is(outcome, org.ErrPassword) {
 		return outcome
 	}
 	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {

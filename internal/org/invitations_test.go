@@ -174,8 +174,8 @@ func TestAccept_AKnownPersonMustGiveTheirPassword(t *testing.T) {
 	if err != nil || user.ID != known || user.Name == "Mallory" {
 		t.Fatalf("Accept = %+v, %v", user, err)
 	}
-	if places, err := s.Places(t.Context(), stranger); err != nil || len(places) != 2 {
-		t.Errorf("Places = %+v, %v", places, err)
+	if n := fixture.Scalar[int](t, db, "SELECT count(*) FROM memberships WHERE user_id = $1 AND suspended_at IS NULL", known); n != 2 {
+		t.Errorf("%d memberships, want 2", n)
 	}
 }
 

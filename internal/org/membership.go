@@ -25,12 +25,6 @@ type Member struct {
 // Active reports whether the membership grants anything.
 func (m Member) Active() bool { return m.SuspendedAt == nil }
 
-// Place is an organization that a user can work in.
-type Place struct {
-	Organization Organization `gorm:"embedded;embeddedPrefix:organization_"`
-	Role         access.Role
-}
-
 // MemberFilter narrows a list; the zero value of a field filters nothing.
 type MemberFilter struct {
 	Text      string // part of name or address

@@ -26,12 +26,6 @@ var ErrPassword = &fault.Error{
 	Fields: []fault.Field{{Name: "password", Message: "This is not the password."}},
 }
 
-// IsWrongPassword reports whether err is ErrPassword itself; errors.Is would match every fault of its kind and code.
-func IsWrongPassword(err error) bool {
-	f, ok := fault.As(err)
-	return ok && f == ErrPassword
-}
-
 // StandardParams is the second recommended option of RFC 9106 (argon2id with 64 MiB).
 func StandardParams() argon2id.Params {
 	return argon2id.Params{Memory: 64 * 1024, Iterations: 3, Parallelism: 4, SaltLength: 16, KeyLength: 32}

@@ -203,23 +203,6 @@ func (s *Service) UpdateOrganization(ctx context.Context, actor access.Actor, ch
 	return updated, nil
 }
 
-// Places lists the organizations that the acting user can work in, oldest membership first.
-func (s *Service) Places(ctx context.Context, actor access.Actor) ([]Place, error) {
-	user, err := ActingUser(actor)
-	if err != nil {
-		return nil, err
-	}
-	var places []Place
-	err = s.DB.Reader(ctx).Raw(`SELECT o.id AS organization_id, o.name AS organization_name, o.environment AS organization_environment, o.environment_color AS organization_environment_color,
-		o.created_at AS organization_created_at, o.updated_at AS organization_updated_at, m.role
-		FROM memberships m JOIN organizations o ON o.id = m.organization_id
-		WHERE m.user_id = $1 AND m.suspended_at IS NULL ORDER BY m.created_at, o.id`, user).Scan(&places).Error
-	if err != nil {
-		return nil, fmt.Errorf("list places: %w", err)
-	}
-	return places, nil
-}
-
 func target(o id.Organization) audit.Target {
 	return audit.Target{Type: "organization", ID: o.String()}
 }

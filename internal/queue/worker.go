@@ -140,7 +140,7 @@ func (w *Worker) handle(ctx context.Context, lane string, task *asynq.Task) erro
 		return nil // another worker, or this one once its clock is right, gets it from the feeder
 	}
 	taskID, _ := asynq.GetTaskID(ctx)
-	ctx = logging.With(ctx, "task_id", taskID)
+	ctx = logging.With(ctx, logging.TaskID, taskID)
 	var named []delivery.Due
 	var sending errgroup.Group
 	for _, due := range dues {

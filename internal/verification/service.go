@@ -74,7 +74,7 @@ func (s *Service) CreateIn(tx *postgres.Tx, actor access.Actor, in NewSession) (
 	if err != nil {
 		return Session{}, "", err
 	}
-	token := webhook.NewSecret("", CancelLength)
+	token := seal.NewSecret("", CancelLength)
 	hash, master := s.Keyring.Hash(seal.CancelToken, seal.CancelTokenMessage(token))
 	session := Session{
 		ID: id.Session{UUID: tx.NewUUID()}, OrganizationID: actor.Organization, Status: Created,

@@ -13,6 +13,7 @@ import (
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
+	"kaylehooks/internal/seal"
 )
 
 // A challenge is a code that leaves in a test event, encrypted to one key. Whoever knows it holds the private half.
@@ -36,7 +37,7 @@ func Challenge(tx *postgres.Tx, org id.Organization, key id.Key, event id.Event)
 	if err != nil {
 		return Key{}, "", err
 	}
-	code := NewSecret(challengePrefix, challengeLength)
+	code := seal.NewSecret(challengePrefix, challengeLength)
 	hash := hashChallenge(code)
 	k.ChallengeHash, k.ChallengeEventID, k.UpdatedAt = &hash, &event, tx.Now
 	err = tx.Exec("UPDATE webhook_encryption_keys SET challenge_hash = $1, challenge_event_id = $2, updated_at = $3 WHERE id = $4", hash, event, tx.Now, key).Error

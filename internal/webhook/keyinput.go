@@ -84,7 +84,7 @@ var (
 	ErrKeyInputNotRSA   = keyInputFault("This is not an RSA key. Only RSA keys can receive webhooks.")
 )
 
-// keyInputFault differs from the others in its message alone, so compare these by identity rather than errors.Is.
+// keyInputFault complains about the field of the key.
 func keyInputFault(message string) *fault.Error {
 	return &fault.Error{
 		Kind: fault.Invalid, Code: fault.CodeBadRequest, Message: message,

@@ -158,7 +158,7 @@ func TestParseKeyInput_PrivateKeysAreRefusedAndNeverRepeated(t *testing.T) {
 		"PEM inside JSON":     `{"pem":"-----BEGIN PRIVATE KEY-----\nAAAA"}`,
 	} {
 		found, err := ParseKeyInput([]byte(text))
-		if err != error(ErrPrivateKey) || found != nil { //nolint:errorlint // identity is meant: the others are equal by errors.Is
+		if !errors.Is(err, ErrPrivateKey) || found != nil {
 			t.Errorf("%s: %v, %v", name, found, err)
 		}
 		if LooksPrivate(text) == slices.Contains(closer, name) {

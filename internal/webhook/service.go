@@ -287,7 +287,7 @@ func (s *Service) RotateSecret(ctx context.Context, actor access.Actor, endpoint
 		if err := actor.Require(access.WebhooksWrite, tx.Now); err != nil {
 			return err
 		}
-		if !validOverlap(overlapHours) {
+		if !slices.Contains(OverlapOptions(), overlapHours) {
 			return fault.InvalidField("overlap_hours", "must be 0, 1, 24, 72 or 168")
 		}
 		e, err := s.lock(tx, actor.Organization, endpoint)
@@ -324,15 +324,6 @@ func (s *Service) RotateSecret(ctx context.Context, actor access.Actor, endpoint
 		return audit.Record(tx, actor, "webhook_endpoint.signing_secret.rotated", target(e.ID), audit.Metadata{"overlap_hours": overlapHours, "forced": force})
 	})
 	return r, err
-}
-
-func validOverlap(hours int) bool {
-	for _, o := range OverlapOptions() {
-		if o == hours {
-			return true
-		}
-	}
-	return false
 }
 
 // EndOverlap erases the previous signing secret at once. It needs webhooks:write; ErrNoOverlap.

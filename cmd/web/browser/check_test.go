@@ -25,7 +25,10 @@ const look = `(async (part, rules) => {
 	if (twice.length) problems.push("ids given twice: " + twice);
 	const wide = document.documentElement.scrollWidth - innerWidth;
 	if (wide > 0) problems.push("scrolls sideways by " + wide + " px because of " + all("main *").filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll, pre, [tabindex='0']")).slice(0, 4).map(said));
+	const y = scrollY;
+	scrollTo({ top: 0, behavior: "instant" }); // where a page happens to be scrolled to, the bar at its top covers half of a line
 	const found = rules ? await axe.run(part, { resultTypes: ["violations"], preload: false, elementRef: false, ...rules }) : { violations: [] };
+	scrollTo({ top: y, behavior: "instant" });
 	for (const v of found.violations) for (const n of v.nodes.slice(0, 4)) problems.push("axe " + v.id + " (" + v.help + "): " + n.target + " " + n.html.slice(0, 160) + " " + [...n.any, ...n.all, ...n.none].map((c) => c.message).join("; ").slice(0, 300));
 	return { title: document.title, heading: h1[0]?.innerText ?? "", problems };
 })`
