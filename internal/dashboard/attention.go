@@ -116,10 +116,13 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 		if s.FirstExpiry.Sub(p.Now) < time.Hour {
 			tone = ui.Bad
 		}
+		why := "Of " + counted(s.Parked+s.Held, "payload that is held", "payloads that are held") + ", the first is erased undelivered then, unless it is sent before."
+		if s.Parked+s.Held == 1 {
+			why = "It is the one that is held, and is erased undelivered then, unless it is sent before."
+		}
 		items = append(items, pages.AttentionItem{
 			Tone: tone, Icon: "hourglass", Lead: "Payloads for", Subject: e.DisplayName(), Href: path, Text: "are about to expire.",
-			Why:    "Of " + counted(s.Parked+s.Held, "payload that is held", "payloads that are held") + ", the first is erased undelivered then, unless it is sent before.",
-			When:   "first " + p.Moment(*s.FirstExpiry),
+			Why: why, When: "first " + p.Moment(*s.FirstExpiry),
 			Action: &ui.Action{Label: "See deliveries", Href: link(path+"/deliveries", "status", state), Small: true},
 		})
 	}

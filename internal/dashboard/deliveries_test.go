@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	xhtml "golang.org/x/net/html"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
@@ -560,6 +564,35 @@ func TestExport_QuotesFormulasAndIsAudited(t *testing.T) {
 	b.get("/deliveries/export?status=blocked&limit=25&live=0&kk_secret=1&%00=1&q=").is(http.StatusOK)
 	if got := fixture.Scalar[string](t, w.db, "SELECT metadata ->> 'filters' FROM audit_logs WHERE event = 'export.created' ORDER BY created_at DESC, id DESC LIMIT 1"); got != `["status"]` {
 		t.Errorf("the filters of an export are %s", got)
+	}
+	// Every filter that a list knows is one, also those that only links set.
+	for list, links := range map[string]string{"/deliveries": "key=x&event=x&next=1&took=1&held=1&failed_from=x&job=x&", "/events": "", "/sessions": "", "/audit": ""} {
+		root, err := xhtml.Parse(strings.NewReader(b.get(list + "?" + links).is(http.StatusOK).body))
+		w.check(err)
+		for n := range root.Descendants() {
+			if n.Data != "form" || !strings.Contains(attr(n, "class"), "filters") {
+				continue
+			}
+			for field := range n.Descendants() {
+				if name := attr(field, "name"); name != "" && !slices.Contains(noFilters, name) && !slices.Contains(listFilters, name) {
+					t.Errorf("%s filters by %s, which no export would tell", list, name)
+				}
+			}
+		}
+	}
+}
+
+// TestParseFormTime_DaysOfAnotherLength: the last moment of a day is its last, also where the clocks change.
+func TestParseFormTime_DaysOfAnotherLength(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.AddCookie(&http.Cookie{Name: zoneCookie, Value: "Europe/Berlin"})
+	p := &page{R: r}
+	p.Session.User.TimeZone = localZone
+	for day, next := range map[string]string{"2025-10-26": "2025-10-26T23:00:00Z", "2026-03-29": "2026-03-29T22:00:00Z", "2026-03-02": "2026-03-02T23:00:00Z"} {
+		if end, ok := p.ParseFormTime(day, true); !ok || end.Add(time.Microsecond).Format(time.RFC3339) != next {
+			t.Errorf("%s ends at %s, want just before %s", day, end, next)
+		}
 	}
 }
 

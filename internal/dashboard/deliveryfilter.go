@@ -183,7 +183,7 @@ func (p *page) deliveryFilters(action string, endpoints []webhook.Endpoint) ui.F
 		}
 		v.Fields = append(v.Fields, p.selectField("endpoint", "Endpoint", options...))
 		if len(labels) > 0 {
-			v.More = append(v.More, p.selectField("label", "Endpoint label", labelOptions(labels)...))
+			v.More = append(v.More, labelField("Endpoint label", p.Query("label"), labels))
 		}
 	}
 	v.Fields = append(v.Fields, p.selectField("type", "Event", eventTypeOptions()...))
@@ -218,14 +218,14 @@ func errorOptions() []ui.Option {
 	return options
 }
 
-// labelOptions are the labels in use, each once whatever its letter case.
-func labelOptions(labels []string) []ui.Option {
+// labelField chooses endpoints by a label, which is one in any letter case.
+func labelField(title, chosen string, labels []string) ui.FilterField {
 	slices.SortFunc(labels, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
 	options := []ui.Option{{Label: "Any"}}
 	for _, label := range slices.CompactFunc(labels, strings.EqualFold) {
-		options = append(options, ui.Option{Value: label, Label: label})
+		options = append(options, ui.Option{Value: label, Label: label, Selected: strings.EqualFold(label, chosen)})
 	}
-	return options
+	return ui.FilterField{Name: "label", Label: title, Options: options, Set: chosen != ""}
 }
 
 func withPlaceholder(f ui.FilterField, text string) ui.FilterField {

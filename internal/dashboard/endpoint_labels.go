@@ -61,9 +61,9 @@ func (p *page) askSwitchLabelled(on bool) error {
 			waiting += f.standings[e.ID].Waiting + f.standings[e.ID].Parked
 		}
 	}
-	options := labelOptions(labels)
-	options[0].Label = "Choose a label"
-	v.Scope = &ui.Filters{Action: path, Fields: []ui.FilterField{p.selectField("label", "Label", options...)}}
+	choice := labelField("Label", label, labels)
+	choice.Options[0].Label = "Choose a label"
+	v.Scope = &ui.Filters{Action: path, Fields: []ui.FilterField{choice}}
 	switch {
 	case len(labels) == 0:
 		v.Scope = nil

@@ -93,7 +93,7 @@ func (p *page) endpointFilters(f *fleet) ui.Filters {
 		Fields: []ui.FilterField{p.selectField("health", "Health", healthOptions...), p.selectField("event", "Event", events...)},
 	}
 	if len(labels) > 0 {
-		v.Fields = append(v.Fields, p.selectField("label", "Label", labelOptions(labels)...))
+		v.Fields = append(v.Fields, labelField("Label", p.Query("label"), labels))
 	}
 	sort := p.selectField("sort", "Sort by", ui.Option{Label: "Newest"}, ui.Option{Value: "health", Label: "Health, worst first"},
 		ui.Option{Value: "failures", Label: "Failures in 24 h"}, ui.Option{Value: "last", Label: "Last delivery"})

@@ -28,7 +28,7 @@ const (
 // listFilters are the parameters by which lists choose their rows.
 var listFilters = []string{
 	"actor", "attempts", "code", "delivery", "due_from", "due_to", "endpoint", "error", "event", "failed_from", "from", "held", "job", "key", "label", "next",
-	"outcome", "q", "status", "to", "took", "trigger", "type",
+	"outcome", "q", "status", "target", "to", "took", "trigger", "type",
 }
 
 // noFilters are the parameters of a list that choose none of its rows.

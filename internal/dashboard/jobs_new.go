@@ -210,7 +210,7 @@ func (p *page) jobPreviewHead() (ui.Shell, ui.Heading) {
 func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint) *ui.Filters {
 	choose := func(name, label, value string, options []ui.Option) ui.FilterField {
 		for i := range options {
-			options[i].Selected = strings.EqualFold(options[i].Value, value) // a label is one in any letter case
+			options[i].Selected = options[i].Value == value
 		}
 		return ui.FilterField{Name: name, Label: label, Options: options, Set: value != ""}
 	}
@@ -242,7 +242,7 @@ func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint)
 		{Name: "attempts", Label: "Attempts ≥", Type: "number", Value: countOrNone(f.MinAttempts), Set: f.MinAttempts > 0},
 	}}
 	if len(labels) > 0 {
-		v.Fields = slices.Insert(v.Fields, 2, choose("label", "Endpoint label", f.Label, labelOptions(labels)))
+		v.Fields = slices.Insert(v.Fields, 2, labelField("Endpoint label", f.Label, labels))
 	}
 	return v
 }

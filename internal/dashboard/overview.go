@@ -94,7 +94,7 @@ func (p *page) overviewLabels(endpoints []webhook.Endpoint) *ui.Filters {
 	if len(labels) == 0 {
 		return nil
 	}
-	return &ui.Filters{Action: "/", Fields: []ui.FilterField{p.selectField("label", "Endpoint label", labelOptions(labels)...)}, Hidden: p.carried("range")}
+	return &ui.Filters{Action: "/", Fields: []ui.FilterField{labelField("Endpoint label", p.Query("label"), labels)}, Hidden: p.carried("range")}
 }
 
 // forecast counts what becomes due at the endpoints of the fleet, or of all there ever were when no label chooses.

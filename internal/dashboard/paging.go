@@ -186,7 +186,7 @@ func noMatch(things string, active ui.ActiveFilters) *ui.NoMatch {
 func (p *page) selectField(name, label string, options ...ui.Option) ui.FilterField {
 	value := p.Query(name)
 	for i := range options {
-		options[i].Selected = strings.EqualFold(options[i].Value, value) // a label is one in any letter case
+		options[i].Selected = options[i].Value == value
 	}
 	return ui.FilterField{Name: name, Label: label, Options: options, Set: value != ""}
 }

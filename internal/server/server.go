@@ -133,8 +133,14 @@ func (c Config) logRequest(ctx context.Context, r *http.Request, rec *recorder, 
 	case strings.HasPrefix(r.URL.Path, "/static/"), r.URL.Path == "/healthz", r.URL.Path == "/readyz", r.URL.Path == "/metrics":
 		level = slog.LevelDebug
 	}
-	c.Log.Log(ctx, level, "request", "method", short(r.Method), "path", tokenPath.ReplaceAllString(short(r.URL.Path), "${1}…"), "status", rec.status,
-		"bytes", rec.bytes, "duration_ms", c.Now().Sub(started).Milliseconds(), "aborted", aborted)
+	line := []any{
+		"method", short(r.Method), "path", tokenPath.ReplaceAllString(short(r.URL.Path), "${1}…"), "status", rec.status,
+		"bytes", rec.bytes, "duration_ms", c.Now().Sub(started).Milliseconds(),
+	}
+	if aborted {
+		line = append(line, "aborted", true)
+	}
+	c.Log.Log(ctx, level, "request", line...)
 }
 
 // short bounds what anybody can have us write into the log with one request. No path of ours is as long.
