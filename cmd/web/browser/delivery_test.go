@@ -170,6 +170,7 @@ func operateDeliveries(t *testing.T, s *suite) {
 	_, jwk := far.newKey(t, "fails-1")
 	b.visit(far.path + "/keys")
 	b.do("paste", chromedp.SetValue("#keytext", jwk))
+	b.see("#check", "fails-1") // judged before it is added, or the verdict may be that it is there already
 	b.press("#keyform button", "Add and activate")
 	far.SetBehaviour(badreceiver.Always(http.StatusServiceUnavailable))
 
