@@ -112,8 +112,12 @@ func (c benchCommand) Run(env environment) error {
 			say("%s %d/%d took %s", s.name, i+1, c.Repeat, time.Since(began).Round(time.Second))
 		}
 		b.print(s.name)
+		if err := b.write(c.Out, facts); err != nil { // what is measured is kept if the run is stopped
+			return err
+		}
 	}
-	return b.write(c.Out, facts)
+	say("wrote %s", c.Out)
+	return nil
 }
 
 // print shows the figures of a scenario.
@@ -154,7 +158,6 @@ func (b *bench) write(path string, facts [][2]string) error {
 	if err := os.WriteFile(filepath.Clean(path), append(out, '\n'), readable); err != nil {
 		return usagef("--out: %w", err)
 	}
-	b.say("wrote %s", path)
 	return nil
 }
 

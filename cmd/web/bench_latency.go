@@ -45,7 +45,14 @@ func (s *site) lags(times map[string]reported) (fromRequest, fromAccept samples,
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := s.db.Query(s.ctx, "SELECT d.id::text, e.trigger_id::text FROM webhook_deliveries d JOIN events e ON e.id = d.event_id WHERE d.status = 'succeeded'")
+	began := time.Now()
+	for _, r := range times {
+		if r.due.Before(began) {
+			began = r.due
+		}
+	}
+	rows, err := s.db.Query(s.ctx, `SELECT d.id::text, e.trigger_id::text FROM webhook_deliveries d JOIN events e ON e.id = d.event_id
+		WHERE d.status = 'succeeded' AND e.created_at >= $1`, began)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read deliveries: %w", err)
 	}

@@ -13,15 +13,16 @@ import (
 // retention compares the latency at half the rate that this machine reaches while a month of deliveries is stored, and while it is
 // being deleted.
 func (b *bench) retention() error {
-	s, err := b.newSite(1)
+	rows := b.Rows[0]
+	database, err := b.storedOnce(rows, 1)
+	if err != nil {
+		return err
+	}
+	s, err := b.copySite(database)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	rows := b.Rows[0]
-	if err := s.storeFinished(rows); err != nil {
-		return err
-	}
 	if err := s.startWorker(); err != nil {
 		return err
 	}

@@ -244,12 +244,21 @@ func (b *bench) newSite(endpoints int) (*site, error) {
 }
 
 // copySite copies a database with its endpoints, and starts the web server.
-func (b *bench) copySite(template string) (_ *site, err error) {
+func (b *bench) copySite(template string) (*site, error) {
 	b.names++
-	s := &site{benchStack: b.benchStack, ctx: b.ctx, database: fmt.Sprintf("bench_%d", b.names)}
+	database := fmt.Sprintf("bench_%d", b.names)
+	if _, err := b.admin.Exec(b.ctx, "CREATE DATABASE "+database+" STRATEGY file_copy TEMPLATE "+template); err != nil {
+		return nil, fmt.Errorf("create database: %w", err)
+	}
+	return b.openSite(database)
+}
+
+// openSite starts a web server on a database, with nothing in Redis.
+func (b *bench) openSite(database string) (_ *site, err error) {
+	s := &site{benchStack: b.benchStack, ctx: b.ctx, database: database}
 	defer func() {
 		if err != nil {
-			s.close()
+			s.end()
 		}
 	}()
 	if err := b.redis.FlushAll(b.ctx).Err(); err != nil {
@@ -257,9 +266,6 @@ func (b *bench) copySite(template string) (_ *site, err error) {
 	}
 	if err := b.forget(); err != nil {
 		return nil, err
-	}
-	if _, err := b.admin.Exec(b.ctx, "CREATE DATABASE "+s.database+" STRATEGY file_copy TEMPLATE "+template); err != nil {
-		return nil, fmt.Errorf("create database: %w", err)
 	}
 	s.environ = b.environ(s.database)
 	if s.db, err = pgxpool.New(b.ctx, strings.Replace(b.stack.DatabaseURL, "/postgres?", "/"+s.database+"?", 1)); err != nil {
@@ -319,15 +325,16 @@ func (s *site) close() {
 	_, _ = s.admin.Exec(context.WithoutCancel(s.ctx), "DROP DATABASE IF EXISTS "+s.database+" WITH (FORCE)")
 }
 
-// keep ends the processes and gives the database a name to copy it by.
-func (s *site) keep(template string) error {
+// keep ends the processes and gives the database a name to find it by.
+func (s *site) keep(name string) error {
 	s.end()
-	if _, err := s.admin.Exec(s.ctx, "ALTER DATABASE "+s.database+" RENAME TO "+template); err != nil {
+	if _, err := s.admin.Exec(s.ctx, "ALTER DATABASE "+s.database+" RENAME TO "+name); err != nil {
 		return fmt.Errorf("keep the database: %w", err)
 	}
 	return nil
 }
 
+// end ends the processes.
 func (s *site) end() {
 	for _, p := range []*benchProcess{s.worker, s.web} {
 		if p != nil {
