@@ -88,7 +88,11 @@ func (b *browser) open(path string) {
 
 func (b *browser) text(selector string) string {
 	b.t.Helper()
-	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.querySelector("`+selector+`")?.innerText ?? ""`))
+	question := chromedp.Evaluate[string](`document.querySelector("` + selector + `")?.innerText ?? ""`)
+	text, err := chromedp.Run(b.ctx, question)
+	if err != nil { // a navigation came between
+		text, err = chromedp.Run(b.ctx, question)
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}

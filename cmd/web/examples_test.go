@@ -288,7 +288,7 @@ func exerciseReceiver(t *testing.T, i *installation, name, private string, jwk, 
 		d := eventually(t, "the attempt is recorded", func() (d deliveryJSON) { i.call("GET", path, nil, &d); return d },
 			func(d deliveryJSON) bool { return d.AttemptCount >= attempts && d.Status != "delivering" })
 		if d.Status == "pending" {
-			i.call("POST", path+"/retry", nil, nil)
+			i.retry(e.Deliveries[0].ID)
 		}
 	}
 

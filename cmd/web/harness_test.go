@@ -148,6 +148,24 @@ func (i *installation) ask(ctx context.Context, method, path, body string, heade
 	return fixture.Ask(ctx, i.base, i.apiKey, method, path, body, header...)
 }
 
+// retry makes a delivery due now, unless its schedule was faster.
+func (i *installation) retry(delivery string) {
+	i.t.Helper()
+	for {
+		res, answer, err := i.ask(i.t.Context(), http.MethodPost, "/v1/webhooks/deliveries/"+delivery+"/retry", "")
+		switch {
+		case err != nil:
+			i.t.Fatal(err)
+		case res.StatusCode == http.StatusTooManyRequests:
+			<-time.After(time.Second)
+			continue
+		case res.StatusCode >= http.StatusMultipleChoices && res.StatusCode != http.StatusConflict:
+			i.t.Fatalf("retry %s: %d %s", delivery, res.StatusCode, answer)
+		}
+		return
+	}
+}
+
 // call sends a request to the JSON API and decodes data into out. It waits out the rate limit.
 func (i *installation) call(method, path string, body, out any) {
 	i.t.Helper()

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -127,7 +126,6 @@ func TestQuickStart_EndsWithAWebhookInTheNodeReceiver(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := fixture.NewProcess(t, shell).Background()
-	p.Patience = 5 * time.Minute                                                // it builds the program and fetches packages, beside the other tests
 	t.Cleanup(func() { _ = syscall.Kill(-shell.Process.Pid, syscall.SIGTERM) }) // what it left in the background too
 	for n, command := range commands {
 		if _, err := io.WriteString(input, command+"\necho \"command "+fmt.Sprint(n)+" ended with $?\"\n"); err != nil {

@@ -596,6 +596,27 @@ func TestParseFormTime_DaysOfAnotherLength(t *testing.T) {
 	}
 }
 
+// TestFormTime_HourThatIsRepeated: both hours of that name, and those around it, lead to lists of their own.
+func TestFormTime_HourThatIsRepeated(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.AddCookie(&http.Cookie{Name: zoneCookie, Value: "Europe/Berlin"})
+	p := &page{R: r}
+	p.Session.User.TimeZone = localZone
+	first := time.Date(2026, time.October, 24, 22, 30, 0, 0, time.UTC)
+	for hour := range 5 {
+		want := first.Add(time.Duration(hour) * time.Hour)
+		text := p.FormTime(want.Add(20 * time.Second))
+		from, ok := p.ParseFormTime(text, false)
+		if to, too := p.ParseFormTime(text, true); !ok || !too || !from.Equal(want) || !to.Equal(want.Add(time.Minute-time.Microsecond)) {
+			t.Errorf("%s is written as %q, which is from %s to %s", want, text, from, to)
+		}
+		if field := p.FieldTime(want); len(field) != len(formTime) {
+			t.Errorf("the field for %s holds %q", want, field)
+		}
+	}
+}
+
 func TestFind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

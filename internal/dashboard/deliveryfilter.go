@@ -238,7 +238,7 @@ func (p *page) inputField(name, label, kind string) ui.FilterField {
 	shown := value
 	if kind == "datetime-local" {
 		if t, ok := p.ParseFormTime(value, false); ok {
-			shown = p.FormTime(t)
+			shown = p.FieldTime(t)
 		}
 	}
 	return ui.FilterField{Name: name, Label: label, Type: kind, Value: shown, Set: value != ""}

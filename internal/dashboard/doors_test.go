@@ -172,7 +172,7 @@ func TestOverview_EveryNumberLeadsToTheListThatProvesIt(t *testing.T) {
 	}
 	fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET status = 'failed', next_attempt_at = NULL, payload_retention_reason = 'terminal_failure_retention' WHERE status = 'pending'")
 	b.get("/").is(http.StatusOK).shows("2 can still be retried").hides("/jobs/new")
-	for path, want := range map[string]string{"/": "2", endpointPath(ledger.ID): "1"} {
+	for path, want := range map[string]string{"/": "2", link("/", "label", "EU"): "1", endpointPath(ledger.ID): "1"} {
 		admin.get(note(admin.get(path).is(http.StatusOK), want+" can still be retried")).is(http.StatusOK).shows("Retry " + want + " deliver")
 	}
 }
@@ -275,6 +275,18 @@ func TestAttention_PayloadsThatExpireAreADoor(t *testing.T) {
 		b := w.as(w.admin)
 		door := b.get("/").shows("are about to expire", `<a href="`+path+`">risk</a>`).find(`(?s)href="([^"]+)"[^>]*>\s*See deliveries`)
 		b.get(door).is(http.StatusOK).shows(`<tr id="row-`)
+		expires := fixture.Scalar[time.Time](t, w.db, "SELECT min(payload_expires_at) FROM webhook_deliveries")
+		for _, left := range []struct {
+			time.Duration
+			tone string
+		}{{time.Hour, "warn"}, {59 * time.Minute, "bad"}} {
+			w.clock.Advance(expires.Sub(w.clock.Now()) - left.Duration)
+			items := strings.Split(w.as(w.admin).get("/").is(http.StatusOK).body, `<li class="tone-`)
+			i := slices.IndexFunc(items, func(item string) bool { return strings.Contains(item, "are about to expire") })
+			if i < 0 || !strings.HasPrefix(items[i], left.tone+`"`) {
+				t.Errorf("%s before payloads expire, their item (%d of %d) is not in the tone %q", left.Duration, i, len(items), left.tone)
+			}
+		}
 	}
 }
 
@@ -347,6 +359,7 @@ func TestNavigation_WithdrawnIsNoFailure(t *testing.T) {
 	if n := a.find(`(?s)<span class="tile-label">Failed</span>\s*<span class="tile-num">\s*([0-9]+)`); n != "0" {
 		t.Errorf("the tile counts %s as failed", n)
 	}
+	b.get("/").is(http.StatusOK).shows("No endpoint failed in 24 hours.")
 	b.get("/deliveries?status=any_failed").is(http.StatusOK).hides(`<tr id="row-`)
 	b.get("/deliveries?status=withdrawn").is(http.StatusOK).shows(`<tr id="row-`)
 }

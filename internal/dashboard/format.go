@@ -116,11 +116,24 @@ func initials(name string) string {
 	return string(out)
 }
 
-// formTime is the form of a time in a filter: what <input type="datetime-local"> takes, in the person's zone.
-const formTime = "2006-01-02T15:04"
+// formTime is the form of a time in a filter: what <input type="datetime-local"> takes, in the person's zone. exactFormTime is for the
+// addresses of times that this leaves open, since a zone has them twice when its summer ends.
+const (
+	formTime      = "2006-01-02T15:04"
+	exactFormTime = formTime + "Z07:00"
+)
 
-// FormTime writes a time for a filter.
-func (p *page) FormTime(t time.Time) string { return t.In(p.Zone()).Format(formTime) }
+// FieldTime writes a time for the field of a filter, to the minute.
+func (p *page) FieldTime(t time.Time) string { return t.In(p.Zone()).Format(formTime) }
+
+// FormTime writes a time for the address of a list, to the minute, so that ParseFormTime reads the same minute.
+func (p *page) FormTime(t time.Time) string {
+	text := p.FieldTime(t)
+	if read, ok := p.ParseFormTime(text, false); !ok || !read.Equal(t.Truncate(time.Minute)) {
+		return t.In(p.Zone()).Format(exactFormTime)
+	}
+	return text
+}
 
 // ParseFormTime reads a time of a filter: as FormTime writes it or a person does, with seconds, as a date, or in RFC 3339. end makes it the
 // last moment of the minute or day that was named.
@@ -132,10 +145,13 @@ func (p *page) ParseFormTime(text string, end bool) (time.Time, bool) {
 		layout string
 		days   int // of which some have 23 or 25 hours
 		span   time.Duration
-	}{{formTime, 0, time.Minute}, {"2006-01-02 15:04", 0, time.Minute}, {"2006-01-02T15:04:05", 0, time.Second}, {time.DateOnly, 1, 0}} {
+	}{{formTime, 0, time.Minute}, {exactFormTime, 0, time.Minute}, {"2006-01-02 15:04", 0, time.Minute}, {"2006-01-02T15:04:05", 0, time.Second}, {time.DateOnly, 1, 0}} {
 		if t, err := time.ParseInLocation(form.layout, text, p.Zone()); err == nil {
 			if end {
-				t = t.AddDate(0, 0, form.days).Add(form.span - time.Microsecond)
+				if form.days > 0 { // by the clock, which would mistake an hour that it shows twice
+					t = t.AddDate(0, 0, form.days)
+				}
+				t = t.Add(form.span - time.Microsecond)
 			}
 			return t.UTC(), true
 		}

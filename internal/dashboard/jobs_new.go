@@ -217,7 +217,7 @@ func (p *page) jobScopeForm(f delivery.JobFilters, endpoints []webhook.Endpoint)
 	moment := func(name, label string, t time.Time) ui.FilterField {
 		field := ui.FilterField{Name: name, Label: label, Type: "datetime-local", Set: !t.IsZero()}
 		if !t.IsZero() {
-			field.Value = p.FormTime(t)
+			field.Value = p.FieldTime(t)
 		}
 		return field
 	}

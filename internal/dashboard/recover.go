@@ -45,7 +45,7 @@ func recoverEndpoint(p *page) error {
 	}
 	v.Back = ui.Link{Label: "Back to the endpoint", Href: path}
 	v.Scope = &ui.Filters{Action: path + "/recover", Fields: []ui.FilterField{
-		{Name: "since", Label: "Failed since", Type: "datetime-local", Value: p.FormTime(since), Set: true},
+		{Name: "since", Label: "Failed since", Type: "datetime-local", Value: p.FieldTime(since), Set: true},
 	}}
 	status := http.StatusOK
 	if unreadable {

@@ -456,7 +456,12 @@ func TestMonitor_IsGuarded(t *testing.T) {
 	inner := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("inside")) })
 	s.handler.mux.Handle("/monitor/", s.handler.GuardMonitor(func(access.Actor) http.Handler { return inner }))
 	s.browser().get("/monitor/").redirects("/sign-in?next=%2Fmonitor%2F")
-	s.as(fixture.User(t, s.db, s.org, access.Member)).get("/monitor/").is(http.StatusForbidden).hides("inside")
+	refused := s.as(fixture.User(t, s.db, s.org, access.Member))
+	refused.get("/monitor/").is(http.StatusForbidden).hides("inside")
+	refused.get("/monitor/api/%00").is(http.StatusForbidden).hides("inside") // what somebody made up is not in the log
+	if n := fixture.Scalar[int](t, s.db, "SELECT count(*) FROM audit_logs WHERE event = 'access.denied' AND metadata ->> 'route' = '/monitor/'"); n != 2 {
+		t.Errorf("%d refusals are in the log by their route, want 2", n)
+	}
 	b := s.as(s.owner)
 	b.get("/monitor/").is(http.StatusOK).shows("inside")
 	b.postAs("/monitor/api", []string{"Sec-Fetch-Site", "cross-site"}).is(http.StatusForbidden)

@@ -54,6 +54,7 @@ func loseWorker(t *testing.T, s *suite) {
 	if err := s.emptyWorker.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the worker has ended", func() bool { return s.emptyWorker.Process.Signal(syscall.Signal(0)) != nil })
 	web, base := s.serveEmpty()
 	b := s.signIn(t, base, firstEmail, firstPassword)
 	b.visit("/queue")

@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,8 +15,8 @@ import (
 // axePath is axe-core, as package-lock.json pins it; `make examples` installs it.
 const axePath = "testdata/node_modules/axe-core/axe.min.js"
 
-// look is what a page is asked at every size and in both themes.
-const look = `(async (part, rules) => {
+// lookScript is what a page is asked at every size and in both themes.
+const lookScript = `(async (part, rules) => {
 	const all = (q) => [...document.querySelectorAll(q)];
 	const said = (e) => (e.id ? "#" + e.id : e.className ? e.localName + "." + e.className : e.localName);
 	const problems = [];
@@ -70,14 +71,11 @@ func (b *tab) checkPart(name, part string) {
 	b.t.Helper()
 	b.suite.routes.looked(b.path())
 	b.inspect(name)
-	if !ask[bool](b, `typeof axe !== "undefined"`) {
-		b.do("axe", chromedp.Evaluate[chromedp.Void](b.suite.axe))
-	}
 	told := map[string]bool{}
 	for _, s := range []size{desk, tablet, phone} {
 		for _, th := range []theme{light, dark} {
 			b.view(s, th)
-			got := ask[seen](b, fmt.Sprintf("%s(%q, %s)", look, part, rules(s, th)))
+			got := b.look(part, rules(s, th))
 			for _, problem := range got.Problems {
 				if !told[problem] { // once is enough
 					told[problem] = true
@@ -94,12 +92,31 @@ func (b *tab) checkPart(name, part string) {
 	b.quiet(name)
 }
 
+// look looks at a part of the page, and again at a page that has loaded itself anew meanwhile.
+func (b *tab) look(part, rules string) seen {
+	b.t.Helper()
+	for try := 0; ; try++ {
+		if !ask[bool](b, `typeof axe !== "undefined"`) {
+			b.do("axe", chromedp.Evaluate[chromedp.Void](b.suite.axe))
+		}
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		got, err := chromedp.Run(ctx, chromedp.Evaluate[seen](fmt.Sprintf("%s(%q, %s)", lookScript, part, rules), chromedp.EvalAwaitPromise))
+		cancel()
+		if err == nil {
+			return got
+		}
+		if try == 2 {
+			b.t.Fatalf("look at %s: %v", b.path(), err)
+		}
+	}
+}
+
 // asks opens a confirmation by its link: the dialog holds the focus, Escape closes it and gives the focus back. Then it opens
 // the page that the confirmation is without scripting, and stays there.
 func (b *tab) asks(name, selector, label string) {
 	b.t.Helper()
 	opener := b.find(selector, label)
-	page := ask[string](b, `document.querySelector(`+quote(opener)+`).getAttribute("href")`)
+	page := ask[string](b, string(opener)+`.getAttribute("href")`)
 	b.do("open the dialog", chromedp.Click(opener), chromedp.WaitVisible("#dialog form"))
 	b.holds(name, opener)
 	b.visit(page)
@@ -107,7 +124,7 @@ func (b *tab) asks(name, selector, label string) {
 }
 
 // holds looks at the open dialog and closes it.
-func (b *tab) holds(name, opener string) {
+func (b *tab) holds(name string, opener chromedp.JSPath) {
 	b.t.Helper()
 	b.checkPart(name+", dialog", "#dialog")
 	inside := func() bool { return ask[bool](b, `document.querySelector("#dialog").contains(document.activeElement)`) }
@@ -121,7 +138,7 @@ func (b *tab) holds(name, opener string) {
 		}
 	}
 	b.do("close the dialog", chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent("#dialog[open]"))
-	if !ask[bool](b, `document.activeElement === document.querySelector(`+quote(opener)+`)`) {
+	if !ask[bool](b, `document.activeElement === `+string(opener)) {
 		b.t.Errorf("%s: closing the dialog leaves the focus at %s", name, ask[string](b, `document.activeElement.outerHTML.slice(0, 120)`))
 	}
 }

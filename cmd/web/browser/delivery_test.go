@@ -34,6 +34,7 @@ func showHostile(t *testing.T, b *tab, s *suite, far *shop) {
 	row := "tr:has(a[href='" + far.path + "'])"
 	b.see(row, "Retrying")
 	b.visit(ask[string](b, `document.querySelector(`+quote(row+" a[href^='/deliveries/whd_']")+`).getAttribute("href")`))
+	b.see(".timeline", "2/8") // the next attempt of the schedule is minutes away
 	title := ask[string](b, `document.title`)
 	b.do("open the attempt", chromedp.Click(".timeline .attempt-row"))
 	b.see(".attempt-panel", hostile.Body)
@@ -121,6 +122,7 @@ func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
 func watchPage(t *testing.T, b *tab, s *suite, delivery string) {
 	t.Helper()
 	b.visit(delivery + "?attempt=1")
+	b.see("#delivery .timeline", "2/8") // the next attempt of the schedule is minutes away
 	b.do("open the command", chromedp.Click(b.find("#delivery summary", "As a command")))
 	b.do("focus a link", chromedp.Focus(b.find("#delivery a", "See others like this")))
 	attempts := func() int { return ask[int](b, `document.querySelectorAll("#delivery .attempt-row").length`) }
@@ -202,6 +204,7 @@ func operateDeliveries(t *testing.T, s *suite) {
 	for _, language := range []string{"Go", "Node", "Python"} {
 		b.do("command in "+language, chromedp.Click(b.find(".local a", language)))
 		b.see(".local .raw", "body.jwe")
+		b.see(".local a[aria-current]", language)
 		eventually(t, "the focus stays at "+language, func() bool { return ask[string](b, `document.activeElement.innerText`) == language })
 	}
 	b.check("delivery, command to verify and decrypt")
@@ -220,7 +223,7 @@ func operateDeliveries(t *testing.T, s *suite) {
 	far.SetBehaviour(badreceiver.Always(http.StatusServiceUnavailable))
 	b.visit("/sessions/" + s.event(t))
 	b.press("main a[href^='/events/evt_']", "")
-	b.see("main", "Retrying")
+	b.see("tr:has(a[href='"+far.path+"'])", "2/8") // the next attempt of the schedule is minutes away
 	far.SetBehaviour(nil)
 	b.press("main button", "Replay")
 	b.see(".toasts", "Replayed")
@@ -393,7 +396,7 @@ func clickWhatWasFound(t *testing.T, b *tab) {
 	b.do("type", chromedp.SendKeys("#q", "KYC"))
 	eventually(t, "the search answers", func() bool { return strings.Contains(b.path(), "q=KYC") })
 	link := b.find("#results a.lead", "KYC")
-	at := ask[struct{ X, Y float64 }](b, `(() => { const r = document.querySelector("`+link+`").getBoundingClientRect(); return { X: r.x + r.width / 2, Y: r.y + r.height / 2 }; })()`)
+	at := ask[struct{ X, Y float64 }](b, `(() => { window.pressed = `+string(link)+`; const r = pressed.getBoundingClientRect(); return { X: r.x + r.width / 2, Y: r.y + r.height / 2 }; })()`)
 	mouse := func(kind input.DispatchMouseEventType) chromedp.Action[chromedp.Void] {
 		return func(ctx context.Context, _ *chromedp.Target) (v chromedp.Void, err error) {
 			_, err = chromedp.Call(ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: at.X, Y: at.Y, Button: input.MouseButtonLeft, ClickCount: 1})
@@ -402,10 +405,10 @@ func clickWhatWasFound(t *testing.T, b *tab) {
 	}
 	b.do("press", mouse(input.DispatchMouseEventTypeMousePressed))
 	// What leaving the box might have asked for is here before these are.
-	if ask[string](b, `(async () => {
+	if !ask[bool](b, `(async () => {
 		for (let n = 0; n < 3; n++) await (await fetch(location.href, { headers: { "HX-Request": "true" } })).text();
-		return document.querySelector("`+link+`")?.textContent ?? "gone";
-	})()`) == "gone" {
+		return pressed.isConnected;
+	})()`) {
 		t.Error("the list was made anew under the pointer")
 	}
 	b.leave("let go", mouse(input.DispatchMouseEventTypeMouseReleased))

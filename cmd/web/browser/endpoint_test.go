@@ -57,6 +57,7 @@ func operateEndpoint(t *testing.T, s *suite) {
 	if at := ask[string](b, focus); !strings.HasPrefix(at, "toggle-whe_") {
 		t.Errorf("after the pause the focus is at %q", at)
 	}
+	b.do("keep the message", chromedp.Focus("#undo")) // one that has the focus does not fade
 	b.check("endpoints, one paused in place")
 	b.do("undo", chromedp.Click(b.find("#toasts button", "Undo")))
 	b.see("#toasts", "is resumed.")
@@ -76,6 +77,7 @@ func operateEndpoint(t *testing.T, s *suite) {
 	b.visit(far.path)
 	b.press("button", "Pause")
 	b.see(".head", "Paused")
+	b.do("keep the message", chromedp.Focus("#undo"))
 	b.check("endpoint, paused")
 	b.press("button", "Undo")
 	if strings.Contains(b.text(".head"), "Paused") {

@@ -353,7 +353,7 @@ func operateKeyboard(t *testing.T, s *suite) {
 		t.Errorf("j and k lead to %q", focus())
 	}
 	b.do("retry", chromedp.KeyEvent("r"), chromedp.WaitVisible("#dialog form"))
-	b.holds("retry", second)
+	b.holds("retry", chromedp.JSPath("document.querySelector("+quote(second)+")"))
 	failed := ask[string](b, `document.activeElement.getAttribute("href")`)
 	b.leave("open", chromedp.KeyEvent(kb.Enter))
 	if b.path() != failed {

@@ -20,8 +20,9 @@ import (
 	"kaylehooks/internal/fixture"
 )
 
-// patience bounds every wait. Nothing here takes a tenth of it on a machine that has nothing else to do.
-const patience = 15 * time.Second
+// patience bounds every wait. The longest ones are for the next attempt of a schedule or the next look of a page, a few seconds each, which
+// a busy machine makes some more.
+const patience = time.Minute
 
 // stage is the running program and what stands behind it: one installation with a week of history, and one that is empty.
 type stage struct {

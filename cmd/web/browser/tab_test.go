@@ -240,19 +240,18 @@ func (b *tab) held(selector, label string) {
 	}
 }
 
-// find marks the first visible element whose text begins so, and returns a selector for it.
-func (b *tab) find(selector, label string) string {
+// find waits for a visible element whose text begins so. What it returns looks for the first such one whenever it is used, since the page may
+// have been given a new one.
+func (b *tab) find(selector, label string) chromedp.JSPath {
 	b.t.Helper()
+	first := `(() => {
+		const said = (e) => e.innerText.trim() || e.getAttribute("aria-label") || "";
+		return [...document.querySelectorAll(` + quote(selector) + `)].find((e) => said(e).startsWith(` + quote(label) + `) && e.checkVisibility()) ?? null;
+	})()`
 	eventually(b.t, fmt.Sprintf("a %s that begins with %q at %s", selector, label, b.path()), func() bool {
-		return ask[bool](b, `(() => {
-			for (const e of document.querySelectorAll("[data-found]")) e.removeAttribute("data-found");
-			const said = (e) => e.innerText.trim() || e.getAttribute("aria-label") || "";
-			const found = [...document.querySelectorAll(`+quote(selector)+`)].find((e) => said(e).startsWith(`+quote(label)+`) && e.checkVisibility());
-			found?.setAttribute("data-found", "");
-			return !!found;
-		})()`)
+		return ask[bool](b, `document.readyState === "complete" && !!`+first)
 	})
-	return "[data-found]"
+	return chromedp.JSPath(first)
 }
 
 // fill replaces the value of a field by typing.

@@ -75,7 +75,7 @@ func openGallery(t *testing.T) *tab {
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(cancel)
-	ctx, done := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, done := context.WithTimeout(ctx, 10*time.Minute)
 	t.Cleanup(done)
 	b := &tab{t: t, ctx: ctx, base: server.URL}
 	b.do("start", chromedp.EmulateViewport(390, 800))
