@@ -123,7 +123,7 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 		items = append(items, pages.AttentionItem{
 			Tone: tone, Icon: "hourglass", Lead: "Payloads for", Subject: e.DisplayName(), Href: path, Text: "are about to expire.",
 			Why: why, When: "first " + p.Moment(*s.FirstExpiry),
-			Action: &ui.Action{Label: "See deliveries", Href: link(path+"/deliveries", "status", state), Small: true},
+			Action: &ui.Action{Label: "See deliveries", Href: link(path+"/deliveries", "status", state, "held", "1"), Small: true},
 		})
 	}
 	if until := e.PreviousSigningSecretExpiresAt; e.InOverlap(p.Now) && until.Sub(p.Now) < overlapSoon {

@@ -274,7 +274,7 @@ func TestAttention_PayloadsThatExpireAreADoor(t *testing.T) {
 		}
 		b := w.as(w.admin)
 		door := b.get("/").shows("are about to expire", `<a href="`+path+`">risk</a>`).find(`(?s)href="([^"]+)"[^>]*>\s*See deliveries`)
-		b.get(door).is(http.StatusOK).shows(`<tr id="row-`)
+		b.get(door).is(http.StatusOK).shows(`<tr id="row-`, "Payload: held")
 		expires := fixture.Scalar[time.Time](t, w.db, "SELECT min(payload_expires_at) FROM webhook_deliveries")
 		for _, left := range []struct {
 			time.Duration

@@ -65,7 +65,7 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 	if overlapping {
 		until := *e.PreviousSigningSecretExpiresAt
 		v.Overlap = &pages.Overlap{
-			Text: "Both secrets sign until " + p.Moment(until), Left: p.At(until),
+			Text: "Both secrets sign until " + p.Moment(until) + ".", Left: ui.Away(until, p.Now, p.Zone()),
 			Waiting: waiting, Next: are + "signed with both until then, and with the new secret alone afterwards. End the overlap once the receiver knows the new secret.",
 		}
 	}
