@@ -100,8 +100,12 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 		day := f.vitals(e).Day
 		item.Tone, item.Icon = ui.Warn, "warn"
 		item.Text = "is degraded: " + percent(day.FirstSucceeded, day.FirstAttempts) + " of first attempts got a 2xx in 24 h."
-		if s.Retrying > 0 {
-			item.Why = counted(s.Retrying, "delivery is", "deliveries are") + " tried again by the schedule."
+		if n := s.Retrying; n > 0 {
+			item.Cause = ui.Link{Label: counted(n, "delivery", "deliveries"), Href: link(path+"/deliveries", "status", string(delivery.StateRetrying))}
+			item.Why = "are tried again by the schedule."
+			if n == 1 {
+				item.Why = "is tried again by the schedule."
+			}
 		}
 		item.Action = &ui.Action{Label: "See retries", Href: p.dayHref(e.ID, "attempts", "2"), Small: true}
 		items = append(items, item)

@@ -260,7 +260,9 @@ func (p *page) deliveryActions(v deliveryParts) []ui.Action {
 	switch v.State() {
 	case delivery.StateSucceeded, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
 	case delivery.StateBlocked:
-		actions = append(actions, ui.Action{Label: "Add a key", Icon: "key", Href: endpointPath(v.WebhookEndpointID) + "/keys", Kind: "primary"})
+		if !v.Gone && p.Can(access.WebhooksWrite) {
+			actions = append(actions, ui.Action{Label: "Add a key", Icon: "key", Href: endpointPath(v.WebhookEndpointID) + "/keys", Kind: "primary"})
+		}
 	case delivery.StateParked:
 		actions = append(actions, ui.Action{Label: "Open endpoint", Icon: "endpoint", Href: endpointPath(v.WebhookEndpointID), Kind: "primary"})
 	case delivery.StateScheduled, delivery.StateInFlight, delivery.StateRetrying, delivery.StateFailed, delivery.StateExpired:

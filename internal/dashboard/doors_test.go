@@ -221,6 +221,24 @@ func TestHealth_LeadsToWhatProvesIt(t *testing.T) {
 	w.as(w.admin).get("/endpoints").is(http.StatusOK).shows(">Add a key</a>")
 }
 
+// TestBlocked_WaysToAKey: they are for those who may add one, as long as there is an endpoint to add it to.
+func TestBlocked_WaysToAKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("keyless", true)
+	ev, found := w.of(w.fail())
+	way := `href="` + endpointPath(e.ID) + `/keys"`
+	places := []string{"/deliveries", "/deliveries/" + found[e.ID].ID.String(), "/events/" + ev.ID.String()}
+	for _, place := range places {
+		w.as(w.admin).get(place).is(http.StatusOK).shows(way)
+		w.as(w.member).get(place).is(http.StatusOK).shows("keyless").hides(way)
+	}
+	w.check(w.handler.Webhooks.DeleteEndpoint(t.Context(), w.owner, e.ID))
+	for _, place := range places {
+		w.as(w.admin).get(place).is(http.StatusOK).shows("keyless").hides(way, "Add a key")
+	}
+}
+
 // TestEndpoints_NumbersAreDoors: what waits, in what needs attention and on the endpoint's own page; what an endpoint subscribes to; and
 // what does not fit among what needs attention.
 func TestEndpoints_NumbersAreDoors(t *testing.T) {
@@ -247,6 +265,24 @@ func TestEndpoints_NumbersAreDoors(t *testing.T) {
 	door := b.get("/").is(http.StatusOK).find(`<a class="meta" href="([^"]+)">the worst 12 are shown</a>`)
 	if body := b.get(door).is(http.StatusOK).body; strings.Index(body, ">risk<") < strings.Index(body, ">keyless-3<") || door != "/endpoints?sort=health" {
 		t.Errorf("%s is not in the order of health", door)
+	}
+}
+
+// TestAttention_RetriesOfADegradedEndpointAreADoor: behind the number are those that the schedule tries again.
+func TestAttention_RetriesOfADegradedEndpointAreADoor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	w.rollup(e.ID.String(), w.clock.Now().Truncate(time.Hour), "", http.StatusOK, 90)
+	w.sender.answers(http.StatusInternalServerError, "")
+	w.fail()
+	w.fail()
+	w.work()
+	w.fail() // waits for its first attempt
+	b := w.as(w.member)
+	door := b.get("/").is(http.StatusOK).shows("is degraded: 97.8 % of first attempts").find(`<a href="([^"]+)">2 deliveries</a>\s*are tried again by the schedule.`)
+	if n := strings.Count(b.get(door).is(http.StatusOK).body, `<tr id="row-`); n != 2 {
+		t.Errorf("behind it are %d deliveries, want the 2 that were tried: %s", n, door)
 	}
 }
 

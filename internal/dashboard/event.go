@@ -153,7 +153,7 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	switch r.Reason {
 	case event.NoActiveKey, event.EncryptionFailed:
 		row.Decision.Tone, row.Decision.Icon = ui.Bad, "blocked"
-		if !row.Gone {
+		if !row.Gone && p.Can(access.WebhooksWrite) {
 			row.Action = &ui.Action{Label: "Add a key", Href: row.Href + "/keys", Small: true, Name: "Add a key for " + row.Endpoint}
 		}
 	default:

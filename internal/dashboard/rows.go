@@ -62,7 +62,10 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 	case delivery.StateParked:
 		row.Next = "when resumed"
 	case delivery.StateBlocked:
-		row.Next, row.NextHref = "Add a key", endpointPath(d.WebhookEndpointID)+"/keys"
+		row.Next = "never"
+		if known && e.DeletedAt == nil && p.Can(access.WebhooksWrite) {
+			row.Next, row.NextHref = "Add a key", endpointPath(d.WebhookEndpointID)+"/keys"
+		}
 	case delivery.StateFailed:
 		s := story{Delivery: d, Now: p.Now, Paused: !e.Enabled, Gone: e.DeletedAt != nil}
 		if known && s.retryRefusal() == "" && p.Can(access.WebhooksWrite) {
