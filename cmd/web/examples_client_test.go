@@ -118,12 +118,16 @@ func exerciseClient(t *testing.T, i *installation, command []string, jwkFile str
 	var e eventJSON
 	i.call("POST", "/v1/webhooks/endpoints/"+created.EndpointID+"/test", nil, &e)
 	path := "/v1/webhooks/deliveries/" + e.Deliveries[0].ID
-	for made := 0; made < 8; {
+	made := 0
+	for made < 8 {
 		d := eventually(t, "the attempt is recorded", func() (d deliveryJSON) { i.call("GET", path, nil, &d); return d },
 			func(d deliveryJSON) bool { return d.AttemptCount > made && d.Status != "delivering" })
 		if made = d.AttemptCount; d.Status == "pending" {
 			i.retry(d.ID)
 		}
+	}
+	if made != 8 {
+		t.Errorf("%d attempts were made, want 8", made)
 	}
 	far.SetBehaviour(nil)
 	var keyless endpointJSON

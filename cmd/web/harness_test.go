@@ -151,18 +151,27 @@ func (i *installation) ask(ctx context.Context, method, path, body string, heade
 // retry makes a delivery due now, unless its schedule was faster.
 func (i *installation) retry(delivery string) {
 	i.t.Helper()
+	if status, answer := i.patiently(http.MethodPost, "/v1/webhooks/deliveries/"+delivery+"/retry", ""); status >= http.StatusMultipleChoices && status != http.StatusConflict {
+		i.t.Fatalf("retry %s: %d %s", delivery, status, answer)
+	}
+}
+
+// patiently is ask that waits out the rate limit.
+func (i *installation) patiently(method, path, body string) (status int, answer []byte) {
+	i.t.Helper()
 	for {
-		res, answer, err := i.ask(i.t.Context(), http.MethodPost, "/v1/webhooks/deliveries/"+delivery+"/retry", "")
-		switch {
-		case err != nil:
+		res, answer, err := i.ask(i.t.Context(), method, path, body)
+		if err != nil {
 			i.t.Fatal(err)
-		case res.StatusCode == http.StatusTooManyRequests:
-			<-time.After(time.Second)
-			continue
-		case res.StatusCode >= http.StatusMultipleChoices && res.StatusCode != http.StatusConflict:
-			i.t.Fatalf("retry %s: %d %s", delivery, res.StatusCode, answer)
 		}
-		return
+		if res.StatusCode != http.StatusTooManyRequests {
+			return res.StatusCode, answer
+		}
+		seconds, err := strconv.Atoi(res.Header.Get("Retry-After"))
+		if err != nil {
+			i.t.Fatalf("%s %s: 429 with %v", method, path, res.Header)
+		}
+		<-time.After(time.Duration(seconds) * time.Second)
 	}
 }
 
@@ -176,21 +185,9 @@ func (i *installation) call(method, path string, body, out any) {
 			i.t.Fatal(err)
 		}
 	}
-	res, answer, err := i.ask(i.t.Context(), method, path, string(sent))
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	if res.StatusCode == http.StatusTooManyRequests {
-		seconds, err := strconv.Atoi(res.Header.Get("Retry-After"))
-		if err != nil {
-			i.t.Fatalf("%s %s: 429 with %v", method, path, res.Header)
-		}
-		<-time.After(time.Duration(seconds) * time.Second)
-		i.call(method, path, body, out)
-		return
-	}
-	if res.StatusCode >= http.StatusMultipleChoices {
-		i.t.Fatalf("%s %s: %d %s", method, path, res.StatusCode, answer)
+	status, answer := i.patiently(method, path, string(sent))
+	if status >= http.StatusMultipleChoices {
+		i.t.Fatalf("%s %s: %d %s", method, path, status, answer)
 	}
 	if out == nil {
 		return

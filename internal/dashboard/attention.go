@@ -70,6 +70,15 @@ func (p *page) attention(f *fleet) (v pages.Attention, seen string, err error) {
 	return v, seen, nil
 }
 
+// deliveriesThat are n deliveries of the endpoint at the path, with the list of those in the status, and what one of them, or several, do.
+func deliveriesThat(n int, path, status, one, several string) (them ui.Link, do string) {
+	them = ui.Link{Label: counted(n, "delivery", "deliveries"), Href: link(path+"/deliveries", "status", status)}
+	if n == 1 {
+		return them, one
+	}
+	return them, several
+}
+
 func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 	path, s := endpointPath(e.ID), f.standings[e.ID]
 	item := pages.AttentionItem{Subject: e.DisplayName(), Href: path, Tone: ui.Bad}
@@ -88,11 +97,7 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 			item.When = "last 2xx " + p.Moment(*s.LastSuccess)
 		}
 		if n := s.Waiting; n > 0 {
-			item.Cause = ui.Link{Label: counted(n, "delivery", "deliveries"), Href: link(path+"/deliveries", "status", anyWaiting)}
-			item.Why = "wait for the next attempt."
-			if n == 1 {
-				item.Why = "waits for the next attempt."
-			}
+			item.Cause, item.Why = deliveriesThat(n, path, anyWaiting, "waits for the next attempt.", "wait for the next attempt.")
 		}
 		item.Action = &ui.Action{Label: "See failures", Href: failuresHref(e.ID, s), Small: true}
 		items = append(items, item)
@@ -101,11 +106,7 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 		item.Tone, item.Icon = ui.Warn, "warn"
 		item.Text = "is degraded: " + percent(day.FirstSucceeded, day.FirstAttempts) + " of first attempts got a 2xx in 24 h."
 		if n := s.Retrying; n > 0 {
-			item.Cause = ui.Link{Label: counted(n, "delivery", "deliveries"), Href: link(path+"/deliveries", "status", string(delivery.StateRetrying))}
-			item.Why = "are tried again by the schedule."
-			if n == 1 {
-				item.Why = "is tried again by the schedule."
-			}
+			item.Cause, item.Why = deliveriesThat(n, path, string(delivery.StateRetrying), "is tried again by the schedule.", "are tried again by the schedule.")
 		}
 		item.Action = &ui.Action{Label: "See retries", Href: p.dayHref(e.ID, "attempts", "2"), Small: true}
 		items = append(items, item)

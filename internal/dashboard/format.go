@@ -123,7 +123,7 @@ const (
 	exactFormTime = formTime + "Z07:00"
 )
 
-// FieldTime writes a time for the field of a filter, to the minute.
+// FieldTime writes a time for the field of a filter, to the minute. Fields hold no offset: an hour that a zone has twice is read as one of them.
 func (p *page) FieldTime(t time.Time) string { return t.In(p.Zone()).Format(formTime) }
 
 // FormTime writes a time for the address of a list, to the minute, so that ParseFormTime reads the same minute.

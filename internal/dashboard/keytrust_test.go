@@ -90,7 +90,7 @@ func TestKeys_StagedThenVerifiedThenActivated(t *testing.T) {
 			return err
 		}
 		before := w.rows(t, "form_submissions")
-		patience, cancel := context.WithTimeout(t.Context(), time.Minute)
+		patience, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		poll := b.request(http.MethodPost, k2+"/verify", strings.NewReader(url.Values{"csrf_token": {b.csrf}}.Encode()), "HX-Request", "true", "Content-Type", "application/x-www-form-urlencoded")
 		if a := b.do(poll.WithContext(patience)); a.status != http.StatusNoContent || w.rows(t, "form_submissions") != before {

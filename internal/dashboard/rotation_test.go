@@ -38,7 +38,7 @@ func TestRotation_HasNoBadFiveMinutes(t *testing.T) {
 	}
 	w.fail() // waits, and is sent while both sign
 	rotated := b.post(path+"/secret/rotate", "overlap", "24").is(http.StatusOK).find(`(whsec_[a-z0-9]{32})`)
-	b.get(path+"/secret").is(http.StatusOK).shows("Both secrets sign until Mar ", "UTC. The overlap ends", ">in ", ">1 waiting delivery</a>", path+"/deliveries?status=waiting", "End overlap now")
+	b.get(path+"/secret").is(http.StatusOK).shows("Both secrets sign until Mar ", "UTC. The overlap ends", ">in 1 d 0 h</time>", ">1 waiting delivery</a>", path+"/deliveries?status=waiting", "End overlap now")
 	w.fail()
 	b.get(path + "/secret").shows("2 waiting deliveries</a>")
 	for name, secret := range map[string]string{"former": former, "new": rotated} {

@@ -72,14 +72,13 @@ func deliveryVerdict(s story) ui.Verdict {
 		}
 		v.Next = s.advice() + s.afterFailure()
 	case delivery.StateBlocked:
-		v.Say = "Blocked: the endpoint had no active key, so nothing could be encrypted."
-		v.Next = "Nothing was sent and nothing is kept, so this event never reaches the endpoint."
-		if !s.Gone {
-			v.Next += " Add a key before the next one."
-		}
+		say, advice := "Blocked: the endpoint had no active key, so nothing could be encrypted.", " Add a key before the next one."
 		if s.Reason() == delivery.JWECreationFailed {
-			v.Say = "Blocked: encrypting to the endpoint's key failed, so nothing could be sent."
-			v.Next = "Nothing is kept, so this event never reaches the endpoint. Replace the key, and look in the server's log for the reason."
+			say, advice = "Blocked: encrypting to the endpoint's key failed, so nothing could be sent.", " Replace the key, and look in the server's log for the reason."
+		}
+		v.Say, v.Next = say, "Nothing was sent and nothing is kept, so this event never reaches the endpoint."
+		if !s.Gone {
+			v.Next += advice
 		}
 	case delivery.StateExpired:
 		v.Say = "Expired: the encrypted payload reached the end of its time before it was delivered. " + s.soFar(run)

@@ -1,7 +1,6 @@
 package browser_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -92,22 +91,14 @@ func (b *tab) checkPart(name, part string) {
 	b.quiet(name)
 }
 
-// look looks at a part of the page, and again at a page that has loaded itself anew meanwhile.
+// look looks at a part of the page; one that has loaded itself anew is given axe-core again.
 func (b *tab) look(part, rules string) seen {
 	b.t.Helper()
-	for try := 0; ; try++ {
-		if !ask[bool](b, `typeof axe !== "undefined"`) {
-			b.do("axe", chromedp.Evaluate[chromedp.Void](b.suite.axe))
+	for {
+		if got := ask[*seen](b, fmt.Sprintf(`typeof axe === "undefined" ? null : %s(%q, %s)`, lookScript, part, rules)); got != nil {
+			return *got
 		}
-		ctx, cancel := context.WithTimeout(b.ctx, patience)
-		got, err := chromedp.Run(ctx, chromedp.Evaluate[seen](fmt.Sprintf("%s(%q, %s)", lookScript, part, rules), chromedp.EvalAwaitPromise))
-		cancel()
-		if err == nil {
-			return got
-		}
-		if try == 2 {
-			b.t.Fatalf("look at %s: %v", b.path(), err)
-		}
+		b.do("axe", chromedp.Evaluate[chromedp.Void](b.suite.axe))
 	}
 }
 
