@@ -178,9 +178,11 @@ func (p *page) judgeKey(e webhook.Endpoint, c *webhook.Candidate, o *keyOffer) e
 // thumbprintCommand reproduces an RFC 7638 thumbprint from a PEM file.
 func thumbprintCommand(exponent string) string {
 	return `n=$(openssl rsa -pubin -in public.pem -noout -modulus |
-  cut -d= -f2 | xxd -r -p | basenc --base64url -w0 | tr -d =)
+  cut -d= -f2 | xxd -r -p |
+  basenc --base64url -w0 | tr -d =)
 printf '{"e":"` + exponent + `","kty":"RSA","n":"%s"}' "$n" |
-  openssl dgst -sha256 -binary | basenc --base64url | tr -d =`
+  openssl dgst -sha256 -binary |
+  basenc --base64url | tr -d =`
 }
 
 // goKeygen makes a key pair with the standard library.
