@@ -62,7 +62,10 @@ func listDeliveries(p *page) error {
 			return err
 		}
 	}
-	v := p.deliveryResults(list, endpoints, at, impossible, nil)
+	v, err := p.deliveryResults(list, endpoints, at, impossible, nil)
+	if err != nil {
+		return err
+	}
 	if p.Fragment() {
 		return p.Render(http.StatusOK, pages.DeliveriesList(v))
 	}
@@ -75,7 +78,7 @@ func listDeliveries(p *page) error {
 }
 
 // deliveryResults is the region that a change of filters replaces. to is nil where the list is not that of one endpoint.
-func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints map[id.Endpoint]webhook.Endpoint, at postgres.Page, impossible bool, to *webhook.Endpoint) pages.DeliveriesResults {
+func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints map[id.Endpoint]webhook.Endpoint, at postgres.Page, impossible bool, to *webhook.Endpoint) (pages.DeliveriesResults, error) {
 	v := pages.DeliveriesResults{
 		CSRF: p.Session.CSRFToken, Caption: "Deliveries, newest first", Active: p.deliveryActive(endpoints),
 		Pager: pager(p, list, at.Limit, func(d delivery.Delivery) string { return d.ID.String() }),
@@ -87,9 +90,13 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 		none = &ui.Empty{Icon: "delivery", Title: "Nothing has been sent here yet", Text: "A delivery is made when an event that this endpoint subscribes to happens. A test event shows whether the receiver is ready."}
 	}
 	v.Active = p.withSearch(v.Active)
+	keys, err := p.keysIfBlocked(list.Rows...)
+	if err != nil {
+		return v, err
+	}
 	v.Bulk = p.bulk(endpoint)
 	for _, d := range list.Rows {
-		row := p.deliveryRow(d, endpoints)
+		row := p.deliveryRow(d, endpoints, keys)
 		if v.NoEndpoint {
 			row = withoutEndpoint(row)
 		}
@@ -118,7 +125,7 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 	default:
 		v.State.Empty = none
 	}
-	return v
+	return v, nil
 }
 
 // noDeliveries is the list before anything was ever sent.
@@ -127,12 +134,19 @@ func (p *page) noDeliveries(hasEndpoints bool) *ui.Empty {
 		Icon: "delivery", Title: "Nothing has been sent yet",
 		Text: "A delivery is one event on its way to one endpoint. It is made when a verification session ends, or by a test event.",
 	}
-	if hasEndpoints {
-		e.Actions = []ui.Action{{Label: "Choose an endpoint to test", Href: "/endpoints", Kind: "primary"}}
-	} else if p.Can(access.WebhooksWrite) {
-		e.Actions = []ui.Action{{Label: "Create endpoint", Icon: "plus", Href: "/endpoints/new", Kind: "primary"}}
+	switch {
+	case !p.Can(access.WebhooksWrite):
+	case hasEndpoints:
+		e.Actions = []ui.Action{chooseEndpointAction()}
+	default:
+		e.Actions = []ui.Action{createEndpointAction()}
 	}
 	return e
+}
+
+// chooseEndpointAction leads to where tests are sent from.
+func chooseEndpointAction() ui.Action {
+	return ui.Action{Label: "Choose an endpoint to test", Href: "/endpoints", Kind: "primary"}
 }
 
 // withSearch adds the search box to the filters in use.
@@ -198,7 +212,11 @@ func (p *page) ownRow(d delivery.Delivery) (row pages.DeliveryRow, choose, noEnd
 	if err != nil {
 		return row, false, false, err
 	}
-	row = p.deliveryRow(d, endpoints)
+	keys, err := p.keysIfBlocked(d)
+	if err != nil {
+		return row, false, false, err
+	}
+	row = p.deliveryRow(d, endpoints, keys)
 	if choose = p.Query("choose") == "1"; choose {
 		row = choosable(row)
 	}

@@ -56,6 +56,11 @@ func (p *page) loadDelivery() (deliveryParts, error) {
 	}
 	v.endpoint = endpoints[d.WebhookEndpointID]
 	v.Gone, v.Paused = v.endpoint.DeletedAt != nil, !v.endpoint.Enabled
+	active, err := p.keysIfBlocked(d)
+	if err != nil {
+		return v, err
+	}
+	v.WantsKey = wantsKey(d, v.endpoint, active)
 	if d.WebhookEncryptionKeyID != nil {
 		keys, err := webhook.KeysByID(p.DB.Reader(p.Ctx), p.Actor.Organization, []id.Key{*d.WebhookEncryptionKeyID})
 		if err != nil {
@@ -260,8 +265,8 @@ func (p *page) deliveryActions(v deliveryParts) []ui.Action {
 	switch v.State() {
 	case delivery.StateSucceeded, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
 	case delivery.StateBlocked:
-		if !v.Gone && p.Can(access.WebhooksWrite) {
-			actions = append(actions, ui.Action{Label: "Add a key", Icon: "key", Href: endpointPath(v.WebhookEndpointID) + "/keys", Kind: "primary"})
+		if v.WantsKey {
+			actions = append(actions, p.offered(access.WebhooksWrite, ui.Action{Label: "Add a key", Icon: "key", Href: endpointPath(v.WebhookEndpointID) + "/keys", Kind: "primary"})...)
 		}
 	case delivery.StateParked:
 		actions = append(actions, ui.Action{Label: "Open endpoint", Icon: "endpoint", Href: endpointPath(v.WebhookEndpointID), Kind: "primary"})
@@ -270,10 +275,7 @@ func (p *page) deliveryActions(v deliveryParts) []ui.Action {
 		if v.Status == delivery.Failed {
 			retry.Kind = "primary"
 		}
-		if !p.Can(access.WebhooksWrite) {
-			retry.Disabled = cmp.Or(refusal, needsRole(access.WebhooksWrite))
-		}
-		actions = append(actions, retry)
+		actions = append(actions, p.offered(access.WebhooksWrite, retry)...)
 	}
 	if v.LastErrorKind != nil && v.Status != delivery.Succeeded {
 		code := ""
@@ -281,6 +283,17 @@ func (p *page) deliveryActions(v deliveryParts) []ui.Action {
 			code = strconv.Itoa(*v.LastStatusCode)
 		}
 		actions = append(actions, ui.Action{Label: "See others like this", Href: link(deliveriesPath, "endpoint", v.WebhookEndpointID.String(), "error", string(*v.LastErrorKind), "code", code)})
+	}
+	return actions
+}
+
+// offered are actions on what the person may read: those who lack the scope see them disabled, with the role that it takes (ui.md
+// B.12). What nobody can do now keeps its own reason.
+func (p *page) offered(s access.Scope, actions ...ui.Action) []ui.Action {
+	if !p.Can(s) {
+		for i := range actions {
+			actions[i].Disabled = cmp.Or(actions[i].Disabled, needsRole(s))
+		}
 	}
 	return actions
 }

@@ -61,7 +61,7 @@ func TestDoors(t *testing.T) {
 	b, m := w.as(w.admin), w.as(w.member)
 	path := "/events/" + ev.ID.String()
 	b.get(path).is(http.StatusOK).shows("Nothing was encrypted for this endpoint")
-	m.get(path).is(http.StatusOK).hides("Nothing was encrypted for this endpoint")
+	m.get(path).is(http.StatusOK).shows("Nothing was encrypted for this endpoint").hides("/retry")
 
 	delivery := "/deliveries/" + deliveries[e.ID].ID.String()
 	attempt := delivery + "?attempt=" + b.get(delivery).is(http.StatusOK).find(`(wha_[a-z0-9]+)`)
@@ -217,11 +217,11 @@ func TestHealth_LeadsToWhatProvesIt(t *testing.T) {
 	if n := strings.Count(overview.body, `<a class="badge `); n != 3 {
 		t.Errorf("%d endpoints with failures have a health that leads somewhere, want 3", n)
 	}
-	list.shows("No key").hides("Add a key") // which a member cannot do
+	list.shows("No key").hides(">Add a key</a>") // which a member cannot do
 	w.as(w.admin).get("/endpoints").is(http.StatusOK).shows(">Add a key</a>")
 }
 
-// TestBlocked_WaysToAKey: they are for those who may add one, as long as there is an endpoint to add it to.
+// TestBlocked_WaysToAKey: they are for those who may add one, as long as there is an endpoint to add it to, and it has none.
 func TestBlocked_WaysToAKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -229,13 +229,23 @@ func TestBlocked_WaysToAKey(t *testing.T) {
 	ev, found := w.of(w.fail())
 	way := `href="` + endpointPath(e.ID) + `/keys"`
 	places := []string{"/deliveries", "/deliveries/" + found[e.ID].ID.String(), "/events/" + ev.ID.String()}
+	admin, member := w.as(w.admin), w.as(w.member)
 	for _, place := range places {
-		w.as(w.admin).get(place).is(http.StatusOK).shows(way)
-		w.as(w.member).get(place).is(http.StatusOK).shows("keyless").hides(way)
+		admin.get(place).is(http.StatusOK).shows(way)
+		member.get(place).is(http.StatusOK).shows("keyless").hides(way)
 	}
+	key, err := w.handler.Webhooks.AddKey(t.Context(), w.owner, e.ID, webhook.PublicKeyInput{KeyID: "late", Algorithm: "RSA-OAEP-256", KeyType: "RSA", JWK: fixture.PublicJWK()})
+	w.check(err)
+	for _, place := range places {
+		admin.get(place).is(http.StatusOK).shows("keyless").hides(way, "Add a key")
+	}
+	admin.get(places[1]).shows("The endpoint has an active key by now.")
+	_, err = w.handler.Webhooks.DeactivateKey(t.Context(), w.owner, key.ID)
+	w.check(err)
+	admin.get(places[0]).is(http.StatusOK).shows(way)
 	w.check(w.handler.Webhooks.DeleteEndpoint(t.Context(), w.owner, e.ID))
 	for _, place := range places {
-		w.as(w.admin).get(place).is(http.StatusOK).shows("keyless").hides(way, "Add a key")
+		admin.get(place).is(http.StatusOK).shows("keyless").hides(way, "Add a key")
 	}
 }
 

@@ -144,9 +144,8 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 	default:
 		v.Left = append(v.Left, first, last)
 	}
-	if p.Can(access.WebhooksWrite) {
-		v.Actions = append(v.Actions, verifyAction(k), ui.Action{Label: "Deactivate…", Kind: "danger", Href: "/keys/" + k.ID.String() + "/deactivate", Small: true, Dialog: true})
-	}
+	v.Actions = append(v.Actions, p.offered(access.WebhooksWrite, verifyAction(k),
+		ui.Action{Label: "Deactivate…", Kind: "danger", Href: keyPath(k.ID) + "/deactivate", Small: true, Dialog: true})...)
 	return v
 }
 
@@ -205,10 +204,7 @@ func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 	if use.Deliveries > 0 {
 		row.EncryptedHref = link(deliveriesPath, "key", k.ID.String())
 	}
-	row.Actions = []ui.Action{jwkAction(k)}
-	if p.Can(access.WebhooksWrite) {
-		row.Actions = append(row.Actions, activateAction(k))
-	}
+	row.Actions = append([]ui.Action{jwkAction(k)}, p.offered(access.WebhooksWrite, activateAction(k))...)
 	return row
 }
 

@@ -65,10 +65,7 @@ func (p *page) stagedKey(k webhook.Key) pages.RetiredKey {
 	if by := addedBy(k); by != "" {
 		row.Sub += ", added " + by
 	}
-	row.Actions = []ui.Action{jwkAction(k)}
-	if p.Can(access.WebhooksWrite) {
-		row.Actions = append(row.Actions, verifyAction(k), activateAction(k))
-	}
+	row.Actions = append([]ui.Action{jwkAction(k)}, p.offered(access.WebhooksWrite, verifyAction(k), activateAction(k))...)
 	return row
 }
 

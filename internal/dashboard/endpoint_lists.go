@@ -33,7 +33,10 @@ func endpointDeliveries(p *page) error {
 		}
 	}
 	path := endpointPath(e.ID) + "/deliveries"
-	v := p.deliveryResults(list, map[id.Endpoint]webhook.Endpoint{e.ID: e}, at, impossible, &e)
+	v, err := p.deliveryResults(list, map[id.Endpoint]webhook.Endpoint{e.ID: e}, at, impossible, &e)
+	if err != nil {
+		return err
+	}
 	if p.Fragment() {
 		return p.Render(http.StatusOK, pages.DeliveriesList(v))
 	}

@@ -137,9 +137,8 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 	if streak.Deliveries > 0 {
 		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Text: streakWords(streak), Href: path + "/deliveries"})
 	}
-	if p.Can(access.WebhooksWrite) {
-		st.Heading.Actions = append(endpointActions(e, st.key != nil, path+tabPath(tab), false), ui.Action{Label: "Recover…", Icon: "loop", Href: path + "/recover", Name: "Recover what failed at " + e.DisplayName()})
-	}
+	st.Heading.Actions = p.offered(access.WebhooksWrite, append(endpointActions(e, st.key != nil, path+tabPath(tab), false),
+		ui.Action{Label: "Recover…", Icon: "loop", Href: path + "/recover", Name: "Recover what failed at " + e.DisplayName()})...)
 	st.SubNav = ui.SubNav{Label: e.DisplayName()}
 	for _, t := range []struct{ name, label string }{
 		{"overview", "Overview"}, {"deliveries", "Deliveries"}, {"keys", "Keys"}, {"secret", "Secret"}, {"settings", "Settings"}, {"activity", "Activity"},
@@ -214,7 +213,7 @@ func showEndpoint(p *page) error {
 		return err
 	}
 	for _, d := range list.Rows {
-		v.Recent = append(v.Recent, withoutEndpoint(p.deliveryRow(d, nil)))
+		v.Recent = append(v.Recent, withoutEndpoint(p.deliveryRow(d, nil, nil)))
 	}
 	return p.Render(http.StatusOK, pages.EndpointOverviewPage(v))
 }
@@ -224,15 +223,13 @@ func (p *page) endpointVerdict(e webhook.Endpoint, st endpointState) ui.Verdict 
 	v, path := verdict(st.health, st.standing, st.vitals.Day), endpointPath(e.ID)
 	switch st.health {
 	case healthNoKey:
-		if p.Can(access.WebhooksWrite) {
-			v.Actions = []ui.Action{{Label: "Add a key", Icon: "key", Href: path + "/keys", Kind: "primary"}}
-		}
+		v.Actions = p.offered(access.WebhooksWrite, ui.Action{Label: "Add a key", Icon: "key", Href: path + "/keys", Kind: "primary"})
 	case healthFailing, healthDegraded:
 		v.Actions = []ui.Action{{Label: "See failures", Href: failuresHref(e.ID, st.standing)}}
-		if st.standing.Held > 0 && p.Can(access.WebhooksWrite) {
-			v.Actions = append(v.Actions, ui.Action{
+		if st.standing.Held > 0 {
+			v.Actions = append(v.Actions, p.offered(access.WebhooksWrite, ui.Action{
 				Label: "Recover failed deliveries…", Icon: "loop", Href: path + "/recover", Kind: "primary",
-			})
+			})...)
 		}
 	case healthPaused, healthUnproven, healthOK:
 	}

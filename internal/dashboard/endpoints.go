@@ -55,11 +55,16 @@ func listEndpoints(p *page) error {
 	}
 	heading := ui.Heading{Title: "Endpoints"}
 	if p.Can(access.WebhooksWrite) {
-		heading.Actions = append(p.labelActions(f.endpoints, p.Query("label")), ui.Action{Label: "Create endpoint", Icon: "plus", Href: "/endpoints/new", Kind: "primary"})
+		heading.Actions = p.labelActions(f.endpoints, p.Query("label"))
 	}
+	heading.Actions = append(heading.Actions, p.offered(access.WebhooksWrite, createEndpointAction())...)
 	return p.Render(http.StatusOK, pages.EndpointsPage(pages.Endpoints{
 		Shell: p.Shell("Endpoints", "/endpoints"), Heading: heading, Filters: p.endpointFilters(f), Results: v,
 	}))
+}
+
+func createEndpointAction() ui.Action {
+	return ui.Action{Label: "Create endpoint", Icon: "plus", Href: "/endpoints/new", Kind: "primary"}
 }
 
 // offerReceiver tells those who have no receiver yet how to run ours.
@@ -180,9 +185,9 @@ func (p *page) endpointRow(f *fleet, e endpointEntry, back string) pages.Endpoin
 	}
 	if p.Can(access.WebhooksWrite) {
 		row.NoKey = "Add a key"
-		row.Actions = append(endpointActions(e.Endpoint, e.vitals.HasKey, back, true),
-			ui.Action{Icon: "trash", Kind: "icon", Href: path + "/delete", Dialog: true, Name: "Delete " + row.Name + "…"})
 	}
+	row.Actions = p.offered(access.WebhooksWrite, append(endpointActions(e.Endpoint, e.vitals.HasKey, back, true),
+		ui.Action{Icon: "trash", Kind: "icon", Href: path + "/delete", Dialog: true, Name: "Delete " + row.Name + "…"})...)
 	return row
 }
 

@@ -25,6 +25,7 @@ type eventParts struct {
 	event.Event
 	deliveries map[id.Endpoint]delivery.Delivery
 	endpoints  map[id.Endpoint]webhook.Endpoint
+	keys       map[id.Endpoint]webhook.Key // active ones, where a delivery was blocked
 	reach      reach
 }
 
@@ -45,7 +46,10 @@ func (p *page) loadEvent() (eventParts, error) {
 		v.deliveries[d.WebhookEndpointID] = d
 	}
 	v.reach = reachOf(v.Routing, all[evt], p.Now)
-	v.endpoints, err = p.endpointsByID()
+	if v.endpoints, err = p.endpointsByID(); err != nil {
+		return v, err
+	}
+	v.keys, err = p.keysIfBlocked(all[evt]...)
 	return v, err
 }
 
@@ -76,19 +80,16 @@ func (p *page) eventPage(v eventParts) pages.Event {
 	number := ui.NewID(text, "event id", "")
 	subject := subjectOf(v.Event, "")
 	replay := ui.Action{Label: "Replay", Icon: "loop", Href: eventsPath + "/" + text + "/replay", Post: true}
-	switch n := v.resendable(p); {
-	case !p.Can(access.WebhooksWrite):
-		replay.Disabled = needsRole(access.WebhooksWrite)
-	case n == 0:
-		replay.Disabled = "No delivery of this event can be sent again now."
-	default:
+	if n := v.resendable(p); n > 0 {
 		replay.Label = "Replay to " + counted(n, "endpoint", "endpoints")
+	} else {
+		replay.Disabled = "No delivery of this event can be sent again now."
 	}
 	out := pages.Event{
 		Shell: p.Shell("Event "+ui.ShortID(text), eventsPath),
 		Heading: ui.Heading{
 			Crumbs: []ui.Link{{Label: "Events", Href: eventsPath}}, Title: v.Type.Short(), ID: &number, Badges: []ui.Badge{v.reach.badge()},
-			Actions: []ui.Action{replay}, Sub: []ui.SubItem{{Lead: "about", ID: &subject}, {Time: exactPtr(p, &v.CreatedAt)}},
+			Actions: p.offered(access.WebhooksWrite, replay), Sub: []ui.SubItem{{Lead: "about", ID: &subject}, {Time: exactPtr(p, &v.CreatedAt)}},
 		},
 		Verdict: eventVerdict(v), RoutedAt: counted(len(v.Routing), "endpoint", "endpoints") + " existed at " + v.CreatedAt.In(p.Zone()).Format("15:04:05 MST"),
 		Facts: p.eventFacts(v), Payload: p.payloadFacts(v),
@@ -153,8 +154,8 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	switch r.Reason {
 	case event.NoActiveKey, event.EncryptionFailed:
 		row.Decision.Tone, row.Decision.Icon = ui.Bad, "blocked"
-		if !row.Gone && p.Can(access.WebhooksWrite) {
-			row.Action = &ui.Action{Label: "Add a key", Href: row.Href + "/keys", Small: true, Name: "Add a key for " + row.Endpoint}
+		if wantsKey(v.deliveries[r.EndpointID], e, v.keys) && known {
+			row.Action = &p.offered(access.WebhooksWrite, ui.Action{Label: "Add a key", Href: row.Href + "/keys", Small: true, Name: "Add a key for " + row.Endpoint})[0]
 		}
 	default:
 		if r.Decision == event.Delivered {
@@ -163,7 +164,7 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	}
 	d, ok := v.deliveries[r.EndpointID]
 	if !ok {
-		if row.Action == nil && !row.Gone && p.Can(access.WebhooksWrite) && v.Type != event.Test { // a test is made for one endpoint
+		if row.Action == nil && !row.Gone && v.Type != event.Test { // a test is made for one endpoint
 			row.Action = &ui.Action{
 				Label: "Send", Icon: "arrow", Small: true,
 				Disabled: "Nothing was encrypted for this endpoint when the event happened, so there is nothing to send. Its server can read the session over the API.",
@@ -177,11 +178,11 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 		row.PollHref = link(eventsPath+"/"+v.ID.String()+"/routes/"+row.Key, "live", p.Query("live"), seenParam, routeVersion(d))
 	}
 	s := story{Delivery: d, Now: p.Now, Paused: !e.Enabled, Gone: row.Gone}
-	if row.Action == nil && p.Can(access.WebhooksWrite) && s.retryRefusal() == "" && (d.Status == delivery.Failed || d.AttemptCount > 0) {
-		row.Action = &ui.Action{
+	if row.Action == nil && s.retryRefusal() == "" && (d.Status == delivery.Failed || d.AttemptCount > 0) {
+		row.Action = &p.offered(access.WebhooksWrite, ui.Action{
 			Label: "Retry", Icon: "loop", Href: row.DelHref + "/retry", Post: true, Small: true, Name: "Retry the delivery to " + row.Endpoint,
 			Fields: []ui.Hidden{{Name: "run", Value: strconv.Itoa(d.Run)}, {Name: "return", Value: eventsPath + "/" + v.ID.String()}},
-		}
+		})[0]
 	}
 	return row
 }

@@ -131,8 +131,10 @@ func listEvents(p *page) error {
 	default:
 		v.State.Empty = &ui.Empty{
 			Icon: "event", Title: "No event yet",
-			Text:    "An event is written when a verification session ends, whether or not an endpoint receives it. A test event makes one at once.",
-			Actions: []ui.Action{{Label: "Choose an endpoint to test", Href: "/endpoints", Kind: "primary"}},
+			Text: "An event is written when a verification session ends, whether or not an endpoint receives it. A test event makes one at once.",
+		}
+		if p.Can(access.WebhooksWrite) {
+			v.State.Empty.Actions = []ui.Action{chooseEndpointAction()}
 		}
 	}
 	if p.Fragment() {

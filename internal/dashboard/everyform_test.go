@@ -63,7 +63,7 @@ func (f *furnished) formCases() []formCase {
 		{pattern: "POST /jobs/preview", page: "/deliveries", button: "Retry chosen…", fields: []string{"id", f.ids["/deliveries/{id}"][0]}, shows: "1 chosen delivery", again: computes, silent: computes, typed: choice},
 		{pattern: "POST /jobs", button: "Retry 1 delivery", shows: "1 delivery is due now."},
 		{pattern: "POST /jobs", page: "/jobs/new?status=pending&type=verification.session.failed", button: "Retry 1 delivery", fields: []string{"rate", "1"}, shows: "The bulk retry has started.", typed: "it belongs to a count that is made anew"},
-		{pattern: "POST /jobs/{id}/cancel", page: "{job}", button: "Cancel job", shows: "The bulk retry is cancelled."},
+		{pattern: "POST /jobs/{id}/cancel", page: "{job}/cancel", button: "Cancel job", shows: "The bulk retry is cancelled."},
 		{pattern: "POST /sessions/{id}/cancel", page: "{session}/cancel", button: "Cancel session", shows: "The session is cancelled."},
 		{pattern: "POST /queue/{name}/pause", page: "/queue/fresh/pause", button: "Pause queue", shows: "The queue fresh is paused."},
 		{pattern: "POST /queue/{name}/resume", page: "/queue", button: "Resume the queue fresh", shows: "The queue fresh is resumed."},

@@ -146,7 +146,7 @@ func TestReplayEvent(t *testing.T) {
 	b := w.as(w.admin)
 	b.get(path).is(http.StatusOK).shows("3 failed", "Replay to 2 endpoints", "Retry the delivery to risk")
 	m := w.as(w.member)
-	m.get(path).is(http.StatusOK).shows("Needs the role admin.").hides("Retry the delivery")
+	m.get(path).is(http.StatusOK).shows("Retry the delivery to risk: Needs the role admin.").hides("/retry", "/replay")
 	m.post(path + "/replay").is(http.StatusForbidden)
 	w.stranger().post(path + "/replay").is(http.StatusNotFound)
 

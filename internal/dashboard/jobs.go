@@ -149,9 +149,10 @@ func listJobs(p *page) error {
 		heading.Live = p.liveNote()
 	}
 	v.State.Empty = &ui.Empty{Icon: "job", Title: "No bulk retry yet", Text: "A bulk retry sends every delivery of a filter again, at a rate that you choose: after a receiver was down, for example."}
+	start := p.offered(access.WebhooksWrite, ui.Action{Label: "New bulk retry", Icon: "plus", Href: jobsPath + "/new", Kind: "primary"})
+	heading.Actions = start
 	if p.Can(access.WebhooksWrite) {
-		start := ui.Action{Label: "New bulk retry", Icon: "plus", Href: jobsPath + "/new", Kind: "primary"}
-		heading.Actions, v.State.Empty.Actions = []ui.Action{start}, []ui.Action{start}
+		v.State.Empty.Actions = start
 	}
 	if p.Fragment() {
 		return p.Render(http.StatusOK, pages.JobsList(v, p.Session.CSRFToken))
@@ -197,11 +198,8 @@ func showJob(p *page) error {
 		Badges: []ui.Badge{jobBadge(j.Status)}, Sub: []ui.SubItem{{Lead: "Started by " + j.CreatedByName, Time: p.AtPtr(&j.CreatedAt)}},
 	}
 	if j.Status.Open() {
-		cancel := ui.Action{Label: "Cancel job", Icon: "square", Href: jobPath(j.ID) + "/cancel", Post: true, Kind: "danger"}
-		if !p.Can(access.WebhooksWrite) {
-			cancel.Disabled = "Needs the role admin."
-		}
-		heading.Actions, heading.Live = []ui.Action{cancel}, p.liveNote()
+		heading.Actions = p.offered(access.WebhooksWrite, ui.Action{Label: "Cancel job…", Icon: "square", Href: jobPath(j.ID) + "/cancel", Kind: "danger", Dialog: true})
+		heading.Live = p.liveNote()
 	}
 	return p.Render(http.StatusOK, pages.JobPage(pages.Job{Shell: p.Shell("Bulk retry "+ui.ShortID(j.ID.String()), jobsPath), Heading: heading, Body: p.jobBody(j, endpoints)}))
 }
@@ -258,6 +256,29 @@ func visitedDoor(j id.Job, outcome delivery.JobOutcome, n int) string {
 // jobTakes is how long n visits take.
 func jobTakes(n, rate int) string {
 	return ui.Span(time.Duration(max(n, 1)) * time.Second / time.Duration(rate))
+}
+
+func askCancelJob(p *page) error {
+	j, _, err := p.job()
+	if err != nil {
+		return err
+	}
+	if !j.Status.Open() {
+		return p.Redirect(jobPath(j.ID), ui.Flash{Tone: ui.Info, Text: "The bulk retry had ended already: " + lowerFirst(jobBadge(j.Status).Label) + "."})
+	}
+	left := max(j.MatchedCount-j.VisitedCount, 0)
+	return p.askPage(pages.ConfirmPage{
+		Shell:   p.Shell("Cancel bulk retry", jobsPath),
+		Heading: ui.Heading{Title: "Cancel bulk retry", Crumbs: []ui.Link{{Label: "Bulk retries", Href: jobsPath}, {Label: ui.ShortID(j.ID.String()), Href: jobPath(j.ID)}}},
+		Confirm: ui.Confirm{
+			ID: "cancel", Title: "Cancel this bulk retry?", Action: jobPath(j.ID) + "/cancel", Icon: "square", Danger: true, Submit: "Cancel job", BackHref: jobPath(j.ID), Back: "Let it go on",
+			Effects: []string{
+				counted(left, "delivery", "deliveries") + " not visited yet: left as now.",
+				counted(j.RequeuedCount, "delivery", "deliveries") + " requeued so far: sent all the same.",
+				"A job that was cancelled cannot go on; a new one takes up what is left.",
+			},
+		},
+	})
 }
 
 // cancelJob stops a job. One that has ended is left as it is, also after a second click.

@@ -96,6 +96,7 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 	m := w.as(w.member)
 	m.get(job).is(http.StatusOK).shows("Needs the role admin.")
 	m.get("/jobs/new").is(http.StatusForbidden)
+	m.get(job + "/cancel").is(http.StatusForbidden)
 	for _, action := range []string{"/jobs", "/jobs/preview", job + "/cancel"} {
 		m.post(action, fields...).is(http.StatusForbidden)
 	}
@@ -111,9 +112,12 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 		w.check(err)
 	}
 	b.get(job).is(http.StatusOK).shows("Running", "1 per second, oldest first")
+	b.get(job+"/cancel").is(http.StatusOK).shows("Cancel this bulk retry?", "Let it go on", "0 deliveries requeued so far: sent all the same.")
 	b.post(job + "/cancel").redirects(job)
 	b.get(job).is(http.StatusOK).shows("The bulk retry is cancelled.", "Cancelled").hides("Cancel job", `hx-get="/jobs`)
 	b.post(job + "/cancel").redirects(job)
+	b.get(job).shows("had ended already: cancelled")
+	b.get(job + "/cancel").redirects(job)
 	b.get(job).shows("had ended already: cancelled")
 	if got := b.fragment(job).is(http.StatusOK).header.Get("HX-Redirect"); got != job {
 		t.Errorf("the page of a job that ended is sent to %q", got)

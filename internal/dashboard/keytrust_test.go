@@ -76,7 +76,7 @@ func TestKeys_StagedThenVerifiedThenActivated(t *testing.T) {
 		x.post(k2 + action).is(http.StatusNotFound)
 	}
 	m.get(k2 + "/reactivate").is(http.StatusForbidden)
-	m.get(path+"/keys").is(http.StatusOK).shows("Staged keys", "Not verified").hides("Activate…", k2+"/challenge")
+	m.get(path+"/keys").is(http.StatusOK).shows("Staged keys", "Not verified", `aria-label="Activate k2: Needs the role admin."`, `aria-label="Verify k2: Needs the role admin."`).hides(k2+"/reactivate", k2+"/challenge")
 	b.post(k2 + "/verify").is(http.StatusConflict).shows("No challenge is open for this key.")
 
 	// The code goes out encrypted to the staged key, and comes back in the receiver's answer.

@@ -69,7 +69,7 @@ func TestNoScript_FromEndpointToSignOut(t *testing.T) {
 	if n := w.rows(t, "jobs"); n != 1 {
 		t.Fatalf("two submissions made %d jobs", n)
 	}
-	twice = r.send("Cancel job")
+	twice = r.visit("Cancel job…").sees(http.StatusOK, "Cancel this bulk retry?", "1 delivery not visited yet: left as now.").send("Cancel job")
 	r.sees(http.StatusOK, "The bulk retry is cancelled.")
 	r.again(twice)
 	r.sees(http.StatusOK, "That was done already.")
@@ -83,11 +83,11 @@ func TestNoScript_FromEndpointToSignOut(t *testing.T) {
 	n := w.browser().reader(invitation)
 	n.send("Join", "name", "Nina", "password", fixture.Password)
 	n.sees(http.StatusOK, "Nina")
-	n.visit("Endpoints").sees(http.StatusOK, "risk").page.hides("Create endpoint")
+	n.visit("Endpoints").sees(http.StatusOK, "Needs the role admin.").page.hides(`href="/endpoints/new"`)
 	r.open(r.get("/members"), "/members")
 	r.send("Save role of Nina", "role", "admin")
 	r.sees(http.StatusOK, "Nina is an admin now.")
-	n.visit("Endpoints").sees(http.StatusOK, "Create endpoint")
+	n.visit("Endpoints").sees(http.StatusOK).page.shows(`href="/endpoints/new"`)
 
 	// Both leave; what they had open does nothing any more.
 	stale := n.send("Sign out")

@@ -249,7 +249,7 @@ func TestEndpoints_PauseChangesTheRow(t *testing.T) {
 	b.get(list).shows("risk is paused.", "Undo", "Resume risk")
 	// Whoever may not, and whoever comes too late, hears that in a message and keeps the list.
 	m := w.as(w.member)
-	m.get("/endpoints").is(http.StatusOK).hides("Resume risk")
+	m.get("/endpoints").is(http.StatusOK).shows("Resume risk: Needs the role admin.").hides(path + "/resume")
 	for _, late := range []answer{m.postAs(path+"/resume", htmx, m.identified(nil)...).is(http.StatusForbidden), func() answer {
 		b.post(path+"/delete", "confirm", "risk").redirects("/endpoints")
 		return b.postAs(path+"/resume", htmx, b.identified(nil)...).is(http.StatusNotFound).shows("risk was deleted")

@@ -118,7 +118,7 @@ func (p *page) noEndpoints() *ui.Empty {
 		Text: "An endpoint is an https address of yours that receives encrypted webhooks about verification sessions.",
 	}
 	if p.Can(access.WebhooksWrite) {
-		v.Actions = []ui.Action{{Label: "Create endpoint", Icon: "plus", Href: "/endpoints/new", Kind: "primary"}}
+		v.Actions = []ui.Action{createEndpointAction()}
 	} else {
 		v.Text += " An admin or owner can create one."
 	}

@@ -35,6 +35,7 @@ func activityRoutes(r router) {
 	r.route("POST /jobs/preview", access.WebhooksWrite, previewChosen)
 	r.route("GET /jobs/{id}", access.WebhooksRead, showJob)
 	r.route("GET /jobs/{id}/row", access.WebhooksRead, showJobRow)
+	r.route("GET /jobs/{id}/cancel", access.WebhooksWrite, askCancelJob)
 	r.route("POST /jobs/{id}/cancel", access.WebhooksWrite, cancelJob)
 
 	r.route("GET /sessions", access.SessionsRead, listSessions)

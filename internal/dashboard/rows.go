@@ -36,8 +36,23 @@ func (p *page) endpointsByID() (map[id.Endpoint]webhook.Endpoint, error) {
 	return webhook.FindAll(p.DB.Reader(p.Ctx), p.Actor.Organization)
 }
 
-// deliveryRow is one delivery in any list.
-func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhook.Endpoint) pages.DeliveryRow {
+// keysIfBlocked are the active keys of the endpoints, read only where a delivery was blocked.
+func (p *page) keysIfBlocked(deliveries ...delivery.Delivery) (map[id.Endpoint]webhook.Key, error) {
+	if !slices.ContainsFunc(deliveries, func(d delivery.Delivery) bool { return d.State() == delivery.StateBlocked }) {
+		return nil, nil
+	}
+	return webhook.ActiveKeys(p.DB.Reader(p.Ctx), p.Actor.Organization)
+}
+
+// wantsKey tells whether the endpoint of a blocked delivery needs a key before the next one: it has none, or encrypting to the one that it
+// had failed.
+func wantsKey(d delivery.Delivery, e webhook.Endpoint, keys map[id.Endpoint]webhook.Key) bool {
+	_, keyed := keys[d.WebhookEndpointID]
+	return d.State() == delivery.StateBlocked && e.DeletedAt == nil && (!keyed || d.Reason() == delivery.JWECreationFailed)
+}
+
+// deliveryRow is one delivery in any list; keys are of keysIfBlocked.
+func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhook.Endpoint, keys map[id.Endpoint]webhook.Key) pages.DeliveryRow {
 	text := d.ID.String()
 	row := pages.DeliveryRow{
 		ID: text, Short: ui.ShortID(text), Href: "/deliveries/" + text, Status: statusBadge(d), Test: d.EventType == event.Test,
@@ -63,13 +78,17 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 		row.Next = "when resumed"
 	case delivery.StateBlocked:
 		row.Next = "never"
-		if known && e.DeletedAt == nil && p.Can(access.WebhooksWrite) {
+		if known && wantsKey(d, e, keys) && p.Can(access.WebhooksWrite) {
 			row.Next, row.NextHref = "Add a key", endpointPath(d.WebhookEndpointID)+"/keys"
 		}
 	case delivery.StateFailed:
 		s := story{Delivery: d, Now: p.Now, Paused: !e.Enabled, Gone: e.DeletedAt != nil}
-		if known && s.retryRefusal() == "" && p.Can(access.WebhooksWrite) {
+		switch {
+		case !known || s.retryRefusal() != "":
+		case p.Can(access.WebhooksWrite):
 			row.RetryHref, row.Run = link(row.Href+"/retry", "live", p.Query("live")), strconv.Itoa(d.Run)
+		default:
+			row.RetryRefused = needsRole(access.WebhooksWrite)
 		}
 	case delivery.StateSucceeded, delivery.StateExpired, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
 	}

@@ -232,7 +232,7 @@ func TestListEndpoints_FiltersAndFragment(t *testing.T) {
 	s := newOrg(t)
 	b := s.as(s.owner)
 	b.get("/endpoints").is(http.StatusOK).shows("No endpoints yet", "Create endpoint", "bin/web listen --secret", "ALLOW_PRIVATE_ENDPOINTS=true")
-	s.as(fixture.User(t, s.db, s.org, access.Member)).get("/endpoints").is(http.StatusOK).shows("No endpoints yet", "An admin or owner can create one.").hides("bin/web listen", "Create endpoint")
+	s.as(fixture.User(t, s.db, s.org, access.Member)).get("/endpoints").is(http.StatusOK).shows("No endpoints yet", "An admin or owner can create one.", "Needs the role admin.").hides("bin/web listen", `href="/endpoints/new"`)
 	b.createEndpoint("Risk engine")
 	b.createEndpoint("Ledger")
 	b.get("/endpoints?q=risk").is(http.StatusOK).shows("Risk engine", "Text: risk", "Skip to content").hides("Ledger")

@@ -28,7 +28,8 @@ type sessionParts struct {
 	events     []event.Event // oldest first
 	deliveries map[id.Event][]delivery.Delivery
 	endpoints  map[id.Endpoint]webhook.Endpoint
-	log        []audit.Entry // oldest first
+	keys       map[id.Endpoint]webhook.Key // active ones, where a delivery was blocked
+	log        []audit.Entry               // oldest first
 }
 
 // version changes with everything that the page shows, so that a poll can tell whether to redraw.
@@ -59,6 +60,9 @@ func (p *page) loadSession() (v sessionParts, err error) {
 		return v, err
 	}
 	if v.deliveries, err = p.deliveriesOf(v.events); err != nil {
+		return v, err
+	}
+	if v.keys, err = p.keysIfBlocked(slices.Concat(slices.Collect(maps.Values(v.deliveries))...)...); err != nil {
 		return v, err
 	}
 	if v.endpoints, err = p.endpointsByID(); err != nil {
@@ -108,11 +112,8 @@ func showSession(p *page) error {
 	}
 	if v.Status.Active() {
 		heading.Live = p.liveNote()
-		stop := ui.Action{Label: "Cancel session…", Icon: "square", Href: sessionsPath + "/" + text + "/cancel", Kind: "danger", Dialog: true}
-		if !p.Can(access.SessionsWrite) {
-			stop.Disabled = needsRole(access.SessionsWrite)
-		}
-		heading.Actions = []ui.Action{stop}
+		heading.Actions = p.offered(access.SessionsWrite,
+			ui.Action{Label: "Cancel session…", Icon: "square", Href: sessionsPath + "/" + text + "/cancel", Kind: "danger", Dialog: true})
 	}
 	page := pages.Session{Shell: p.Shell("Session "+ui.ShortID(text), sessionsPath), Heading: heading, Body: body}
 	if p.Fragment() {
@@ -132,7 +133,7 @@ func (p *page) sessionBody(v sessionParts) pages.SessionBody {
 	}
 	for _, e := range v.events {
 		for _, d := range v.deliveries[e.ID] {
-			body.Deliveries = append(body.Deliveries, p.deliveryRow(d, v.endpoints))
+			body.Deliveries = append(body.Deliveries, p.deliveryRow(d, v.endpoints, v.keys))
 		}
 	}
 	switch {

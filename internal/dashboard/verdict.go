@@ -22,7 +22,9 @@ type story struct {
 	Attempts []delivery.Attempt
 	// Paused tells that the endpoint takes no deliveries now, Gone that it was deleted.
 	Paused, Gone bool
-	Now          time.Time
+	// WantsKey tells that a blocked delivery's endpoint still needs a key.
+	WantsKey bool
+	Now      time.Time
 	// Moment writes a time inside a sentence.
 	Moment func(time.Time) string
 }
@@ -77,8 +79,11 @@ func deliveryVerdict(s story) ui.Verdict {
 			say, advice = "Blocked: encrypting to the endpoint's key failed, so nothing could be sent.", " Replace the key, and look in the server's log for the reason."
 		}
 		v.Say, v.Next = say, "Nothing was sent and nothing is kept, so this event never reaches the endpoint."
-		if !s.Gone {
+		switch {
+		case s.WantsKey:
 			v.Next += advice
+		case !s.Gone:
+			v.Next += " The endpoint has an active key by now."
 		}
 	case delivery.StateExpired:
 		v.Say = "Expired: the encrypted payload reached the end of its time before it was delivered. " + s.soFar(run)

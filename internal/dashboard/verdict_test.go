@@ -163,9 +163,16 @@ func TestDeliveryVerdict(t *testing.T) {
 		"blocked": {
 			story{Delivery: with(func(d *delivery.Delivery) {
 				d.Status, d.PayloadRetentionReason = delivery.Failed, reason(delivery.NoActiveKey)
-			})},
+			}), WantsKey: true},
 			"Blocked: the endpoint had no active key, so nothing could be encrypted.",
 			"Nothing was sent and nothing is kept, so this event never reaches the endpoint. Add a key before the next one.", false,
+		},
+		"blocked, and a key was added": {
+			story{Delivery: with(func(d *delivery.Delivery) {
+				d.Status, d.PayloadRetentionReason = delivery.Failed, reason(delivery.NoActiveKey)
+			})},
+			"Blocked: the endpoint had no active key, so nothing could be encrypted.",
+			"Nothing was sent and nothing is kept, so this event never reaches the endpoint. The endpoint has an active key by now.", false,
 		},
 		"withdrawn": {
 			story{Delivery: with(func(d *delivery.Delivery) {

@@ -280,8 +280,9 @@ func operateDeliveries(t *testing.T, s *suite) {
 	b.check("bulk retries, one running")
 	eventually(t, "the row of the job polls", func() bool { return s.routes.did("GET /jobs/{id}/row") })
 	b.visit(job)
-	b.press("button", "Cancel job")
-	b.see("main", "ancel")
+	b.asks("cancel a bulk retry", "a", "Cancel job")
+	b.press("main button", "Cancel job")
+	b.see("main", "The bulk retry is cancelled.")
 	b.check("bulk retry, cancelled")
 }
 
