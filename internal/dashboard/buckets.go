@@ -158,7 +158,7 @@ func (p *page) latencyChart(buckets []bucket, s span, href func(from, to time.Ti
 	}
 	for _, b := range buckets {
 		label := b.label(s, zone)
-		point := ui.Point{Label: label, Href: href(b.From, b.To)}
+		point := ui.Point{Label: label, SoFar: b.SoFar, Href: href(b.From, b.To)}
 		p50, ok := b.Latency.Quantile(0.5)
 		p95, _ := b.Latency.Quantile(0.95)
 		point.First, point.Second, point.Gap = int(p50), int(p95), !ok

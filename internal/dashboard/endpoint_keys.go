@@ -135,7 +135,10 @@ func (p *page) activeKey(k webhook.Key, use delivery.KeyUse) *pages.KeyView {
 		Actions: []ui.Action{jwkAction(k)},
 		Note:    p.waitingNote(use),
 	}
-	first, last := ui.Fact{Term: "First used", Time: p.AtPtr(k.FirstUsedAt)}, ui.Fact{Term: "Last used", Time: p.AtPtr(use.LastUsed)}
+	if use.Waiting > 0 {
+		v.Left = append(v.Left, ui.Fact{Term: "Undelivered", Text: counted(use.Waiting, "webhook", "webhooks"), Href: heldHref(k)})
+	}
+	first, last := ui.Fact{Term: "First used", Time: exactPtr(p, k.FirstUsedAt)}, ui.Fact{Term: "Last used", Time: exactPtr(p, use.LastUsed)}
 	switch {
 	case k.FirstUsedAt == nil:
 		v.Left = append(v.Left, ui.Fact{Term: "First used", Text: "not yet"})
@@ -199,13 +202,18 @@ func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 	if use.Waiting > 0 && use.LastExpiry != nil {
 		row.Badge = ui.Badge{Tone: ui.Warn, Icon: "hourglass", Label: "Retiring", Title: p.waitingNote(use)}
 		row.Waiting += ", until " + p.Moment(*use.LastExpiry)
-		row.WaitingHref = link(deliveriesPath, "endpoint", k.WebhookEndpointID.String(), "key", k.ID.String(), "held", "1")
+		row.WaitingHref = heldHref(k)
 	}
 	if use.Deliveries > 0 {
 		row.EncryptedHref = link(deliveriesPath, "key", k.ID.String())
 	}
 	row.Actions = append([]ui.Action{jwkAction(k)}, p.offered(access.WebhooksWrite, activateAction(k))...)
 	return row
+}
+
+// heldHref is the list of what is encrypted to a key and still held for its endpoint.
+func heldHref(k webhook.Key) string {
+	return link(deliveriesPath, "endpoint", k.WebhookEndpointID.String(), "key", k.ID.String(), "held", "1")
 }
 
 // used is when something was encrypted to a key that is no longer active.

@@ -126,7 +126,7 @@ func (p *page) endpointHead(e webhook.Endpoint, tab string) (endpointState, erro
 	}
 	switch {
 	case st.standing.LastSuccess != nil:
-		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Lead: "Last 2xx", Time: p.AtPtr(st.standing.LastSuccess)})
+		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Lead: "Last 2xx", Time: exactPtr(p, st.standing.LastSuccess)})
 	case st.health == healthFailing:
 		st.Heading.Sub = append(st.Heading.Sub, ui.SubItem{Text: "Never a 2xx"})
 	}

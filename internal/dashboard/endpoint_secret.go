@@ -52,7 +52,7 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 		Errors: formErrors(in.found, "this can be done", labelled{"password", "f-password", "Password"}, labelled{"overlap_hours", "f-overlap", "Overlap"}),
 	}
 	if st.standing.LastAttempt != nil {
-		v.Facts[2] = ui.Fact{Term: "Last signed", Time: p.AtPtr(st.standing.LastAttempt)}
+		v.Facts[2] = ui.Fact{Term: "Last signed", Time: exactPtr(p, st.standing.LastAttempt)}
 	}
 	n := st.standing.Waiting + st.standing.Parked
 	var waiting ui.Link

@@ -33,6 +33,9 @@ func listEndpoints(p *page) error {
 	}
 	v := pages.EndpointsResults{CSRF: p.Session.CSRFToken}
 	entries := p.filteredEndpoints(f)
+	if kind, _ := firstID(p.Query("q")); len(entries) == 0 && kind != "" && kind != "whe" { // an id of something else has a page of its own
+		return p.Redirect(link(findPath, "q", p.Query("q")), ui.Flash{})
+	}
 	for _, e := range entries {
 		v.Rows = append(v.Rows, p.endpointRow(f, e, p.With()))
 	}

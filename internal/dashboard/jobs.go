@@ -273,7 +273,7 @@ func askCancelJob(p *page) error {
 		Confirm: ui.Confirm{
 			ID: "cancel", Title: "Cancel this bulk retry?", Action: jobPath(j.ID) + "/cancel", Icon: "square", Danger: true, Submit: "Cancel job", BackHref: jobPath(j.ID), Back: "Let it go on",
 			Effects: []string{
-				counted(left, "delivery", "deliveries") + " not visited yet: left as now.",
+				counted(left, "delivery", "deliveries") + " not visited yet: left as they are.",
 				counted(j.RequeuedCount, "delivery", "deliveries") + " requeued so far: sent all the same.",
 				"A job that was cancelled cannot go on; a new one takes up what is left.",
 			},

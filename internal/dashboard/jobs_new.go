@@ -147,6 +147,7 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 	}
 	counts := *draft.counts
 	v.Counts = previewCounts(counts)
+	doorsOfScope(v.Counts, draft.filters, counts)
 	if counts.Eligible == 0 {
 		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "No delivery of this scope can be sent again now."}
 		return v, false, nil
@@ -275,7 +276,7 @@ func previewCounts(c delivery.JobPreview) []pages.CountRow {
 		{Label: "Endpoint paused or deleted", Count: ui.Count(c.EndpointDisabled)},
 		{Label: "Matched", Count: ui.Count(c.Matched), Strong: true},
 	}
-	for i, n := range map[int]int{2: c.NeverEncrypted, 3: c.PayloadGone} {
+	for i, n := range map[int]int{rowNeverEncrypted: c.NeverEncrypted, 3: c.PayloadGone} {
 		if n > 0 {
 			rows[i].Tone = ui.Warn
 		}
@@ -284,6 +285,32 @@ func previewCounts(c delivery.JobPreview) []pages.CountRow {
 		rows[len(rows)-1].Sub = "Counted up to this many; more may match"
 	}
 	return rows
+}
+
+// The places of the counts of previewCounts that a list can prove.
+const (
+	rowInFlight       = 1
+	rowNeverEncrypted = 2
+	rowMatched        = 5
+)
+
+// doorsOfScope has counts of a scope lead to the lists that prove them. No list tells apart what else is counted.
+func doorsOfScope(rows []pages.CountRow, f delivery.JobFilters, c delivery.JobPreview) {
+	door := func(row, n int, status string) {
+		if n == 0 || c.Capped {
+			return
+		}
+		rows[row].Href = link(deliveriesPath, "status", status, "endpoint", f.EndpointID, "label", f.Label, "type", string(f.EventType), "from", formMoment(f.From), "to", formMoment(f.To),
+			"failed_from", formMoment(f.FailedFrom), "error", string(f.ErrorKind), "code", jobCode(f), "attempts", countOrNone(f.MinAttempts))
+	}
+	door(rowInFlight, c.InFlight, string(delivery.StateInFlight))
+	door(rowNeverEncrypted, c.NeverEncrypted, string(delivery.StateBlocked))
+	switch {
+	case f.State != "":
+		door(rowMatched, c.Matched, string(f.State))
+	case f.Status == delivery.Pending && c.InFlight == 0: // no list has both what waits and what is in flight, or all that failed with what was withdrawn
+		door(rowMatched, c.Matched, anyWaiting)
+	}
 }
 
 // createJob starts a bulk retry, or retries the rows that were chosen. A second submission of the form leads to the

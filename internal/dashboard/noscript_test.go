@@ -69,7 +69,7 @@ func TestNoScript_FromEndpointToSignOut(t *testing.T) {
 	if n := w.rows(t, "jobs"); n != 1 {
 		t.Fatalf("two submissions made %d jobs", n)
 	}
-	twice = r.visit("Cancel job…").sees(http.StatusOK, "Cancel this bulk retry?", "1 delivery not visited yet: left as now.").send("Cancel job")
+	twice = r.visit("Cancel job…").sees(http.StatusOK, "Cancel this bulk retry?", "1 delivery not visited yet").send("Cancel job")
 	r.sees(http.StatusOK, "The bulk retry is cancelled.")
 	r.again(twice)
 	r.sees(http.StatusOK, "That was done already.")

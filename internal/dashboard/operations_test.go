@@ -83,7 +83,7 @@ func TestRecover_TakesWhatFailedSinceThen(t *testing.T) {
 	// What was blocked has failed without an attempt.
 	fixture.Exec(t, w.db, "UPDATE webhook_encryption_keys SET is_active = false, disabled_at = $1 WHERE webhook_endpoint_id = $2", w.clock.Now(), e.ID)
 	w.fail()
-	if got := b.get(path + "/recover").is(http.StatusOK).find(`(?s)Never encrypted.*?<td[^>]*>([0-9,]+)</td>`); got != "1" {
+	if got := b.get(path + "/recover").is(http.StatusOK).find(`(?s)Never encrypted.*?<td[^>]*>\s*<a [^>]*>([0-9,]+)</a>\s*</td>`); got != "1" {
 		t.Errorf("%s deliveries were never encrypted, want 1", got)
 	}
 

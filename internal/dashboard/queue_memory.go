@@ -66,6 +66,18 @@ func (n queueNow) missing(there []WorkerState, now time.Time) []WorkerState {
 	return gone
 }
 
+// lost are the workers that are gone and that none has been started in the place of.
+func (n queueNow) lost() []WorkerState {
+	var lost []WorkerState
+	for _, w := range n.gone {
+		since := w.SeenAt.Add(-workerSilence) // the one in its place may start first
+		if !w.running(n.at) && !slices.ContainsFunc(n.Workers, func(other WorkerState) bool { return other.running(n.at) && other.StartedAt.After(since) }) {
+			lost = append(lost, w)
+		}
+	}
+	return lost
+}
+
 // queueNow asks the task queue. When it does not answer, or there is none, it is what this process knew last.
 func (p *page) queueNow() queueNow {
 	s, ok := asked(p, func(ctx context.Context) (QueueSnapshot, error) { return p.Queue.Snapshot(ctx) })

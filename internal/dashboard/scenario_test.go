@@ -236,6 +236,7 @@ func TestListEndpoints_FiltersAndFragment(t *testing.T) {
 	b.createEndpoint("Risk engine")
 	b.createEndpoint("Ledger")
 	b.get("/endpoints?q=risk").is(http.StatusOK).shows("Risk engine", "Text: risk", "Skip to content").hides("Ledger")
+	b.get("/endpoints?q=evt_01kjpy44e0e02b4rx9qsh7xhse").redirects("/find?q=evt_01kjpy44e0e02b4rx9qsh7xhse") // an id of something else
 	a := b.fragment("/endpoints?q=risk").is(http.StatusOK).shows("Risk engine").hides("Skip to content", "Ledger")
 	if a.header.Get("Vary") != "HX-Request" || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("a fragment can be cached: %v", a.header)

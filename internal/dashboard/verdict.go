@@ -320,7 +320,7 @@ func over(run []delivery.Attempt) string {
 	return " over " + length(run[len(run)-1].StartedAt.Sub(run[0].StartedAt))
 }
 
-// length writes a time span with its hours added up, since retries are thought of in hours: "28 h 23 min".
+// length writes a time span with its hours added up, since retries are thought of in hours: "28 h 23 m".
 func length(d time.Duration) string {
 	switch d = d.Abs(); {
 	case d < time.Second:
@@ -330,7 +330,7 @@ func length(d time.Duration) string {
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", int(d.Minutes()))
 	case d < 72*time.Hour:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+		return fmt.Sprintf("%d h %02d m", int(d.Hours()), int(d.Minutes())%60)
 	}
 	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
 }

@@ -116,7 +116,7 @@ func TestDeliveryVerdict(t *testing.T) {
 				d.Status, d.AttemptCount, d.NextAttemptAt, d.LastErrorKind, d.LastStatusCode = delivery.Pending, 3, ptr(now.Add(2*time.Hour+5*time.Minute)), &kind, &code
 				d.PayloadExpiresAt = ptr(now.Add(50 * time.Hour))
 			}), Attempts: eight[:3]},
-			"3 attempts failed; attempt 4 of 8 is due in 2 h 5 min. The endpoint answered 503 each time.",
+			"3 attempts failed; attempt 4 of 8 is due in 2 h 05 m. The endpoint answered 503 each time.",
 			"Look at the receiver; waiting deliveries go on by themselves when it is back. It is given up at the latest when its payload expires, Mar 5, 17:30.", true,
 		},
 		"retrying soon": {
@@ -147,17 +147,17 @@ func TestDeliveryVerdict(t *testing.T) {
 		},
 		"failed, held": {
 			story{Delivery: failed(true), Attempts: eight},
-			"Failed after 8 attempts over 28 h 23 min. The endpoint answered 503 each time.",
+			"Failed after 8 attempts over 28 h 23 m. The endpoint answered 503 each time.",
 			"Check that the receiver is up again. The encrypted payload is kept until Mar 5, 09:30; until then you can retry.", true,
 		},
 		"failed, endpoint paused": {
 			story{Delivery: failed(true), Attempts: eight, Paused: true},
-			"Failed after 8 attempts over 28 h 23 min. The endpoint answered 503 each time.",
+			"Failed after 8 attempts over 28 h 23 m. The endpoint answered 503 each time.",
 			"Check that the receiver is up again. The encrypted payload is kept until Mar 5, 09:30; resume the endpoint to retry.", false,
 		},
 		"failed, gone": {
 			story{Delivery: failed(false), Attempts: eight},
-			"Failed after 8 attempts over 28 h 23 min. The endpoint answered 503 each time.",
+			"Failed after 8 attempts over 28 h 23 m. The endpoint answered 503 each time.",
 			"Check that the receiver is up again. The encrypted payload is gone, so it cannot be sent again.", false,
 		},
 		"blocked": {
@@ -252,7 +252,7 @@ func TestLength(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
 		300 * time.Millisecond: "less than a second", 41 * time.Second: "41 s", 8 * time.Minute: "8 min",
-		28*time.Hour + 23*time.Minute: "28 h 23 min", 80 * time.Hour: "3 d 8 h", -41 * time.Second: "41 s",
+		28*time.Hour + 23*time.Minute: "28 h 23 m", 80 * time.Hour: "3 d 8 h", -41 * time.Second: "41 s",
 	} {
 		if got := length(d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)

@@ -70,6 +70,7 @@ type Point struct {
 	First  int
 	Second int
 	Gap    bool // no data in this bucket
+	SoFar  bool // the bucket is not over
 	Title  string
 	Href   string
 }
@@ -206,33 +207,48 @@ func (c LineChart) yLabels() []string {
 	return []string{c.format(top), c.format(top / 2), "0"}
 }
 
-// lines returns the unbroken runs of one series as polyline points. A run of a
-// single bucket is drawn as a short dash, since a point has no length.
-func (c LineChart) lines(second bool) []string {
+// line is an unbroken run of one series.
+type line struct {
+	Points string // of a polyline
+	SoFar  bool   // it leads to a bucket that is not over
+}
+
+// lines returns the unbroken runs of one series. A run of a single bucket is drawn as a short dash, since a point has no length.
+// What leads to a bucket that is not over is a run of its own.
+func (c LineChart) lines(second bool) []line {
 	top := c.top()
-	var out, run []string
-	flush := func(i int) {
+	var out []line
+	var run []string
+	flush := func(i int, soFar bool) {
 		if len(run) == 1 {
 			_, y, _ := strings.Cut(run[0], ",")
 			run = append(run, itoa(i*slot-1)+","+y)
 		}
 		if len(run) > 0 {
-			out = append(out, strings.Join(run, " "))
+			out = append(out, line{strings.Join(run, " "), soFar})
 		}
 		run = nil
 	}
 	for i, p := range c.Points {
 		if p.Gap {
-			flush(i)
+			flush(i, false)
 			continue
 		}
 		v := p.First
 		if second {
 			v = p.Second
 		}
-		run = append(run, itoa(i*slot+slot/2)+","+itoa(plotHeight-scale(v, top)))
+		at := itoa(i*slot+slot/2) + "," + itoa(plotHeight-scale(v, top))
+		if p.SoFar && len(run) > 0 {
+			before := run[len(run)-1]
+			if len(run) > 1 {
+				flush(i, false)
+			}
+			run = []string{before}
+		}
+		run = append(run, at)
 	}
-	flush(len(c.Points))
+	flush(len(c.Points), len(c.Points) > 0 && c.Points[len(c.Points)-1].SoFar)
 	return out
 }
 

@@ -38,8 +38,20 @@ func TestBarChart_ShapesFitThePlot(t *testing.T) {
 func TestLineChart_BucketsWithoutDataLeaveAGap(t *testing.T) {
 	t.Parallel()
 	c := LineChart{Max: 100, Points: []Point{{First: 50}, {First: 100}, {Gap: true}, {First: 10}}}
-	if got, want := c.lines(false), []string{"5,50 15,0", "35,90 39,90"}; !slices.Equal(got, want) {
-		t.Errorf("lines = %q, want %q", got, want)
+	if got, want := c.lines(false), []line{{"5,50 15,0", false}, {"35,90 39,90", false}}; !slices.Equal(got, want) {
+		t.Errorf("lines = %v, want %v", got, want)
+	}
+	c.Points = []Point{{First: 50}, {First: 100}, {First: 10, SoFar: true}}
+	if got, want := c.lines(false), []line{{"5,50 15,0", false}, {"15,0 25,90", true}}; !slices.Equal(got, want) {
+		t.Errorf("with a bucket that is not over: %v, want %v", got, want)
+	}
+	c.Points = []Point{{First: 50}, {First: 10, SoFar: true}}
+	if got, want := c.lines(false), []line{{"5,50 15,90", true}}; !slices.Equal(got, want) {
+		t.Errorf("of one bucket and one that is not over: %v, want %v", got, want)
+	}
+	c.Points = []Point{{Gap: true}, {First: 10, SoFar: true}}
+	if got, want := c.lines(false), []line{{"15,90 19,90", true}}; !slices.Equal(got, want) {
+		t.Errorf("of one that is not over: %v, want %v", got, want)
 	}
 	if !c.any() || (LineChart{Points: []Point{{Gap: true}}}).any() {
 		t.Error("a chart of gaps alone is empty")
