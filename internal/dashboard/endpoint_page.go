@@ -331,11 +331,11 @@ func (p *page) endpointFacts(e webhook.Endpoint, st endpointState) []ui.Fact {
 	if st.key != nil {
 		key = ui.Fact{Term: "Active key", Text: st.key.KeyID, Mono: true, Href: path + "/keys", Sub: st.key.Thumbprint, SubMono: true}
 	}
-	secret := ui.Fact{Term: "Secret rotated", Time: exactPtr(p, &e.SigningSecretRotatedAt)}
+	secret := ui.Fact{Term: "Secret since", Time: exactPtr(p, &e.SigningSecretRotatedAt)}
 	if e.InOverlap(p.Now) {
 		secret.Sub = "The former secret signs too, until " + p.Moment(*e.PreviousSigningSecretExpiresAt)
 	}
 	return append(facts, events, key, secret,
-		ui.Fact{Term: "Payload retention", Text: retentionLabel(e.UndeliveredPayloadRetentionHours), Href: path + "/settings"},
+		ui.Fact{Term: "Retention", Text: retentionLabel(e.UndeliveredPayloadRetentionHours), Href: path + "/settings"},
 		ui.Fact{Term: "Created", Time: exactPtr(p, &e.CreatedAt)}, ui.Fact{Term: "Changed", Time: exactPtr(p, &e.UpdatedAt)})
 }
