@@ -87,9 +87,7 @@ func (p *page) attentionOf(f *fleet, e webhook.Endpoint) []pages.AttentionItem {
 	case healthNoKey:
 		item.Icon, item.Text = "blocked", "has no active key: new webhooks for it are blocked."
 		item.Why = "What is blocked is recorded as failed and cannot be sent later."
-		if p.Can(access.WebhooksWrite) {
-			item.Action = &ui.Action{Label: "Add a key", Href: path + "/keys", Small: true}
-		}
+		item.Action = p.offer(access.WebhooksWrite, ui.Action{Label: "Add a key", Href: path + "/keys", Small: true, Name: "Add a key for " + e.DisplayName()})
 		items = append(items, item)
 	case healthFailing:
 		item.Icon, item.Text = "cross", "is failing: "+noSuccess(f.vitals(e).Day)+"."

@@ -102,6 +102,8 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 		}
 		if v.Bulk != nil {
 			row = choosable(row)
+		} else {
+			row = p.unchoosable(row)
 		}
 		v.Rows = append(v.Rows, row)
 	}
@@ -217,8 +219,11 @@ func (p *page) ownRow(d delivery.Delivery) (row pages.DeliveryRow, choose, noEnd
 		return row, false, false, err
 	}
 	row = p.deliveryRow(d, endpoints, keys)
-	if choose = p.Query("choose") == "1"; choose {
-		row = choosable(row)
+	switch p.Query("choose") {
+	case "1":
+		choose, row = true, choosable(row)
+	case "0":
+		row = p.unchoosable(row)
 	}
 	if noEndpoint = p.Query("endpoint") == "0"; noEndpoint {
 		row = withoutEndpoint(row)

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -218,7 +217,7 @@ func (p *page) renderDelivery(status int) error {
 		Actions: []ui.Action{{Label: "Open event", Icon: "event", Href: eventsPath + "/" + v.EventID.String()}},
 	}
 	if v.EventType == event.Test {
-		heading.Badges = append(heading.Badges, ui.Badge{Tone: ui.Test, Icon: "flask", Label: "Test"})
+		heading.Badges = append(heading.Badges, ui.TestBadge())
 	}
 	if open {
 		heading.Live = p.liveNote()
@@ -285,22 +284,6 @@ func (p *page) deliveryActions(v deliveryParts) []ui.Action {
 		actions = append(actions, ui.Action{Label: "See others like this", Href: link(deliveriesPath, "endpoint", v.WebhookEndpointID.String(), "error", string(*v.LastErrorKind), "code", code)})
 	}
 	return actions
-}
-
-// offered are actions on what the person may read: those who lack the scope see them disabled, with the role that it takes (ui.md
-// B.12). What nobody can do now keeps its own reason.
-func (p *page) offered(s access.Scope, actions ...ui.Action) []ui.Action {
-	if !p.Can(s) {
-		for i := range actions {
-			actions[i].Disabled = cmp.Or(actions[i].Disabled, needsRole(s))
-		}
-	}
-	return actions
-}
-
-// needsRole is why an action is not offered to somebody.
-func needsRole(s access.Scope) string {
-	return "Needs the role " + string(access.LeastRole(s)) + "."
 }
 
 // deliverySteps are the lines before and after the attempts.

@@ -93,6 +93,8 @@ func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error 
 			v.Blocked.Actions = []ui.Action{{Label: "Add a key", Icon: "key", Href: "#add", Small: true}, {Label: "Make a key pair", Icon: "plus", Href: "#generate", Small: true}}
 		}
 		v.Add = p.keyForm(e, active, uses, offer)
+	} else if active == nil {
+		v.Blocked.Text += " Adding a key needs the role " + string(access.LeastRole(access.WebhooksWrite)) + "."
 	}
 	return p.Render(status, pages.EndpointKeysPage(v))
 }
@@ -177,8 +179,7 @@ func (p *page) waitingNote(use delivery.KeyUse) string {
 	if use.Waiting == 0 || use.LastExpiry == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s encrypted to it; the receiver needs its private half at least until %s.",
-		counted(use.Waiting, "undelivered webhook is", "undelivered webhooks are"), p.Moment(*use.LastExpiry))
+	return "The receiver needs its private half at least until " + p.Moment(*use.LastExpiry) + ", for what is not delivered yet."
 }
 
 func addedBy(k webhook.Key) string {
@@ -191,13 +192,14 @@ func addedBy(k webhook.Key) string {
 func (p *page) retiredKey(k webhook.Key, use delivery.KeyUse) pages.RetiredKey {
 	row := pages.RetiredKey{
 		ID: k.ID.String(), KeyID: k.KeyID, Sub: fmt.Sprintf("%d bit", k.Bits), Badge: ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Retired"}, Verified: p.verifiedBadge(k),
-		Hashes: keyHashes(k), Active: p.day(k.CreatedAt) + " –", Used: p.used(k, use), Encrypted: encrypted(use), Waiting: ui.Count(use.Waiting),
+		Hashes: keyHashes(k), Active: p.day(k.CreatedAt) + " –", Exact: p.Exact(k.CreatedAt).Text + " –", Used: p.used(k, use), Encrypted: encrypted(use), Waiting: ui.Count(use.Waiting),
 	}
 	if by := addedBy(k); by != "" {
 		row.Sub += ", added " + by
 	}
 	if k.DisabledAt != nil {
 		row.Active += " " + p.day(*k.DisabledAt)
+		row.Exact += " " + p.Exact(*k.DisabledAt).Text
 	}
 	if use.Waiting > 0 && use.LastExpiry != nil {
 		row.Badge = ui.Badge{Tone: ui.Warn, Icon: "hourglass", Label: "Retiring", Title: p.waitingNote(use)}

@@ -60,7 +60,7 @@ func activateAction(k webhook.Key) ui.Action {
 func (p *page) stagedKey(k webhook.Key) pages.RetiredKey {
 	row := pages.RetiredKey{
 		ID: k.ID.String(), KeyID: k.KeyID, Sub: fmt.Sprintf("%d bit", k.Bits), Badge: ui.Badge{Tone: ui.Neutral, Icon: "clock", Label: "Staged"}, Verified: p.verifiedBadge(k),
-		Hashes: keyHashes(k), Active: p.day(k.CreatedAt),
+		Hashes: keyHashes(k), Active: p.day(k.CreatedAt), Exact: p.Exact(k.CreatedAt).Text,
 	}
 	if by := addedBy(k); by != "" {
 		row.Sub += ", added " + by

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
@@ -46,6 +47,7 @@ func endpointDeliveries(p *page) error {
 	}
 	return p.Render(http.StatusOK, pages.EndpointDeliveriesPage(pages.EndpointDeliveries{
 		Shell: p.Shell(e.DisplayName()+" deliveries", "/endpoints"), Head: st.EndpointHead, Live: p.liveNote(), Filters: p.deliveryFilters(path, nil), Results: v,
+		AllHref: link(deliveriesPath+strings.TrimPrefix(p.With("live", ""), path), "endpoint", e.ID.String()),
 	}))
 }
 

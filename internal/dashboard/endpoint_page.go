@@ -331,7 +331,7 @@ func (p *page) endpointFacts(e webhook.Endpoint, st endpointState) []ui.Fact {
 	if st.key != nil {
 		key = ui.Fact{Term: "Active key", Text: st.key.KeyID, Mono: true, Href: path + "/keys", Sub: st.key.Thumbprint, SubMono: true}
 	}
-	secret := ui.Fact{Term: "Secret since", Time: exactPtr(p, &e.SigningSecretRotatedAt)}
+	secret := ui.Fact{Term: "Secret set", Time: exactPtr(p, &e.SigningSecretRotatedAt)}
 	if e.InOverlap(p.Now) {
 		secret.Sub = "The former secret signs too, until " + p.Moment(*e.PreviousSigningSecretExpiresAt)
 	}

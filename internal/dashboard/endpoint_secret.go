@@ -80,6 +80,8 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 		if overlapping {
 			v.Overlap.EndHref = path + "/end-overlap"
 		}
+	} else {
+		v.RotateNote = "Rotating the secret needs the role " + string(access.LeastRole(access.WebhooksWrite)) + "."
 	}
 	if p.Can(access.WebhooksSecrets) {
 		v.RevealAction, v.NeedPassword = path+"/reveal", !p.Session.RecentlyAuthenticated(p.Now)

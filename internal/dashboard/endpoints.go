@@ -33,8 +33,8 @@ func listEndpoints(p *page) error {
 	}
 	v := pages.EndpointsResults{CSRF: p.Session.CSRFToken}
 	entries := p.filteredEndpoints(f)
-	if kind, _ := firstID(p.Query("q")); len(entries) == 0 && kind != "" && kind != "whe" { // an id of something else has a page of its own
-		return p.Redirect(link(findPath, "q", p.Query("q")), ui.Flash{})
+	if kind, found := firstID(p.Query("q")); len(entries) == 0 && kind != "" { // of something else, or of an endpoint that was deleted
+		return p.Redirect(link(findPath, "q", found), ui.Flash{})
 	}
 	for _, e := range entries {
 		v.Rows = append(v.Rows, p.endpointRow(f, e, p.With()))
@@ -56,11 +56,7 @@ func listEndpoints(p *page) error {
 	if p.Fragment() {
 		return p.Render(http.StatusOK, pages.EndpointsList(v))
 	}
-	heading := ui.Heading{Title: "Endpoints"}
-	if p.Can(access.WebhooksWrite) {
-		heading.Actions = p.labelActions(f.endpoints, p.Query("label"))
-	}
-	heading.Actions = append(heading.Actions, p.offered(access.WebhooksWrite, createEndpointAction())...)
+	heading := ui.Heading{Title: "Endpoints", Actions: append(p.labelActions(f.endpoints, p.Query("label")), p.offered(access.WebhooksWrite, createEndpointAction())...)}
 	return p.Render(http.StatusOK, pages.EndpointsPage(pages.Endpoints{
 		Shell: p.Shell("Endpoints", "/endpoints"), Heading: heading, Filters: p.endpointFilters(f), Results: v,
 	}))

@@ -94,6 +94,9 @@ func (p *page) eventPage(v eventParts) pages.Event {
 		Verdict: eventVerdict(v), RoutedAt: counted(len(v.Routing), "endpoint", "endpoints") + " existed at " + v.CreatedAt.In(p.Zone()).Format("15:04:05 MST"),
 		Facts: p.eventFacts(v), Payload: p.payloadFacts(v),
 	}
+	if v.Type == event.Test {
+		out.Heading.Badges = append(out.Heading.Badges, ui.TestBadge())
+	}
 	if slices.ContainsFunc(slices.Collect(maps.Values(v.deliveries)), func(d delivery.Delivery) bool { return d.Status == delivery.Pending || d.Status == delivery.Delivering }) {
 		out.Heading.Live = p.liveNote()
 	}
@@ -155,7 +158,7 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	case event.NoActiveKey, event.EncryptionFailed:
 		row.Decision.Tone, row.Decision.Icon = ui.Bad, "blocked"
 		if wantsKey(v.deliveries[r.EndpointID], e, v.keys) && known {
-			row.Action = &p.offered(access.WebhooksWrite, ui.Action{Label: "Add a key", Href: row.Href + "/keys", Small: true, Name: "Add a key for " + row.Endpoint})[0]
+			row.Action = p.offer(access.WebhooksWrite, ui.Action{Label: "Add a key", Href: row.Href + "/keys", Small: true, Name: "Add a key for " + row.Endpoint})
 		}
 	default:
 		if r.Decision == event.Delivered {
@@ -166,7 +169,7 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	if !ok {
 		if row.Action == nil && !row.Gone && v.Type != event.Test { // a test is made for one endpoint
 			row.Action = &ui.Action{
-				Label: "Send", Icon: "arrow", Small: true,
+				Label: "Send", Icon: "arrow", Small: true, Name: "Send to " + row.Endpoint,
 				Disabled: "Nothing was encrypted for this endpoint when the event happened, so there is nothing to send. Its server can read the session over the API.",
 			}
 		}
@@ -179,10 +182,10 @@ func (p *page) routeRow(v eventParts, r event.Route) pages.RouteRow {
 	}
 	s := story{Delivery: d, Now: p.Now, Paused: !e.Enabled, Gone: row.Gone}
 	if row.Action == nil && s.retryRefusal() == "" && (d.Status == delivery.Failed || d.AttemptCount > 0) {
-		row.Action = &p.offered(access.WebhooksWrite, ui.Action{
+		row.Action = p.offer(access.WebhooksWrite, ui.Action{
 			Label: "Retry", Icon: "loop", Href: row.DelHref + "/retry", Post: true, Small: true, Name: "Retry the delivery to " + row.Endpoint,
 			Fields: []ui.Hidden{{Name: "run", Value: strconv.Itoa(d.Run)}, {Name: "return", Value: eventsPath + "/" + v.ID.String()}},
-		})[0]
+		})
 	}
 	return row
 }

@@ -79,9 +79,7 @@ func (p *page) renderReceivers(status int, chosen string, try checkTry, result p
 			break
 		}
 		v.Missing = &ui.Alert{Tone: ui.Warn, Icon: "key", Text: e.DisplayName() + " has no active key yet, so nothing is sent to it and the samples carry a placeholder."}
-		if p.Can(access.WebhooksWrite) {
-			v.Missing.Actions = []ui.Action{{Label: "Add a key", Href: endpointPath(e.ID) + "/keys", Small: true}}
-		}
+		v.Missing.Actions = p.offered(access.WebhooksWrite, ui.Action{Label: "Add a key", Href: endpointPath(e.ID) + "/keys", Small: true})
 	}
 	for _, l := range languages {
 		href := link(helpPath, "lang", l.name, "endpoint", cmp.Or(chosen, try.endpoint))

@@ -121,6 +121,9 @@ func (p *page) jobRow(j delivery.Job, endpoints map[id.Endpoint]webhook.Endpoint
 		Of: ui.Count(j.VisitedCount) + " of " + ui.Count(j.MatchedCount), RequeuedHref: visitedDoor(j.ID, delivery.JobRequeued, j.RequeuedCount),
 		Requeued: ui.Count(j.RequeuedCount), Skipped: ui.Count(j.SkippedCount), Rate: fmt.Sprintf("%d/s", j.RatePerSecond), By: j.CreatedByName, Created: p.At(j.CreatedAt),
 	}
+	if j.SkippedCount > 0 {
+		row.SkippedHref = jobPath(j.ID) + "#skipped-t"
+	}
 	if j.Status.Open() && p.live() {
 		row.PollHref = jobPath(j.ID) + "/row"
 	}
@@ -226,6 +229,9 @@ func (p *page) jobBody(j delivery.Job, endpoints map[id.Endpoint]webhook.Endpoin
 	}
 	if j.UpperID != nil {
 		v.Facts = append(v.Facts, ui.Fact{Term: "Upper bound", ID: idPtr(ui.NewID(j.UpperID.String(), "delivery id", deliveriesPath+"/"+j.UpperID.String())), Sub: "Later deliveries are not swept in"})
+	}
+	if p.Can(access.AuditRead) {
+		v.Facts = append(v.Facts, ui.Fact{Term: "Log", Text: "Who started and cancelled it", Href: link(auditPath, "target", j.ID.String())})
 	}
 	switch {
 	case j.Status.Open():

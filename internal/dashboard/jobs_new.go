@@ -276,7 +276,7 @@ func previewCounts(c delivery.JobPreview) []pages.CountRow {
 		{Label: "Endpoint paused or deleted", Count: ui.Count(c.EndpointDisabled)},
 		{Label: "Matched", Count: ui.Count(c.Matched), Strong: true},
 	}
-	for i, n := range map[int]int{rowNeverEncrypted: c.NeverEncrypted, 3: c.PayloadGone} {
+	for i, n := range map[int]int{rowNeverEncrypted: c.NeverEncrypted, rowPayloadGone: c.PayloadGone} {
 		if n > 0 {
 			rows[i].Tone = ui.Warn
 		}
@@ -289,27 +289,33 @@ func previewCounts(c delivery.JobPreview) []pages.CountRow {
 
 // The places of the counts of previewCounts that a list can prove.
 const (
+	rowEligible       = 0
 	rowInFlight       = 1
 	rowNeverEncrypted = 2
+	rowPayloadGone    = 3
 	rowMatched        = 5
 )
 
-// doorsOfScope has counts of a scope lead to the lists that prove them. No list tells apart what else is counted.
+// doorsOfScope has counts of a scope lead to the lists that prove them, where there is one.
 func doorsOfScope(rows []pages.CountRow, f delivery.JobFilters, c delivery.JobPreview) {
-	door := func(row, n int, status string) {
+	door := func(row, n int, status string, held ...string) {
 		if n == 0 || c.Capped {
 			return
 		}
-		rows[row].Href = link(deliveriesPath, "status", status, "endpoint", f.EndpointID, "label", f.Label, "type", string(f.EventType), "from", formMoment(f.From), "to", formMoment(f.To),
-			"failed_from", formMoment(f.FailedFrom), "error", string(f.ErrorKind), "code", jobCode(f), "attempts", countOrNone(f.MinAttempts))
+		rows[row].Href = link(deliveriesPath, append(held, "status", status, "endpoint", f.EndpointID, "label", f.Label, "type", string(f.EventType), "from", formMoment(f.From), "to", formMoment(f.To),
+			"failed_from", formMoment(f.FailedFrom), "error", string(f.ErrorKind), "code", jobCode(f), "attempts", countOrNone(f.MinAttempts))...)
+	}
+	state := cmp.Or(string(f.State), anyWaiting)
+	if f.Status == delivery.Failed {
+		state = string(delivery.StateFailed)
+	}
+	if c.EndpointDisabled == 0 { // no list tells endpoints that are paused from others
+		door(rowEligible, c.Eligible, state, "held", "1")
 	}
 	door(rowInFlight, c.InFlight, string(delivery.StateInFlight))
 	door(rowNeverEncrypted, c.NeverEncrypted, string(delivery.StateBlocked))
-	switch {
-	case f.State != "":
-		door(rowMatched, c.Matched, string(f.State))
-	case f.Status == delivery.Pending && c.InFlight == 0: // no list has both what waits and what is in flight, or all that failed with what was withdrawn
-		door(rowMatched, c.Matched, anyWaiting)
+	if f.Status == delivery.Pending && c.InFlight == 0 { // no list has both what waits and what is in flight, or what was withdrawn with all else that failed
+		door(rowMatched, c.Matched, state)
 	}
 }
 

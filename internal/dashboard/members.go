@@ -138,31 +138,25 @@ func (p *page) memberRow(m org.Member, manage, lastOwner bool) pages.MemberRow {
 	if !m.Active() {
 		row.Status = ui.Badge{Tone: ui.Neutral, Icon: "pause", Label: "Suspended", Title: "since " + p.Moment(*m.SuspendedAt)}
 	}
-	suspend, remove := ui.Action{Label: "Suspend", Small: true}, ui.Action{Label: "Remove…", Small: true, Kind: "quiet"}
-	switch {
-	case lastOwner:
-		row.Locked = "the last owner: make another person an owner first"
-		suspend.Disabled = "The last owner stays."
-	case !manage:
-		suspend.Disabled = needsRole(access.MembersManage)
+	path := membersPath + "/" + text
+	change := ui.Action{Label: "Suspend", Href: path + "/suspend", Post: true, Small: true, Name: "Suspend " + m.Name}
+	if !m.Active() {
+		change.Label, change.Href, change.Name = "Restore", path+"/restore", "Restore "+m.Name
 	}
-	if suspend.Disabled != "" {
-		remove.Disabled = suspend.Disabled
-		row.Actions = []ui.Action{suspend, remove}
+	remove := ui.Action{Label: "Remove…", Href: path + "/remove", Small: true, Kind: "quiet", Name: "Remove " + m.Name, Dialog: true}
+	if lastOwner {
+		row.Locked = "the last owner: make another person an owner first"
+		change.Disabled, remove.Disabled = "The last owner stays.", "The last owner stays."
+	}
+	row.Actions = p.offered(access.MembersManage, change, remove)
+	if lastOwner || !manage {
 		return row
 	}
-	path := membersPath + "/" + text
 	choice := ui.Select{ID: "role-" + text, Name: "role", Label: "Role of " + m.Name}
 	for _, r := range access.Roles() {
 		choice.Options = append(choice.Options, ui.Option{Value: string(r), Label: string(r), Selected: r == m.Role})
 	}
 	row.RoleForm = &pages.RoleForm{Action: path + "/role", Role: choice}
-	if m.Active() {
-		row.Actions = append(row.Actions, ui.Action{Label: "Suspend", Href: path + "/suspend", Post: true, Small: true, Name: "Suspend " + m.Name})
-	} else {
-		row.Actions = append(row.Actions, ui.Action{Label: "Restore", Href: path + "/restore", Post: true, Small: true, Name: "Restore " + m.Name})
-	}
-	row.Actions = append(row.Actions, ui.Action{Label: "Remove…", Href: path + "/remove", Small: true, Kind: "quiet", Name: "Remove " + m.Name, Dialog: true})
 	return row
 }
 

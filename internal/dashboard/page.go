@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -280,3 +281,22 @@ func pathID[K id.Kind](p *page, name string, missing *fault.Error) (id.ID[K], er
 	}
 	return v, nil
 }
+
+// offered are actions on what the person may read: those who lack the scope see them disabled, with the role that it takes (ui.md
+// B.12). What nobody can do now keeps its own reason.
+func (p *page) offered(s access.Scope, actions ...ui.Action) []ui.Action {
+	if !p.Can(s) {
+		for i := range actions {
+			actions[i].Disabled = cmp.Or(actions[i].Disabled, needsRole(s))
+		}
+	}
+	return actions
+}
+
+// needsRole is why an action is not offered to somebody.
+func needsRole(s access.Scope) string {
+	return "Needs the role " + string(access.LeastRole(s)) + "."
+}
+
+// offer is offered for one action.
+func (p *page) offer(s access.Scope, a ui.Action) *ui.Action { return &p.offered(s, a)[0] }

@@ -44,11 +44,11 @@ func (p *page) keysIfBlocked(deliveries ...delivery.Delivery) (map[id.Endpoint]w
 	return webhook.ActiveKeys(p.DB.Reader(p.Ctx), p.Actor.Organization)
 }
 
-// wantsKey tells whether the endpoint of a blocked delivery needs a key before the next one: it has none, or encrypting to the one that it
-// had failed.
+// wantsKey tells whether the endpoint of a blocked delivery needs a key before the next one: it has none, or the one that
+// it has could not be encrypted to.
 func wantsKey(d delivery.Delivery, e webhook.Endpoint, keys map[id.Endpoint]webhook.Key) bool {
-	_, keyed := keys[d.WebhookEndpointID]
-	return d.State() == delivery.StateBlocked && e.DeletedAt == nil && (!keyed || d.Reason() == delivery.JWECreationFailed)
+	active, keyed := keys[d.WebhookEndpointID]
+	return d.State() == delivery.StateBlocked && e.DeletedAt == nil && (!keyed || d.WebhookEncryptionKeyID != nil && *d.WebhookEncryptionKeyID == active.ID)
 }
 
 // deliveryRow is one delivery in any list; keys are of keysIfBlocked.
@@ -83,12 +83,8 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 		}
 	case delivery.StateFailed:
 		s := story{Delivery: d, Now: p.Now, Paused: !e.Enabled, Gone: e.DeletedAt != nil}
-		switch {
-		case !known || s.retryRefusal() != "":
-		case p.Can(access.WebhooksWrite):
+		if known && s.retryRefusal() == "" {
 			row.RetryHref, row.Run = link(row.Href+"/retry", "live", p.Query("live")), strconv.Itoa(d.Run)
-		default:
-			row.RetryRefused = needsRole(access.WebhooksWrite)
 		}
 	case delivery.StateSucceeded, delivery.StateExpired, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
 	}
@@ -133,6 +129,14 @@ func withoutEndpoint(row pages.DeliveryRow) pages.DeliveryRow { return asksWith(
 
 // choosable is a row of a list with boxes, also when it is asked for by itself.
 func choosable(row pages.DeliveryRow) pages.DeliveryRow { return asksWith(row, "choose", "1") }
+
+// unchoosable is a row of a list that has boxes for others, also when it is asked for by itself: what those could retry is shown disabled.
+func (p *page) unchoosable(row pages.DeliveryRow) pages.DeliveryRow {
+	if row.RetryHref != "" {
+		row.RetryRefused = needsRole(access.WebhooksWrite)
+	}
+	return asksWith(row, "choose", "0")
+}
 
 // asksWith adds a parameter to the addresses whose answer is the row.
 func asksWith(row pages.DeliveryRow, name, value string) pages.DeliveryRow {

@@ -286,7 +286,7 @@ func (p *page) sessionFacts(v sessionParts) []ui.Fact {
 		if known, ok := v.endpoints[e]; ok {
 			name = known.DisplayName()
 		}
-		targets.Chips = append(targets.Chips, ui.Chip{Text: name})
+		targets.Chips = append(targets.Chips, ui.Chip{Text: name, Href: endpointPath(e)})
 	}
 	facts = append(facts, targets)
 	if v.RedirectURL != nil {

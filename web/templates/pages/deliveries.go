@@ -62,7 +62,7 @@ type DeliveryRow struct {
 	NextTime     *ui.Time // wins over Next
 	NextHref     string   // makes Next a link, for example "Add a key"
 	RetryHref    string   // POST of a retry, in a list with boxes; the answer is DeliverySwap
-	RetryRefused string   // why this person may not retry what can be retried
+	RetryRefused string   // why this person may not do that
 	Run          string   // the run that a retry follows
 	Focus        bool     // takes the focus of the button that it was swapped in for
 	Expiry       *ui.Chip // payload-expiry note when it is near

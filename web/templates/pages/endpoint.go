@@ -39,6 +39,7 @@ type EndpointDeliveries struct {
 	Shell   ui.Shell
 	Head    EndpointHead
 	Live    *ui.Live
+	AllHref string // the same in the list of all deliveries, which searches and exports
 	Filters ui.Filters
 	Results DeliveriesResults
 }
@@ -147,6 +148,7 @@ type RetiredKey struct {
 	Verified  ui.Badge
 	Hashes    []ui.Fact // as KeyView.Right
 	Active    string    // for example "Nov 5, 2025 – Jan 14, 2026"
+	Exact     string    // Active with times
 	Used      string    // for example "used Nov 6, 2025 – Jan 14, 2026"
 	Encrypted string
 	// WaitingHref is the list of what is encrypted to it and not delivered.

@@ -402,7 +402,7 @@ func EventTableRow(r EventRow, choose bool) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if r.Test {
-			templ_7745c5c3_Err = ui.BadgeView(ui.Badge{Tone: ui.Test, Icon: "flask", Label: "Test"}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.BadgeView(ui.TestBadge()).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

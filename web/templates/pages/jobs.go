@@ -30,6 +30,7 @@ type JobRow struct {
 	// RequeuedHref is the list behind Requeued.
 	RequeuedHref string
 	Skipped      string
+	SkippedHref  string // the reasons
 	Rate         string
 	By           string
 	Created      ui.Time

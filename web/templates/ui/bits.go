@@ -75,9 +75,13 @@ type Time struct {
 	Other    *Time // the same moment in the other form, where there is room for it
 }
 
+// TestBadge marks what is about a test event.
+func TestBadge() Badge { return Badge{Tone: Test, Icon: "flask", Label: "Test"} }
+
 // Chip is a label of an endpoint or a small note.
 type Chip struct {
 	Text string
+	Href string // what it names
 	Tone Tone
 }
 

@@ -89,13 +89,14 @@ type SparkBar struct {
 
 // HBar is one row of a small horizontal bar list.
 type HBar struct {
-	Label string
-	Href  string
-	Note  string // second column
-	Count string
-	Value int
-	Max   int
-	Fill  Fill
+	Label    string
+	Href     string
+	Note     string // second column
+	NoteHref string // what Note names
+	Count    string
+	Value    int
+	Max      int
+	Fill     Fill
 }
 
 func (b HBar) meter() Meter {
