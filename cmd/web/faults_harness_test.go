@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -394,15 +395,17 @@ func blackHole(t *testing.T) string {
 	check(syscall.Listen(fd, 0))
 	name, err := syscall.Getsockname(fd)
 	check(err)
-	address := fmt.Sprint("127.0.0.1:", name.(*syscall.SockaddrInet4).Port)
-	const dropped = 200 * time.Millisecond // loopback answers in microseconds
-	for range 16 {
-		conn, err := net.DialTimeout("tcp", address, dropped)
-		if err != nil {
-			return "http://" + address
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-	}
-	t.Fatal("the queue of connections takes no end")
-	return ""
+	port := name.(*syscall.SockaddrInet4).Port
+	address := fmt.Sprint("127.0.0.1:", port)
+	conn, err := net.DialTimeout("tcp", address, patience)
+	check(err)
+	t.Cleanup(func() { _ = conn.Close() })
+	// One is all that this queue takes. The kernel tells when it is in it: how long another one goes unanswered says nothing on a slow machine.
+	full := fmt.Sprintf(" 0100007F:%04X 00000000:0000 0A 00000000:00000001 ", port)
+	eventually(t, "the queue of connections is full", func() bool {
+		sockets, err := os.ReadFile("/proc/net/tcp")
+		check(err)
+		return strings.Contains(string(sockets), full)
+	}, func(yes bool) bool { return yes })
+	return "http://" + address
 }

@@ -51,7 +51,7 @@ func TestTrigger_PlaysSessionsAndSendsTests(t *testing.T) {
 	front := i.checked()
 	trigger := func(args ...string) (got triggeredJSON, stderr string, code int) {
 		t.Helper()
-		out, stderr, code := i.command(append(append([]string{"trigger"}, args...), "--url", front+"/", "--api-key", i.apiKey, "--json", "--wait")...).Finish()
+		out, stderr, code := i.command(append(append([]string{"trigger"}, args...), "--url", front+"/", "--api-key", i.apiKey, "--json", "--wait", "--timeout", patience.String())...).Finish()
 		if out != "" {
 			decode(t, out, &got)
 		}
@@ -120,16 +120,20 @@ func TestTrigger_FindsItsEventBeyondTheFirstPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var others [2]struct{ ID string }
+	for n := range others {
+		i.call("POST", "/v1/sessions", map[string]any{}, &others[n])
+	}
 	var pages atomic.Int32
 	busy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		if !strings.HasSuffix(r.In.URL.Path, "/events") {
 			return
 		}
-		if pages.Add(1) == 1 {
-			for range 2 {
-				if _, stderr, code := i.command("trigger", "session", "--result", "cancelled", "--url", i.base, "--api-key", i.apiKey).Finish(); code != 0 {
-					t.Errorf("another session: %d, %s", code, stderr)
+		if pages.Add(1) == 1 { // it waits for its answer meanwhile, for 20 s at most
+			for _, other := range others {
+				if res, answer, err := i.ask(r.In.Context(), http.MethodPost, "/v1/sessions/"+other.ID+"/cancel", ""); err != nil || res.StatusCode >= http.StatusMultipleChoices {
+					t.Errorf("another session: %v, %s", err, answer)
 				}
 			}
 		}
