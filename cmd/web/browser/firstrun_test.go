@@ -49,12 +49,12 @@ func firstRun(t *testing.T, s *suite) {
 		{"/events", "No event yet"},
 		{"/sessions", "No session yet"},
 		{"/jobs", "No bulk retry yet"},
-		{"/jobs/new?status=failed", ""},
+		{"/jobs/new?status=failed", "No delivery of this scope can be sent again now."},
 		{"/api-keys", "No API key yet"},
 		{"/members", "Nobody is invited"},
-		{"/audit", ""},
-		{"/queue", ""},
-		{"/help/receivers", ""},
+		{"/audit", "member.joined"},
+		{"/queue", "Nothing waits for a worker"},
+		{"/help/receivers", "There is no endpoint yet"},
 	} {
 		b.visit(page.path)
 		b.see("main", page.says)

@@ -14,10 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 
 	"kaylehooks/internal/devstack"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/queue"
 )
 
 // patience bounds every wait. The longest ones are for the next attempt of a schedule or the next look of a page, a few seconds each, which
@@ -158,6 +161,32 @@ func eventually[T comparable](t *testing.T, what string, look func() T) T {
 func (s *stage) age(t *testing.T, by time.Duration) {
 	t.Helper()
 	s.sql(t, "UPDATE login_sessions SET reauthenticated_at = reauthenticated_at - $1::interval", by.String())
+}
+
+// holdAttempts lets no attempt begin until release is called. What is due meanwhile comes then.
+func (s *stage) holdAttempts(t *testing.T) (release func()) {
+	t.Helper()
+	options, err := redis.ParseURL(s.stack.RedisURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	inspector := asynq.NewInspectorFromRedisClient(client)
+	for _, lane := range queue.Lanes() {
+		if err := inspector.PauseQueue(lane); err != nil {
+			t.Errorf("pause the queue %s: %v", lane, err)
+		}
+	}
+	return func() {
+		for _, lane := range queue.Lanes() {
+			if err := inspector.UnpauseQueue(lane); err != nil {
+				t.Errorf("resume the queue %s: %v", lane, err)
+			}
+		}
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // sql changes the database of the installation with a history behind its back.

@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
@@ -152,11 +154,24 @@ func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	for n, step := range steps {
-		if err := chromedp.Do(ctx, step); err != nil {
+		if err := chromedp.Do(ctx, patient(step)); err != nil {
 			b.t.Fatalf("%s: step %d at %s: %v; the page says:\n%s", what, n+1, b.path(), err, b.text("body"))
 		}
 	}
 	b.quiet(what)
+}
+
+// patient carries a step out once more when the page was given another element between the search for one and its use: nothing has been
+// done with it then.
+func patient(step chromedp.Action[chromedp.Void]) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, target *chromedp.Target) (v chromedp.Void, err error) {
+		for {
+			var gone *cdproto.Error
+			if v, err = step(ctx, target); ctx.Err() != nil || !errors.As(err, &gone) || gone.Message != "Could not find node with given id" && gone.Message != "Node is detached from document" {
+				return v, err
+			}
+		}
+	}
 }
 
 // quiet fails on what the browser has complained of since the last time.
@@ -200,6 +215,9 @@ func (b *tab) leave(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
+	for n := range steps {
+		steps[n] = patient(steps[n])
+	}
 	if _, err := chromedp.RunResponse(ctx, steps...); err != nil {
 		b.t.Fatalf("%s at %s: %v; the page says:\n%s", what, b.path(), err, b.text("body"))
 	}
