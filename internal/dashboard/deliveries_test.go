@@ -367,7 +367,13 @@ func TestRetryDelivery_FromItsRow(t *testing.T) {
 		b = w.as(w.admin) // the session is over by then
 	}
 	giveUp()
-	w.as(w.member).get("/deliveries").is(http.StatusOK).shows(retry + ": Needs the role admin.").hides("/retry")
+	m := w.as(w.member)
+	m.get("/deliveries").is(http.StatusOK).shows(retry + ": Needs the role admin.").hides("/retry")
+	m.fragment("/deliveries/" + d + "/row?choose=0").is(http.StatusOK).shows(retry + ": Needs the role admin.").hides("/retry")
+	for _, place := range []string{"/sessions/" + m.get("/deliveries/"+d).find(`(vs_[a-z0-9]+)`), endpointPath(e.ID)} { // nobody retries there
+		b.get(place).is(http.StatusOK).shows(ui.ShortID(d)).hides(retry)
+		m.get(place).is(http.StatusOK).shows(ui.ShortID(d)).hides(retry)
+	}
 
 	r := b.reader("/deliveries?code=503")
 	r.send(retry)

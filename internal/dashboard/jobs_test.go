@@ -36,7 +36,7 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	off := false
-	w.endpoint("risk", false)
+	risk, _ := w.endpoint("risk", false)
 	paused, _ := w.endpoint("paused", false)
 	w.endpoint("keyless", true)
 	w.sender.answers(http.StatusInternalServerError, "")
@@ -68,6 +68,7 @@ func TestJobs_PreviewStartAndCancel(t *testing.T) {
 		}
 	}
 	proven(b, preview, "Never encrypted")
+	proven(b, b.get("/jobs/new?endpoint="+risk.ID.String()).is(http.StatusOK), "Eligible")
 	b.get("/jobs/new?endpoint="+paused.ID.String()).is(http.StatusOK).shows("endpoint paused", "No delivery of this scope can be sent again now.").hides("Retry 3")
 	b.get("/jobs/new?status=nonsense").is(http.StatusUnprocessableEntity).shows("Must be failed or pending.")
 	b.get("/jobs/new?endpoint=nonsense").is(http.StatusOK).shows("No delivery of this scope")
@@ -169,6 +170,7 @@ func TestJobs_TakeTheFiltersOfTheList(t *testing.T) {
 		preview.is(http.StatusOK).shows(want.scope, "Retry "+counted(want.count, "delivery", "deliveries"))
 		if strings.HasPrefix(list, "status=retrying") {
 			proven(b, preview, "Matched")
+			proven(b, preview, "Eligible")
 		}
 		job := b.post("/jobs", append(preview.hidden("/jobs"), "rate", "1")...).header.Get("Location")
 		b.get(job).is(http.StatusOK).shows(append(strings.Split(want.scope, ", all endpoints"), "of "+strconv.Itoa(want.count)+" visited")...)

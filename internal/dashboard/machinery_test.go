@@ -652,7 +652,7 @@ func TestReceivers_SamplesAndChecker(t *testing.T) {
 	keyless, _ := w.endpoint("keyless", true)
 	b.get("/help/receivers?endpoint="+e.ID.String()+"&lang=node").is(http.StatusOK).shows("risk-key", "timingSafeEqual", "Check a signature").hides(secret)
 	b.get("/help/receivers?lang=python").is(http.StatusOK).shows("hmac.compare_digest")
-	b.get("/help/receivers?endpoint=" + keyless.ID.String()).is(http.StatusOK).shows("keyless has no active key yet", "Needs the role admin.").hides(endpointPath(keyless.ID) + "/keys")
+	b.get("/help/receivers?endpoint="+keyless.ID.String()).is(http.StatusOK).shows("keyless has no active key yet", "Needs the role admin.").hides(endpointPath(keyless.ID) + "/keys")
 	w.as(w.admin).get("/help/receivers?endpoint=" + keyless.ID.String()).is(http.StatusOK).shows(`href="` + endpointPath(keyless.ID) + `/keys"`)
 	// The examples are possible (contract section 3.3): the third failure ends a session, and what was cancelled without one has none.
 	b.get("/help/receivers").shows(`"failure_code": "document_authenticity_failed",

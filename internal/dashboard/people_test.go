@@ -158,6 +158,10 @@ func TestMembers_InviteJoinAndManage(t *testing.T) {
 		w.as(who).get("/members").is(http.StatusOK).shows(w.owner.Name, `aria-disabled="true" title="Needs the role owner."`).hides("Invite a person", "/suspend", "nvitations", "Nobody is invited")
 	}
 	b.get("/members").shows(`aria-disabled="true" title="The last owner stays."`).hides("Needs the role owner.")
+	member := "/members/" + w.member.ID
+	b.post(member + "/suspend").redirects("/members")
+	w.as(w.admin).get("/members").is(http.StatusOK).shows("Restore "+w.member.Name+": Needs the role owner.", "Suspend "+w.admin.Name+": Needs the role owner.").hides("Suspend " + w.member.Name)
+	b.post(member + "/restore").redirects("/members")
 
 	b.post("/members/invitations", "email", "not an address", "role", "member").is(http.StatusUnprocessableEntity).shows("Enter an e-mail address", `value="not an address"`)
 	a := b.post("/members/invitations", "email", "new@example.com", "role", "admin").is(http.StatusOK)

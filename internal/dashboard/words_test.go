@@ -10,6 +10,8 @@ import (
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/fault"
+	"kaylehooks/internal/id"
+	"kaylehooks/internal/webhook"
 	"kaylehooks/web/templates/ui"
 )
 
@@ -60,6 +62,38 @@ func TestStatusBadge(t *testing.T) {
 	for name, tc := range tests {
 		if got := statusBadge(tc.d); got.Tone != tc.tone || got.Label != tc.label || got.Icon == "" || got.Title == "" {
 			t.Errorf("%s: got %+v, want %s %q", name, got, tc.tone, tc.label)
+		}
+	}
+}
+
+func TestWantsKey(t *testing.T) {
+	t.Parallel()
+	noKey, failed := delivery.NoActiveKey, delivery.JWECreationFailed
+	e := webhook.Endpoint{ID: id.Endpoint{UUID: id.NewUUID(time.Now())}}
+	used, other := id.Key{UUID: id.NewUUID(time.Now())}, id.Key{UUID: id.NewUUID(time.Now())}
+	keyless := delivery.Delivery{WebhookEndpointID: e.ID, Status: delivery.Failed, PayloadRetentionReason: &noKey}
+	broken := keyless
+	broken.PayloadRetentionReason, broken.WebhookEncryptionKeyID = &failed, &used
+	sent := delivery.Delivery{WebhookEndpointID: e.ID, Status: delivery.Succeeded}
+	gone := e
+	gone.DeletedAt = &time.Time{}
+	active := func(k id.Key) map[id.Endpoint]webhook.Key { return map[id.Endpoint]webhook.Key{e.ID: {ID: k}} }
+	for name, tc := range map[string]struct {
+		d    delivery.Delivery
+		e    webhook.Endpoint
+		keys map[id.Endpoint]webhook.Key
+		want bool
+	}{
+		"it had none and has none":         {keyless, e, nil, true},
+		"one was added":                    {keyless, e, active(other), false},
+		"the one that failed is active":    {broken, e, active(used), true},
+		"the one that failed was replaced": {broken, e, active(other), false},
+		"the one that failed was retired":  {broken, e, nil, true},
+		"the endpoint was deleted":         {keyless, gone, nil, false},
+		"the delivery needs none any more": {sent, e, nil, false},
+	} {
+		if got := wantsKey(tc.d, tc.e, tc.keys); got != tc.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

@@ -386,7 +386,24 @@ func operateKeyboard(t *testing.T, s *suite) {
 	}
 	b.do("navigation again", chromedp.Click(".menu-btn"), chromedp.WaitVisible("#nav"))
 	b.shoot("navigation", phone, light)
+	b.do("close it", chromedp.KeyEvent(kb.Escape), chromedp.WaitNotVisible("#nav"))
+
+	// The switch of the zone is in the account menu of a phone, and beside it elsewhere.
+	zones := func() int {
+		return ask[int](b, `[...document.querySelectorAll("form[aria-label='Time zone']")].filter((f) => f.checkVisibility()).length`)
+	}
+	if n := zones(); n != 0 {
+		t.Errorf("%d switches of the zone are in the bar of a phone", n)
+	}
+	b.do("account menu of a phone", chromedp.Click(".who"), chromedp.WaitVisible(".menu-list .seg"))
+	if n := zones(); n != 1 {
+		t.Errorf("%d switches of the zone are in the menu of a phone, want 1", n)
+	}
+	b.check("account menu of a phone")
 	b.view(desk, light)
+	if n := zones(); n != 1 {
+		t.Errorf("%d switches of the zone are on a desk, want 1", n)
+	}
 
 	b.visit("/")
 	b.see("main", "Needs attention")
