@@ -168,7 +168,7 @@ func watchRow(t *testing.T, b *tab, s *suite, far *shop) {
 			return f.answer()
 		})
 	}
-	watch("the row of the event", `/events/evt_\w+/routes/`, func(session string) {
+	watch("the row of the event", `/events/evt_\w+/routes/`+strings.TrimPrefix(far.path, "/endpoints/"), func(session string) {
 		b.visit("/sessions/" + session)
 		b.press("main a[href^='/events/evt_']", "")
 	})
