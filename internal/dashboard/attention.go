@@ -178,7 +178,7 @@ func (p *page) queueTrouble() []pages.AttentionItem {
 	for _, w := range now.lost() {
 		items = append(items, pages.AttentionItem{
 			Tone: ui.Warn, Icon: "warn", Lead: "The worker", Subject: w.Name + " at " + w.Host, Href: queuePath + "#workers-t", Text: "is silent: it was stopped, or it died.",
-			Why: "What it had under way is taken up by the others.", When: "last heartbeat " + p.Moment(w.SeenAt),
+			Why: "What it had under way is taken up by the others.", When: "last seen " + p.Moment(w.SeenAt),
 		})
 	}
 	for _, q := range now.Queues {

@@ -86,6 +86,7 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 	path, endpoint, none := deliveriesPath, p.Query("endpoint"), p.noDeliveries(len(endpoints) > 0)
 	if to != nil {
 		path, endpoint, v.NoEndpoint = endpointPath(to.ID)+"/deliveries", to.ID.String(), true
+		v.AllHref = link(deliveriesPath+strings.TrimPrefix(p.With("live", ""), path), "endpoint", endpoint)
 		v.Caption = "Deliveries to " + to.DisplayName() + ", newest first"
 		none = &ui.Empty{Icon: "delivery", Title: "Nothing has been sent here yet", Text: "A delivery is made when an event that this endpoint subscribes to happens. A test event shows whether the receiver is ready."}
 	}
@@ -103,7 +104,7 @@ func (p *page) deliveryResults(list postgres.List[delivery.Delivery], endpoints 
 		if v.Bulk != nil {
 			row = choosable(row)
 		} else {
-			row = p.unchoosable(row)
+			row = readable(row)
 		}
 		v.Rows = append(v.Rows, row)
 	}
@@ -223,7 +224,7 @@ func (p *page) ownRow(d delivery.Delivery) (row pages.DeliveryRow, choose, noEnd
 	case "1":
 		choose, row = true, choosable(row)
 	case "0":
-		row = p.unchoosable(row)
+		row = readable(row)
 	}
 	if noEndpoint = p.Query("endpoint") == "0"; noEndpoint {
 		row = withoutEndpoint(row)

@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/audit"
@@ -47,7 +46,6 @@ func endpointDeliveries(p *page) error {
 	}
 	return p.Render(http.StatusOK, pages.EndpointDeliveriesPage(pages.EndpointDeliveries{
 		Shell: p.Shell(e.DisplayName()+" deliveries", "/endpoints"), Head: st.EndpointHead, Live: p.liveNote(), Filters: p.deliveryFilters(path, nil), Results: v,
-		AllHref: link(deliveriesPath+strings.TrimPrefix(p.With("live", ""), path), "endpoint", e.ID.String()),
 	}))
 }
 

@@ -33,7 +33,7 @@ func listEndpoints(p *page) error {
 	}
 	v := pages.EndpointsResults{CSRF: p.Session.CSRFToken}
 	entries := p.filteredEndpoints(f)
-	if kind, found := firstID(p.Query("q")); len(entries) == 0 && kind != "" { // of something else, or of an endpoint that was deleted
+	if kind, found := firstID(p.Query("q")); len(entries) == 0 && kind != "" && p.filteredOnlyBy("q") { // of something else, or of an endpoint that was deleted
 		return p.Redirect(link(findPath, "q", found), ui.Flash{})
 	}
 	for _, e := range entries {

@@ -298,24 +298,27 @@ const (
 
 // doorsOfScope has counts of a scope lead to the lists that prove them, where there is one.
 func doorsOfScope(rows []pages.CountRow, f delivery.JobFilters, c delivery.JobPreview) {
-	door := func(row, n int, status string, held ...string) {
+	door := func(row, n int, status string, held bool) {
 		if n == 0 || c.Capped {
 			return
 		}
-		rows[row].Href = link(deliveriesPath, append(held, "status", status, "endpoint", f.EndpointID, "label", f.Label, "type", string(f.EventType), "from", formMoment(f.From), "to", formMoment(f.To),
-			"failed_from", formMoment(f.FailedFrom), "error", string(f.ErrorKind), "code", jobCode(f), "attempts", countOrNone(f.MinAttempts))...)
+		rows[row].Href = link(deliveriesPath, "status", status, "endpoint", f.EndpointID, "label", f.Label, "type", string(f.EventType), "from", formMoment(f.From), "to", formMoment(f.To),
+			"failed_from", formMoment(f.FailedFrom), "error", string(f.ErrorKind), "code", jobCode(f), "attempts", countOrNone(f.MinAttempts))
+		if held {
+			rows[row].Href = link(rows[row].Href, "held", "1")
+		}
 	}
 	state := cmp.Or(string(f.State), anyWaiting)
 	if f.Status == delivery.Failed {
 		state = string(delivery.StateFailed)
 	}
 	if c.EndpointDisabled == 0 { // no list tells endpoints that are paused from others
-		door(rowEligible, c.Eligible, state, "held", "1")
+		door(rowEligible, c.Eligible, state, true)
 	}
-	door(rowInFlight, c.InFlight, string(delivery.StateInFlight))
-	door(rowNeverEncrypted, c.NeverEncrypted, string(delivery.StateBlocked))
+	door(rowInFlight, c.InFlight, string(delivery.StateInFlight), false)
+	door(rowNeverEncrypted, c.NeverEncrypted, string(delivery.StateBlocked), false)
 	if f.Status == delivery.Pending && c.InFlight == 0 { // no list has both what waits and what is in flight, or what was withdrawn with all else that failed
-		door(rowMatched, c.Matched, state)
+		door(rowMatched, c.Matched, state, false)
 	}
 }
 

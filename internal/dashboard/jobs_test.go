@@ -178,10 +178,25 @@ func TestJobs_TakeTheFiltersOfTheList(t *testing.T) {
 	b.get("/deliveries?status=parked").is(http.StatusOK).hides("Retry all")
 }
 
+// TestJobs_EligibleLeadsToWhatCanBeSent: a payload whose time is over counts as gone, and is in no list of what is held, before it is erased.
+func TestJobs_EligibleLeadsToWhatCanBeSent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint("risk", false)
+	w.sender.answers(http.StatusInternalServerError, "")
+	w.fail()
+	w.fail()
+	w.exhaust()
+	fixture.Exec(t, w.db, "UPDATE webhook_deliveries SET payload_expires_at = $1 WHERE id = (SELECT id FROM webhook_deliveries LIMIT 1)", w.clock.Now())
+	b := w.as(w.admin)
+	proven(b, b.get("/jobs/new").is(http.StatusOK).shows("Retry 1 delivery"), "Eligible")
+}
+
 // proven follows a count of a preview to the list that it leads to.
 func proven(b *browser, preview answer, label string) {
 	b.t.Helper()
-	row := preview.find(`(?s)` + label + `.*?<td[^>]*>\s*(<a href="[^"]+">[0-9,]+)<`)
+	cells := answer{t: b.t, body: preview.find(`(?s)` + label + `(.*?)</tr>`)}
+	row := cells.find(`(?s)<td[^>]*>\s*(<a href="[^"]+">[0-9,]+)<`)
 	door, n, _ := strings.Cut(strings.TrimPrefix(row, `<a href="`), `">`)
 	if rows := strings.Count(b.get(html.UnescapeString(door)).is(http.StatusOK).body, `<tr id="row-`); strconv.Itoa(rows) != n {
 		b.t.Errorf("behind %s %s are %d deliveries: %s", n, label, rows, door)

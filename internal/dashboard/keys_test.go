@@ -78,7 +78,7 @@ func TestKeys_OneIsActiveAtATime(t *testing.T) {
 	s.clock.Advance(time.Hour)
 	b.post(path + "/test").redirects(path)
 	s.clock.Advance(time.Minute)
-	if used := b.get(path+"/keys").shows("The receiver needs its private half at least until", "Undelivered", "&held=1&key=").text(); !regexp.MustCompile(`First used \S+ \S+\.\d{3} UTC 1 h 01 m ago Last used \S+ \S+\.\d{3} UTC 1 min ago`).MatchString(used) {
+	if used := b.get(path+"/keys").shows("The receiver needs its private half at least until", "Undelivered", "&held=1&key=").text(); !regexp.MustCompile(`Undelivered 2 webhooks First used \S+ \S+\.\d{3} UTC 1 h 01 m ago Last used \S+ \S+\.\d{3} UTC 1 min ago`).MatchString(used) {
 		t.Errorf("the uses are not told: %s", used)
 	}
 

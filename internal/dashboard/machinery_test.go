@@ -294,7 +294,7 @@ func TestQueue_OneOfTwoWorkersIsMissed(t *testing.T) {
 	b.get("/").is(http.StatusOK).hides("wk-2")
 	after(time.Second).shows("wk-2", "Silent", "it was stopped, or it died").hides("No worker")
 	after(time.Minute).shows("wk-2", "Silent")
-	b.get("/").is(http.StatusOK).shows("wk-2 at app-1", "is silent: it was stopped, or it died.", "last heartbeat")
+	b.get("/").is(http.StatusOK).shows("wk-2 at app-1", "is silent: it was stopped, or it died.", "last seen")
 	w.as(w.member).get("/").is(http.StatusOK).hides("wk-2")
 	q.set(func() { q.young = true })
 	b.get("/queue").is(http.StatusOK).shows("Silent")

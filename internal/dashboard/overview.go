@@ -229,7 +229,10 @@ func errorKinds(counts []delivery.ErrorCount, s span, names map[id.Endpoint]stri
 		if t.key.kind == delivery.HTTPStatus {
 			label = "HTTP " + label
 		}
-		bar := ui.HBar{Label: label, Note: names[t.mostlyAt], NoteHref: endpointPath(t.mostlyAt), Count: ui.Count(t.n), Value: t.n, Max: rows[0].n, Href: href(t.key.kind, code)}
+		bar := ui.HBar{Label: label, Note: names[t.mostlyAt], Count: ui.Count(t.n), Value: t.n, Max: rows[0].n, Href: href(t.key.kind, code)}
+		if bar.Note != "" { // which one that was deleted has not
+			bar.NoteHref = endpointPath(t.mostlyAt)
+		}
 		if t.key.kind == delivery.DisabledBeforeSend || t.key.kind == delivery.WorkerLost {
 			bar.Fill = ui.FillMuted
 		}

@@ -200,7 +200,7 @@ func earlier(a, b time.Time) time.Time {
 func (p *page) backlogView(b delivery.Backlog) []ui.Fact {
 	facts := []ui.Fact{{Term: "Due", Text: ui.Count(b.Due), Sub: "in this organization"}, {Term: "In flight", Text: ui.Count(b.InFlight), Sub: "leases held by workers"}}
 	if b.OldestDue != nil {
-		facts = append(facts, ui.Fact{Term: "Oldest due", Time: exactPtr(p, b.OldestDue), Sub: shortWait(p.Now.Sub(*b.OldestDue)) + " ago"})
+		facts = append(facts, ui.Fact{Term: "Oldest due", Time: exactPtr(p, b.OldestDue)})
 	}
 	return facts
 }

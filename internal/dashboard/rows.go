@@ -85,6 +85,9 @@ func (p *page) deliveryRow(d delivery.Delivery, endpoints map[id.Endpoint]webhoo
 		s := story{Delivery: d, Now: p.Now, Paused: !e.Enabled, Gone: e.DeletedAt != nil}
 		if known && s.retryRefusal() == "" {
 			row.RetryHref, row.Run = link(row.Href+"/retry", "live", p.Query("live")), strconv.Itoa(d.Run)
+			if !p.Can(access.WebhooksWrite) {
+				row.RetryRefused = needsRole(access.WebhooksWrite)
+			}
 		}
 	case delivery.StateSucceeded, delivery.StateExpired, delivery.StateWithdrawn, delivery.StateEndpointDeleted:
 	}
@@ -127,15 +130,13 @@ func (p *page) watch(deliveries ...delivery.Delivery) string {
 // withoutEndpoint is a row for a list that has no endpoint column, also when it is asked for by itself.
 func withoutEndpoint(row pages.DeliveryRow) pages.DeliveryRow { return asksWith(row, "endpoint", "0") }
 
-// choosable is a row of a list with boxes, also when it is asked for by itself.
-func choosable(row pages.DeliveryRow) pages.DeliveryRow { return asksWith(row, "choose", "1") }
+// choosable is a row of a list with boxes, also when it is asked for by itself; readable is one of the same list for those who may only read.
+func choosable(row pages.DeliveryRow) pages.DeliveryRow { return retriesWith(row, "1") }
+func readable(row pages.DeliveryRow) pages.DeliveryRow  { return retriesWith(row, "0") }
 
-// unchoosable is a row of a list that has boxes for others, also when it is asked for by itself: what those could retry is shown disabled.
-func (p *page) unchoosable(row pages.DeliveryRow) pages.DeliveryRow {
-	if row.RetryHref != "" {
-		row.RetryRefused = needsRole(access.WebhooksWrite)
-	}
-	return asksWith(row, "choose", "0")
+func retriesWith(row pages.DeliveryRow, choose string) pages.DeliveryRow {
+	row.Retries = true
+	return asksWith(row, "choose", choose)
 }
 
 // asksWith adds a parameter to the addresses whose answer is the row.

@@ -194,7 +194,7 @@ func (f Filter) matching(tx *postgres.Tx, org id.Organization, columns string) *
 	}
 	if f.Held { // little among all there is, with an index by endpoint; an array, as it is to be found first
 		q = q.Where(`d.id = ANY(ARRAY(SELECT h.id FROM webhook_endpoints e JOIN webhook_deliveries h ON h.webhook_endpoint_id = e.id AND h.payload IS NOT NULL
-			WHERE e.organization_id = ? AND (? OR e.id = ?) AND (? OR h.webhook_encryption_key_id = ?)))`, org, f.EndpointID.IsZero(), f.EndpointID, f.KeyID.IsZero(), f.KeyID)
+			WHERE h.payload_expires_at > ? AND e.organization_id = ? AND (? OR e.id = ?) AND (? OR h.webhook_encryption_key_id = ?)))`, tx.Now, org, f.EndpointID.IsZero(), f.EndpointID, f.KeyID.IsZero(), f.KeyID)
 	}
 	switch f.Trigger {
 	case "":

@@ -186,7 +186,7 @@ func (s *Service) Standings(ctx context.Context, actor access.Actor) (map[id.End
 			SELECT count(*) FILTER (WHERE d.status = 'pending' AND d.next_attempt_at IS NOT NULL) AS waiting,
 				count(*) FILTER (WHERE d.status = 'pending' AND d.next_attempt_at IS NOT NULL AND d.attempt_count > 0) AS retrying,
 				count(*) FILTER (WHERE d.status = 'pending' AND d.next_attempt_at IS NULL) AS parked,
-				count(*) FILTER (WHERE d.status = 'failed') AS held,
+				count(*) FILTER (WHERE d.status = 'failed' AND d.payload_expires_at > $3) AS held,
 				min(d.payload_expires_at) AS first_expiry
 			FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id AND d.payload IS NOT NULL
 		) held
@@ -197,7 +197,7 @@ func (s *Service) Standings(ctx context.Context, actor access.Actor) (map[id.End
 				FROM (SELECT d.status, d.last_attempt_at, d.attempt_count FROM webhook_deliveries d WHERE d.webhook_endpoint_id = e.id
 					ORDER BY d.created_at DESC, d.id DESC LIMIT $2) latest WHERE last_attempt_at IS NOT NULL LIMIT 10) r
 		) recent
-		WHERE e.organization_id = $1 AND e.deleted_at IS NULL`, actor.Organization, lookBack).Scan(&rows).Error
+		WHERE e.organization_id = $1 AND e.deleted_at IS NULL`, actor.Organization, lookBack, tx.Now).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("load standings: %w", err)
 	}
@@ -345,9 +345,9 @@ func (s *Service) KeyUses(ctx context.Context, actor access.Actor, endpoint id.E
 		) latest ON true
 		LEFT JOIN (
 			SELECT d.webhook_encryption_key_id AS key_id, count(*) AS waiting, max(d.payload_expires_at) AS last_expiry
-			FROM webhook_deliveries d WHERE d.webhook_endpoint_id = $2 AND d.payload IS NOT NULL GROUP BY 1
+			FROM webhook_deliveries d WHERE d.webhook_endpoint_id = $2 AND d.payload IS NOT NULL AND d.payload_expires_at > $4 GROUP BY 1
 		) held ON held.key_id = k.id
-		WHERE k.organization_id = $1 AND k.webhook_endpoint_id = $2`, actor.Organization, endpoint, manyUses).Scan(&rows).Error
+		WHERE k.organization_id = $1 AND k.webhook_endpoint_id = $2`, actor.Organization, endpoint, manyUses, tx.Now).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("load key use: %w", err)
 	}

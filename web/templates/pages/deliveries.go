@@ -25,7 +25,8 @@ type DeliveriesResults struct {
 	Active     ui.ActiveFilters
 	New        *ui.NewRows
 	Rows       []DeliveryRow
-	NoEndpoint bool // leaves the endpoint column out, on an endpoint's own page
+	NoEndpoint bool   // leaves the endpoint column out, on an endpoint's own page
+	AllHref    string // there, the same in the list of all deliveries, which searches and exports
 	State      ui.ListState
 	Pager      ui.Pager
 	Status     string // announced after a filter change
@@ -63,6 +64,7 @@ type DeliveryRow struct {
 	NextHref     string   // makes Next a link, for example "Add a key"
 	RetryHref    string   // POST of a retry, in a list with boxes; the answer is DeliverySwap
 	RetryRefused string   // why this person may not do that
+	Retries      bool     // the list has retries, so that one that is refused is shown
 	Run          string   // the run that a retry follows
 	Focus        bool     // takes the focus of the button that it was swapped in for
 	Expiry       *ui.Chip // payload-expiry note when it is near

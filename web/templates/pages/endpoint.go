@@ -39,7 +39,6 @@ type EndpointDeliveries struct {
 	Shell   ui.Shell
 	Head    EndpointHead
 	Live    *ui.Live
-	AllHref string // the same in the list of all deliveries, which searches and exports
 	Filters ui.Filters
 	Results DeliveriesResults
 }

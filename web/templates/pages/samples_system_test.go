@@ -58,7 +58,7 @@ func jobPages() []page {
 	}
 	job := pages.Job{
 		Shell:   shell("Bulk retry job", "/jobs"),
-		Heading: ui.Heading{Crumbs: []ui.Link{{Label: "Bulk jobs", Href: "/jobs"}}, Title: "Bulk retry", ID: nid(jobID, "job id", ""), Badges: []ui.Badge{runs}, Actions: []ui.Action{{Label: "Open matching deliveries", Href: "/deliveries?status=failed"}, {Label: "Cancel job", Icon: "square", Href: "/jobs/" + jobID + "/cancel", Post: true, Kind: "danger"}}, Sub: []ui.SubItem{{Lead: "Started by Ana Lindqvist", Time: ptr(ago(3 * time.Minute))}}},
+		Heading: ui.Heading{Crumbs: []ui.Link{{Label: "Bulk jobs", Href: "/jobs"}}, Title: "Bulk retry", ID: nid(jobID, "job id", ""), Badges: []ui.Badge{runs}, Actions: []ui.Action{{Label: "Open matching deliveries", Href: "/deliveries?status=failed"}, {Label: "Cancel job…", Icon: "square", Href: "/jobs/" + jobID + "/cancel", Kind: "danger", Dialog: true}}, Sub: []ui.SubItem{{Lead: "Started by Ana Lindqvist", Time: ptr(ago(3 * time.Minute))}}},
 		Body: pages.JobBody{
 			PollHref: "/jobs/" + jobID, Note: "10 per second, oldest first; about 11 min left", Visited: "1,820", VisitOf: "of 8,412 visited, 21.6 %", Progress: progress,
 			Legend:  []ui.Legend{{Label: "1,771 requeued", Fill: ui.FillStrong}, {Label: "49 skipped", Fill: ui.FillMuted}, {Label: "6,592 to visit", Fill: ui.FillLine}},
