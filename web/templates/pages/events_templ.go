@@ -524,7 +524,7 @@ func EventPage(v Event) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "</span></div><div class=\"tablebox\"><table class=\"table table-tall\"><caption class=\"vh\">Routing decision for every endpoint</caption> <thead><tr><th scope=\"col\">Endpoint</th><th scope=\"col\">Decision</th><th scope=\"col\">Reason</th><th scope=\"col\">Delivery</th><th scope=\"col\">Attempts</th><th scope=\"col\"><span class=\"vh\">Actions</span></th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "</span></div><div class=\"tablebox\"><table class=\"table table-tall\"><caption class=\"vh\">Routing decision for every endpoint</caption> <thead><tr><th scope=\"col\">Endpoint</th><th scope=\"col\">Decision</th><th scope=\"col\">Reason</th><th scope=\"col\">Delivery</th><th scope=\"col\" class=\"drop\">Attempts</th><th scope=\"col\"><span class=\"vh\">Actions</span></th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -814,7 +814,7 @@ func RouteTableRow(r RouteRow, csrf string) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 60, "</td><td class=\"fit\" data-label=\"Attempts\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 60, "</td><td class=\"fit drop\" data-label=\"Attempts\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
