@@ -58,13 +58,28 @@ func TestPipeline_FindsWhatWasEncryptedToAKey(t *testing.T) {
 	_, neighbour := fixture.Organization(t, h.db)
 	uses, err := h.deliveries.KeyUses(t.Context(), h.owner, r.ID)
 	h.check(err)
-	for k, want := range of {
+	for k, all := range of {
+		var held []id.Event // the time of the others is over
+		deliveries, err := h.deliveries.OfEvents(t.Context(), h.owner, all)
+		h.check(err)
+		for _, e := range all {
+			if deliveries[e][0].PayloadHeld(h.clock.Now()) {
+				held = append(held, e)
+			}
+		}
+		if len(held) == 0 || len(held) == len(all) {
+			t.Fatalf("%d of %d can still be sent, want some", len(held), len(all))
+		}
 		for _, f := range []delivery.Filter{{KeyID: k}, {KeyID: k, EndpointID: r.ID}, {KeyID: k, Status: delivery.Pending}, {KeyID: k, Held: true}} {
 			list, err := h.deliveries.List(t.Context(), h.owner, f, postgres.Page{Limit: 10})
 			h.check(err)
 			var got []id.Event
 			for _, d := range list.Rows {
 				got = append([]id.Event{d.EventID}, got...)
+			}
+			want := all
+			if f.Held {
+				want = held
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%+v (-want +got):\n%s", f, diff)
@@ -76,8 +91,8 @@ func TestPipeline_FindsWhatWasEncryptedToAKey(t *testing.T) {
 		if n, err := h.deliveries.Count(t.Context(), neighbour, delivery.Filter{KeyID: k}, 10); err != nil || n != 0 {
 			t.Errorf("a neighbour sees %d, %v", n, err)
 		}
-		if u := uses[k]; u.Deliveries != len(want) || u.Waiting != len(want) {
-			t.Errorf("%d deliveries, but the use is %+v", len(want), u)
+		if u := uses[k]; u.Deliveries != len(all) || u.Waiting != len(held) {
+			t.Errorf("%d deliveries, %d held, but the use is %+v", len(all), len(held), u)
 		}
 	}
 }
