@@ -221,6 +221,59 @@ func TestHealth_LeadsToWhatProvesIt(t *testing.T) {
 	w.as(w.admin).get("/endpoints").is(http.StatusOK).shows(">Add a key</a>")
 }
 
+// TestDoors_NamesAndParts: names lead to what they name, parts of a page to their list.
+func TestDoors_NamesAndParts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("risk", false)
+	w.sender.answers(http.StatusInternalServerError, "")
+	ev, _ := w.of(w.fail())
+	w.fail()
+	w.work()
+	b := w.as(w.admin)
+	path := endpointPath(e.ID)
+
+	list := b.get(path + "/deliveries?status=retrying").is(http.StatusOK)
+	all := list.find(`href="([^"]+)">Search and export</a>`)
+	if n := strings.Count(b.get(all).is(http.StatusOK).shows("Status: retrying", "Endpoint: risk", "CSV").body, `<tr id="row-`); n != 2 || n != strings.Count(list.body, `<tr id="row-`) {
+		t.Errorf("behind %s are %d deliveries, want the 2 of the endpoint", all, n)
+	}
+	b.get("/").is(http.StatusOK).shows(`<a href="` + path + `">risk</a>`)
+
+	preview := b.get("/jobs/new?status=pending").is(http.StatusOK)
+	job := b.post("/jobs", append(preview.hidden("/jobs"), "rate", "1")...).header.Get("Location")
+	fixture.Exec(t, w.db, "UPDATE jobs SET skipped_count = 1, visited_count = 1")
+	b.get(b.get("/jobs").is(http.StatusOK).find(`href="(/jobs/[^"#]+)#skipped-t">1</a>`)).is(http.StatusOK).shows(`id="skipped-t"`)
+	b.get(b.get(job).find(`href="([^"]+)">Who started and cancelled it</a>`)).is(http.StatusOK).shows("webhook_job.created")
+	w.as(w.member).get(job).is(http.StatusOK).hides("Who started and cancelled it")
+
+	b.get("/events/"+ev.ID.String()).is(http.StatusOK).hides(">Test<", "tone-test")
+	b.post(path+"/test", "return", path).redirects(path)
+	b.get("/events/" + b.get("/events?type=webhook.test").is(http.StatusOK).shows("tone-test").find(`href="/events/(evt_[a-z0-9]+)"`)).is(http.StatusOK).shows("tone-test")
+
+	// One that was deleted has no name to lead from.
+	w.check(w.handler.Webhooks.DeleteEndpoint(t.Context(), w.owner, e.ID))
+	w.endpoint("other", false)
+	b.get("/").is(http.StatusOK).shows("HTTP 500").hides(`<a href="` + path + `"></a>`)
+}
+
+// TestMembers_PagesOfAnEndpointSayWhichRoleTheyTake: what cannot be sent cannot be filled.
+func TestMembers_PagesOfAnEndpointSayWhichRoleTheyTake(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e, _ := w.endpoint("keyless", true)
+	path := endpointPath(e.ID)
+	const locked = `<fieldset class="form" disabled>`
+	for page, says := range map[string]string{
+		"/settings": "Changing an endpoint needs the role admin.", "/keys": "Adding a key needs the role admin.", "/secret": "Rotating the secret needs the role admin.",
+	} {
+		w.as(w.member).get(path + page).is(http.StatusOK).shows(says)
+		w.as(w.admin).get(path+page).is(http.StatusOK).hides(says, locked)
+	}
+	w.as(w.member).get(path + "/settings").shows(locked)
+	w.as(w.member).get(path + "/secret").shows("Revealing the secret needs the role owner.")
+}
+
 // TestBlocked_WaysToAKey: they are for those who may add one, as long as there is an endpoint to add it to, and it has none.
 func TestBlocked_WaysToAKey(t *testing.T) {
 	t.Parallel()

@@ -235,7 +235,7 @@ func (p *page) renderEditEndpoint(status int, e webhook.Endpoint, in endpointInp
 			Text: "Waiting webhooks are dropped and its keys and secret are erased. Events and deliveries stay readable.",
 		}
 	} else {
-		v.ReadOnly = fmt.Sprintf("You are signed in as %s. Changing an endpoint needs the role %s.", p.Session.Role, access.LeastRole(access.WebhooksWrite))
+		v.ReadOnly = fmt.Sprintf("You are signed in as %s. %s", p.Session.Role, takesRole("Changing an endpoint", access.WebhooksWrite))
 	}
 	return p.Render(status, pages.EndpointFormPage(v))
 }

@@ -94,7 +94,7 @@ func (p *page) renderKeys(status int, e webhook.Endpoint, offer keyOffer) error 
 		}
 		v.Add = p.keyForm(e, active, uses, offer)
 	} else if active == nil {
-		v.Blocked.Text += " Adding a key needs the role " + string(access.LeastRole(access.WebhooksWrite)) + "."
+		v.Blocked.Text += " " + takesRole("Adding a key", access.WebhooksWrite)
 	}
 	return p.Render(status, pages.EndpointKeysPage(v))
 }

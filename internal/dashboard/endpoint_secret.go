@@ -81,14 +81,14 @@ func (p *page) renderSecret(status int, e webhook.Endpoint, in secretView) error
 			v.Overlap.EndHref = path + "/end-overlap"
 		}
 	} else {
-		v.RotateNote = "Rotating the secret needs the role " + string(access.LeastRole(access.WebhooksWrite)) + "."
+		v.RotateNote = takesRole("Rotating the secret", access.WebhooksWrite)
 	}
 	if p.Can(access.WebhooksSecrets) {
 		v.RevealAction, v.NeedPassword = path+"/reveal", !p.Session.RecentlyAuthenticated(p.Now)
 		v.Password = passwordField(in.found["password"])
 		v.RevealHint = fmt.Sprintf("Shown for %d s. Every reveal is in the audit log.", secretSeconds)
 	} else {
-		v.RevealHint = "Revealing the secret needs the role " + string(access.LeastRole(access.WebhooksSecrets)) + "."
+		v.RevealHint = takesRole("Revealing the secret", access.WebhooksSecrets)
 		if holders := p.holders(access.Owner); holders != "" {
 			v.RevealHint += " " + holders + " can do it."
 		}

@@ -67,7 +67,7 @@ func fatesOf(p *page, list []delivery.Delivery, endpoints map[id.Endpoint]webhoo
 
 // rows lists the counts; total is the label of their sum.
 func (f fates) rows(total string) []pages.CountRow {
-	rows := previewCounts(f.JobPreview)
+	rows := previewCounts(f.JobPreview, scopeDoors{})
 	last := len(rows) - 1
 	sum := rows[last]
 	sum.Label = total

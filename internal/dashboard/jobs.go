@@ -270,7 +270,7 @@ func askCancelJob(p *page) error {
 		return err
 	}
 	if !j.Status.Open() {
-		return p.Redirect(jobPath(j.ID), ui.Flash{Tone: ui.Info, Text: "The bulk retry had ended already: " + lowerFirst(jobBadge(j.Status).Label) + "."})
+		return p.Redirect(jobPath(j.ID), endedAlready(j))
 	}
 	left := max(j.MatchedCount-j.VisitedCount, 0)
 	return p.askPage(pages.ConfirmPage{
@@ -285,6 +285,10 @@ func askCancelJob(p *page) error {
 			},
 		},
 	})
+}
+
+func endedAlready(j delivery.Job) ui.Flash {
+	return ui.Flash{Tone: ui.Info, Text: "The bulk retry had ended already: " + lowerFirst(jobBadge(j.Status).Label) + "."}
 }
 
 // cancelJob stops a job. One that has ended is left as it is, also after a second click.
@@ -302,7 +306,7 @@ func cancelJob(p *page) error {
 	}
 	flash := ui.Flash{Tone: ui.OK, Text: "The bulk retry is cancelled.", Sub: counted(after.RequeuedCount, "delivery", "deliveries") + " had been requeued and stay so."}
 	if !j.Status.Open() || after.Status != delivery.JobCancelled {
-		flash = ui.Flash{Tone: ui.Info, Text: "The bulk retry had ended already: " + lowerFirst(jobBadge(after.Status).Label) + "."}
+		flash = endedAlready(after)
 	}
 	return p.Redirect(jobPath(j.ID), flash)
 }

@@ -146,8 +146,7 @@ func (p *page) jobPreview(draft jobDraft) (v pages.JobPreview, refused bool, err
 		return v, false, err
 	}
 	counts := *draft.counts
-	v.Counts = previewCounts(counts)
-	doorsOfScope(v.Counts, draft.filters, counts)
+	v.Counts = previewCounts(counts, doorsOf(draft.filters, counts))
 	if counts.Eligible == 0 {
 		v.Blocked = &ui.Alert{Tone: ui.Neutral, Icon: "info", Text: "No delivery of this scope can be sent again now."}
 		return v, false, nil
@@ -267,16 +266,16 @@ func formMoment(t time.Time) string {
 }
 
 // previewCounts lists what would and would not be sent again, and why.
-func previewCounts(c delivery.JobPreview) []pages.CountRow {
+func previewCounts(c delivery.JobPreview, doors scopeDoors) []pages.CountRow {
 	rows := []pages.CountRow{
-		{Label: "Eligible", Sub: "The payload is held and the endpoint is enabled", Count: ui.Count(c.Eligible), Strong: true},
-		{Label: "In flight", Sub: "An attempt is under way", Count: ui.Count(c.InFlight)},
-		{Label: "Never encrypted", Sub: "Their endpoint had no usable key; these can never be sent", Count: ui.Count(c.NeverEncrypted)},
+		{Label: "Eligible", Sub: "The payload is held and the endpoint is enabled", Count: ui.Count(c.Eligible), Href: doors.eligible, Strong: true},
+		{Label: "In flight", Sub: "An attempt is under way", Count: ui.Count(c.InFlight), Href: doors.inFlight},
+		{Label: "Never encrypted", Sub: "Their endpoint had no usable key; these can never be sent", Count: ui.Count(c.NeverEncrypted), Href: doors.neverEncrypted},
 		{Label: "Payload gone", Sub: "Erased after its time; these can never be sent again", Count: ui.Count(c.PayloadGone)},
 		{Label: "Endpoint paused or deleted", Count: ui.Count(c.EndpointDisabled)},
-		{Label: "Matched", Count: ui.Count(c.Matched), Strong: true},
+		{Label: "Matched", Count: ui.Count(c.Matched), Href: doors.matched, Strong: true},
 	}
-	for i, n := range map[int]int{rowNeverEncrypted: c.NeverEncrypted, rowPayloadGone: c.PayloadGone} {
+	for i, n := range map[int]int{2: c.NeverEncrypted, 3: c.PayloadGone} {
 		if n > 0 {
 			rows[i].Tone = ui.Warn
 		}
@@ -287,39 +286,30 @@ func previewCounts(c delivery.JobPreview) []pages.CountRow {
 	return rows
 }
 
-// The places of the counts of previewCounts that a list can prove.
-const (
-	rowEligible       = 0
-	rowInFlight       = 1
-	rowNeverEncrypted = 2
-	rowPayloadGone    = 3
-	rowMatched        = 5
-)
+// scopeDoors are the lists that prove counts of a preview; "" where no list does.
+type scopeDoors struct{ eligible, inFlight, neverEncrypted, matched string }
 
-// doorsOfScope has counts of a scope lead to the lists that prove them, where there is one.
-func doorsOfScope(rows []pages.CountRow, f delivery.JobFilters, c delivery.JobPreview) {
-	door := func(row, n int, status string, held bool) {
+// doorsOf are the lists of deliveries with the filters of a scope.
+func doorsOf(f delivery.JobFilters, c delivery.JobPreview) (doors scopeDoors) {
+	list := func(n int, status string, more ...string) string {
 		if n == 0 || c.Capped {
-			return
+			return ""
 		}
-		rows[row].Href = link(deliveriesPath, "status", status, "endpoint", f.EndpointID, "label", f.Label, "type", string(f.EventType), "from", formMoment(f.From), "to", formMoment(f.To),
-			"failed_from", formMoment(f.FailedFrom), "error", string(f.ErrorKind), "code", jobCode(f), "attempts", countOrNone(f.MinAttempts))
-		if held {
-			rows[row].Href = link(rows[row].Href, "held", "1")
-		}
+		return link(link(deliveriesPath, "status", status, "endpoint", f.EndpointID, "label", f.Label, "type", string(f.EventType), "from", formMoment(f.From), "to", formMoment(f.To),
+			"failed_from", formMoment(f.FailedFrom), "error", string(f.ErrorKind), "code", jobCode(f), "attempts", countOrNone(f.MinAttempts)), more...)
 	}
 	state := cmp.Or(string(f.State), anyWaiting)
 	if f.Status == delivery.Failed {
 		state = string(delivery.StateFailed)
 	}
 	if c.EndpointDisabled == 0 { // no list tells endpoints that are paused from others
-		door(rowEligible, c.Eligible, state, true)
+		doors.eligible = list(c.Eligible, state, "held", "1")
 	}
-	door(rowInFlight, c.InFlight, string(delivery.StateInFlight), false)
-	door(rowNeverEncrypted, c.NeverEncrypted, string(delivery.StateBlocked), false)
 	if f.Status == delivery.Pending && c.InFlight == 0 { // no list has both what waits and what is in flight, or what was withdrawn with all else that failed
-		door(rowMatched, c.Matched, state, false)
+		doors.matched = list(c.Matched, state)
 	}
+	doors.inFlight, doors.neverEncrypted = list(c.InFlight, string(delivery.StateInFlight)), list(c.NeverEncrypted, string(delivery.StateBlocked))
+	return doors
 }
 
 // createJob starts a bulk retry, or retries the rows that were chosen. A second submission of the form leads to the

@@ -293,10 +293,11 @@ func (p *page) offered(s access.Scope, actions ...ui.Action) []ui.Action {
 	return actions
 }
 
-// needsRole is why an action is not offered to somebody.
-func needsRole(s access.Scope) string {
-	return "Needs the role " + string(access.LeastRole(s)) + "."
-}
-
 // offer is offered for one action.
 func (p *page) offer(s access.Scope, a ui.Action) *ui.Action { return &p.offered(s, a)[0] }
+
+// needsRole is why an action is not offered to somebody.
+func needsRole(s access.Scope) string { return "Needs the role " + string(access.LeastRole(s)) + "." }
+
+// takesRole is why a part of a page does not offer what it is about.
+func takesRole(doing string, s access.Scope) string { return doing + " " + lowerFirst(needsRole(s)) }

@@ -74,16 +74,17 @@ func deliveryVerdict(s story) ui.Verdict {
 		}
 		v.Next = s.advice() + s.afterFailure()
 	case delivery.StateBlocked:
-		say, advice := "Blocked: the endpoint had no active key, so nothing could be encrypted.", " Add a key before the next one."
+		say, advice, followed := "Blocked: the endpoint had no active key, so nothing could be encrypted.", " Add a key before the next one.", " The endpoint has an active key by now."
 		if s.Reason() == delivery.JWECreationFailed {
 			say, advice = "Blocked: encrypting to the endpoint's key failed, so nothing could be sent.", " Replace the key, and look in the server's log for the reason."
+			followed = " Another key is active by now; the server's log has the reason."
 		}
 		v.Say, v.Next = say, "Nothing was sent and nothing is kept, so this event never reaches the endpoint."
 		switch {
 		case s.WantsKey:
 			v.Next += advice
 		case !s.Gone:
-			v.Next += " The endpoint has an active key by now."
+			v.Next += followed
 		}
 	case delivery.StateExpired:
 		v.Say = "Expired: the encrypted payload reached the end of its time before it was delivered. " + s.soFar(run)

@@ -167,6 +167,20 @@ func TestDeliveryVerdict(t *testing.T) {
 			"Blocked: the endpoint had no active key, so nothing could be encrypted.",
 			"Nothing was sent and nothing is kept, so this event never reaches the endpoint. Add a key before the next one.", false,
 		},
+		"encryption failed": {
+			story{Delivery: with(func(d *delivery.Delivery) {
+				d.Status, d.PayloadRetentionReason = delivery.Failed, reason(delivery.JWECreationFailed)
+			}), WantsKey: true},
+			"Blocked: encrypting to the endpoint's key failed, so nothing could be sent.",
+			"Nothing was sent and nothing is kept, so this event never reaches the endpoint. Replace the key, and look in the server's log for the reason.", false,
+		},
+		"encryption failed, and the key was replaced": {
+			story{Delivery: with(func(d *delivery.Delivery) {
+				d.Status, d.PayloadRetentionReason = delivery.Failed, reason(delivery.JWECreationFailed)
+			})},
+			"Blocked: encrypting to the endpoint's key failed, so nothing could be sent.",
+			"Nothing was sent and nothing is kept, so this event never reaches the endpoint. Another key is active by now; the server's log has the reason.", false,
+		},
 		"blocked, and a key was added": {
 			story{Delivery: with(func(d *delivery.Delivery) {
 				d.Status, d.PayloadRetentionReason = delivery.Failed, reason(delivery.NoActiveKey)
