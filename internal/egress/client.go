@@ -129,12 +129,13 @@ func (r Result) BodyText() string {
 // a kept-alive connection turned out to be dead before a single byte was written.
 func (c *Client) Post(ctx context.Context, req Request) Result {
 	result, _ := c.exchange(ctx, http.MethodPost, req, func(result *Result, response *http.Response) {
-		result.Header = captureHeader(response)
-		result.RetryAfter = result.Header["retry-after"]
-		result.Body, result.BodyTruncated = readBody(response)
+		result.RetryAfter = parseRetryAfter(response.Header.Get("Retry-After"))
+		body, truncated := readBody(response)
 		if req.Confidential {
-			result.Header, result.Body, result.BodyTruncated = map[string]string{}, nil, false
+			result.Header = map[string]string{}
+			return
 		}
+		result.Header, result.Body, result.BodyTruncated = captureHeader(response), body, truncated
 	})
 	return result
 }

@@ -31,16 +31,22 @@ func captureHeader(response *http.Response) map[string]string {
 	return out
 }
 
-// parseRetryAfter returns a number of seconds or an HTTP date in canonical form, or "".
+// parseRetryAfter returns a number of seconds, of as many digits as are kept, or an HTTP date in canonical form, or "".
 func parseRetryAfter(value string) string {
 	value = strings.TrimSpace(value)
-	if value != "" && strings.Trim(value, "0123456789") == "" {
-		if value = strings.TrimLeft(value, "0"); value == "" {
-			value = "0"
-		}
-		return value
+	switch {
+	case value == "":
+		return "" // as nearly always
+	case strings.Trim(value, "0123456789") != "":
+		return parseDate(value)
 	}
-	return parseDate(value)
+	if value = strings.TrimLeft(value, "0"); value == "" {
+		value = "0"
+	}
+	if len(value) > headerCaptureMax {
+		return ""
+	}
+	return value
 }
 
 func parseDate(value string) string {

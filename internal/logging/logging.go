@@ -24,12 +24,7 @@ type Options struct {
 
 // New returns a logger that writes to w. Times are UTC.
 func New(w io.Writer, o Options) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: o.Level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-		if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
-			return slog.Time(a.Key, a.Value.Time().UTC().Truncate(time.Microsecond))
-		}
-		return a
-	}}
+	opts := &slog.HandlerOptions{Level: o.Level}
 	if o.JSON {
 		return slog.New(NewHandler(slog.NewJSONHandler(w, opts)))
 	}
@@ -79,11 +74,12 @@ func (h *handler) Enabled(ctx context.Context, l slog.Level) bool { return h.nex
 
 // Handle writes the record with the ids of ctx.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	clean := slog.NewRecord(r.Time, r.Level, redact(r.Message), r.PC)
+	clean := slog.NewRecord(r.Time.UTC().Truncate(time.Microsecond), r.Level, redact(r.Message), r.PC)
 	ids := redactAll(carried(ctx))
 	next := h.next
+	attrs := make([]slog.Attr, 0, len(ids)+r.NumAttrs())
 	if len(h.inside) == 0 {
-		clean.AddAttrs(ids...)
+		attrs = append(attrs, ids...)
 	} else if len(ids) > 0 {
 		next = h.top.WithAttrs(ids)
 		for _, step := range h.inside {
@@ -91,9 +87,10 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		}
 	}
 	r.Attrs(func(a slog.Attr) bool {
-		clean.AddAttrs(redactAttr(a))
+		attrs = append(attrs, redactAttr(a))
 		return true
 	})
+	clean.AddAttrs(attrs...)
 	return next.Handle(ctx, clean)
 }
 

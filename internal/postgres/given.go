@@ -156,8 +156,8 @@ func arrayOf(rows reflect.Value, path []int, kind string) (any, error) {
 }
 
 // elements are the values of n fields, the zero one, which is NULL, for a nil pointer.
-func elements[T any](n int, field func(int) reflect.Value, value func(reflect.Value) T) []T {
-	out := make([]T, n)
+func elements[T any](n int, field func(int) reflect.Value, value func(reflect.Value) T) pgtype.FlatArray[T] {
+	out := make(pgtype.FlatArray[T], n)
 	for i := range n {
 		v := field(i)
 		if v.Kind() == reflect.Pointer {
@@ -171,8 +171,8 @@ func elements[T any](n int, field func(int) reflect.Value, value func(reflect.Va
 	return out
 }
 
-func jsonArray(n int, field func(int) reflect.Value) ([]pgtype.Text, error) {
-	out := make([]pgtype.Text, n)
+func jsonArray(n int, field func(int) reflect.Value) (pgtype.FlatArray[pgtype.Text], error) {
+	out := make(pgtype.FlatArray[pgtype.Text], n)
 	for i := range n {
 		b, err := json.Marshal(field(i).Interface())
 		if err != nil {

@@ -39,15 +39,14 @@ var b64 = base64.RawURLEncoding.Strict()
 // "webhook_endpoint:whe_…:signing_secret". The result is a compact JWE and opens for the same subject only.
 func (k *Keyring) Seal(subject, plaintext string) (string, error) {
 	d := &k.keys[0]
-	protected, err := json.Marshal(header{Alg: algDirect, Enc: encA256GCM, Kid: d.id, Sub: subject})
+	head, err := protected(d.id, subject)
 	if err != nil {
-		return "", fmt.Errorf("seal: encode header: %w", err)
+		return "", fmt.Errorf("seal: %w", err)
 	}
 	iv := make([]byte, d.aead.NonceSize())
 	if _, err := io.ReadFull(k.rand, iv); err != nil {
 		return "", fmt.Errorf("seal: draw an IV: %w", err)
 	}
-	head := b64.EncodeToString(protected)
 	sealed := d.aead.Seal(nil, iv, []byte(plaintext), []byte(head))
 	tag := len(sealed) - d.aead.Overhead()
 	return head + ".." + b64.EncodeToString(iv) + "." + b64.EncodeToString(sealed[:tag]) + "." +
@@ -61,16 +60,9 @@ func (k *Keyring) Open(subject, blob string) (string, error) {
 	if len(parts) != 5 || parts[1] != "" || strings.ContainsAny(blob, "\r\n") { // the base64 decoder skips line breaks
 		return "", fmt.Errorf("open secret: %w", ErrMalformed)
 	}
-	h, err := parseHeader(parts[0])
+	d, err := k.sealedUnder(subject, parts[0])
 	if err != nil {
 		return "", fmt.Errorf("open secret: %w", err)
-	}
-	d := k.byID[h.Kid]
-	if d == nil {
-		return "", fmt.Errorf("open secret: %w", ErrUnknownKey)
-	}
-	if h.Sub != subject {
-		return "", fmt.Errorf("open secret: %w", ErrSubject)
 	}
 	iv, errIV := b64.DecodeString(parts[2])
 	sealed, errText := b64.DecodeString(parts[3])
@@ -83,6 +75,27 @@ func (k *Keyring) Open(subject, blob string) (string, error) {
 		return "", fmt.Errorf("open secret: %w", ErrTampered)
 	}
 	return string(plain), nil
+}
+
+// sealedUnder is the master key that a protected header names, which must be that of the subject.
+func (k *Keyring) sealedUnder(subject, head string) (*derived, error) {
+	for i := range k.keys { // as Seal writes it, which needs no parsing
+		if own, err := protected(k.keys[i].id, subject); err == nil && own == head {
+			return &k.keys[i], nil
+		}
+	}
+	h, err := parseHeader(head)
+	if err != nil {
+		return nil, err
+	}
+	d := k.byID[h.Kid]
+	switch {
+	case d == nil:
+		return nil, ErrUnknownKey
+	case h.Sub != subject:
+		return nil, ErrSubject
+	}
+	return d, nil
 }
 
 // KeyID returns the master key id that a blob names, without checking the blob; "" when it is not a sealed secret.
@@ -105,6 +118,15 @@ func (k *Keyring) Reseal(subject, blob string) (string, error) {
 		return "", err
 	}
 	return k.Seal(subject, plain)
+}
+
+// protected is the protected header of what is sealed for the subject.
+func protected(kid, subject string) (string, error) {
+	raw, err := json.Marshal(header{Alg: algDirect, Enc: encA256GCM, Kid: kid, Sub: subject})
+	if err != nil {
+		return "", fmt.Errorf("encode header: %w", err)
+	}
+	return b64.EncodeToString(raw), nil
 }
 
 func parseHeader(part string) (header, error) {
