@@ -175,18 +175,18 @@ const (
 
 // recheck reads what may have changed since the claim and refreshes URL and secrets (contract section 7.6 step 3).
 func (s *Service) recheck(ctx context.Context, c *Claim) (verdict, error) {
-	read := s.DB.Now()
-	if c.LeaseExpiresAt.Sub(read) < HTTPTimeout {
+	at := s.DB.Now()
+	if c.LeaseExpiresAt.Sub(at) < HTTPTimeout {
 		return leaseLost, nil
 	}
-	if read.Sub(c.ClaimedAt) < recheckAfter {
+	if at.Sub(c.ClaimedAt) < recheckAfter {
 		return maySend, nil
 	}
 	var now []struct {
 		WithdrawnAt *time.Time
 		webhook.Endpoint
 	}
-	err := s.DB.Reader(ctx).Raw(`SELECT d.withdrawn_at, e.* FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
+	err := s.DB.ReaderAt(ctx, at).Raw(`SELECT d.withdrawn_at, e.* FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id
 		WHERE d.id = $1 AND d.lease_token = $2`, c.ID, c.LeaseToken).Scan(&now).Error
 	switch {
 	case err != nil:

@@ -151,8 +151,11 @@ func (db *DB) Stats() (open, busy int32) {
 }
 
 // Reader returns a Tx outside any transaction, for single-statement reads.
-func (db *DB) Reader(ctx context.Context) *Tx {
-	return &Tx{DB: db.gorm.WithContext(ctx), Now: db.Now()}
+func (db *DB) Reader(ctx context.Context) *Tx { return db.ReaderAt(ctx, db.Now()) }
+
+// ReaderAt is Reader for who has read the clock already.
+func (db *DB) ReaderAt(ctx context.Context, now time.Time) *Tx {
+	return &Tx{DB: db.gorm.WithContext(ctx), Now: now}
 }
 
 // InTx runs f in one transaction and then the functions f left with AfterCommit. A deadlock or serialization failure
