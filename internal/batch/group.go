@@ -12,20 +12,22 @@ import (
 type Group[In, Out any] struct {
 	max   int
 	flush func(ctx context.Context, batch []In) ([]Out, error)
-	// Linger is how long a batch that is not full waits for more calls before it leaves, given the size of the one just before it, 0 if
-	// there was none; nil means not at all.
-	Linger func(before int) time.Duration
+	// Linger is how long a batch waits for more calls before it leaves, and how many calls are enough for it not to wait any longer; it
+	// takes no more than are allowed. It is given the size of the batch just before it, 0 if there was none, and how many calls wait
+	// already. Nil means not at all.
+	Linger func(before, waiting int) (most time.Duration, enough int)
 
 	mu      sync.Mutex
 	waiting []call[In, Out]
 	busy    bool
-	full    chan struct{} // tells the batch that lingers that it is full
+	enough  int           // so many calls do not wait for more
+	full    chan struct{} // tells the batch that lingers that they are there
 }
 
 // NewGroup returns a group whose batches have up to most calls. flush answers each of them, in order; its error is everybody's, unless
 // a call succeeds alone: then it is tried that way.
 func NewGroup[In, Out any](most int, flush func(ctx context.Context, batch []In) ([]Out, error)) *Group[In, Out] {
-	return &Group[In, Out]{max: most, flush: flush, full: make(chan struct{}, 1)}
+	return &Group[In, Out]{max: most, flush: flush, enough: most, full: make(chan struct{}, 1)}
 }
 
 type call[In, Out any] struct {
@@ -64,7 +66,7 @@ func (g *Group[In, Out]) DoAll(ctx context.Context, ins []In) ([]Out, error) {
 		g.busy = true
 		go g.run()
 	}
-	if len(g.waiting) >= g.max {
+	if len(g.waiting) >= g.enough {
 		select {
 		case g.full <- struct{}{}:
 		default:
@@ -87,7 +89,7 @@ func (g *Group[In, Out]) run() {
 	n := 0
 	for {
 		if g.Linger != nil {
-			g.linger(g.Linger(n))
+			g.linger(n)
 		}
 		g.mu.Lock()
 		n = min(len(g.waiting), g.max)
@@ -103,16 +105,18 @@ func (g *Group[In, Out]) run() {
 	}
 }
 
-// linger waits until the time is over or a batch is full.
-func (g *Group[In, Out]) linger(most time.Duration) {
+// linger waits until the time is over or there are enough.
+func (g *Group[In, Out]) linger(before int) {
+	g.mu.Lock()
+	most, enough := g.Linger(before, len(g.waiting))
+	g.enough = min(enough, g.max)
+	there := len(g.waiting) >= g.enough
 	select {
 	case <-g.full: // of a batch that has left, perhaps
 	default:
 	}
-	g.mu.Lock()
-	full := len(g.waiting) >= g.max
 	g.mu.Unlock()
-	if full || most == 0 {
+	if there || most == 0 {
 		return
 	}
 	timer := time.NewTimer(most)

@@ -68,14 +68,15 @@ func TestGroup_WhatIsHandedInTogetherLeavesTogether(t *testing.T) {
 func TestGroup_LingersForCompany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var batches, before []int
+		var batches []int
+		var given [][2]int
 		g := NewGroup(10, func(_ context.Context, batch []int) ([]int, error) {
 			batches = append(batches, len(batch))
 			return batch, nil
 		})
-		g.Linger = func(n int) time.Duration {
-			before = append(before, n)
-			return 10 * time.Millisecond
+		g.Linger = func(before, waiting int) (time.Duration, int) {
+			given = append(given, [2]int{before, waiting})
+			return 10 * time.Millisecond, 10
 		}
 		var calls sync.WaitGroup
 		for _, wait := range []time.Duration{0, 9 * time.Millisecond, 11 * time.Millisecond} {
@@ -86,39 +87,44 @@ func TestGroup_LingersForCompany(t *testing.T) {
 		}
 		calls.Wait()
 		time.Sleep(time.Second) // nobody waits any more
-		if !slices.Equal(batches, []int{2, 1}) || !slices.Equal(before[:2], []int{0, 2}) {
-			t.Errorf("batches of %v after %v, want 2 and 1 after 0 and 2", batches, before)
+		if !slices.Equal(batches, []int{2, 1}) || !slices.Equal(given[:3], [][2]int{{0, 1}, {2, 0}, {1, 0}}) {
+			t.Errorf("batches of %v, given the one before and who waits: %v", batches, given)
 		}
 	})
 }
 
-func TestGroup_AFullBatchDoesNotLinger(t *testing.T) {
+func TestGroup_EnoughDoNotLinger(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		left := map[int]time.Duration{}
-		g := NewGroup(2, func(_ context.Context, batch []int) ([]int, error) {
-			for _, n := range batch {
-				left[n] = time.Since(began)
-			}
-			return batch, nil
-		})
-		g.Linger = func(int) time.Duration { return time.Second }
-		var calls sync.WaitGroup
-		for n, at := range []time.Duration{0, 10 * time.Millisecond, 20 * time.Millisecond, 30 * time.Millisecond, 40 * time.Millisecond} {
-			calls.Go(func() {
-				time.Sleep(at)
-				_, _ = g.Do(t.Context(), n)
+	for name, c := range map[string]struct{ most, enough int }{"a full batch": {2, 3}, "as many as are enough": {3, 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				left := map[int]time.Duration{}
+				g := NewGroup(c.most, func(_ context.Context, batch []int) ([]int, error) {
+					for _, n := range batch {
+						left[n] = time.Since(began)
+					}
+					return batch, nil
+				})
+				g.Linger = func(int, int) (time.Duration, int) { return time.Second, c.enough }
+				var calls sync.WaitGroup
+				for n, at := range []time.Duration{0, 10 * time.Millisecond, 20 * time.Millisecond, 30 * time.Millisecond, 40 * time.Millisecond} {
+					calls.Go(func() {
+						time.Sleep(at)
+						_, _ = g.Do(t.Context(), n)
+					})
+				}
+				calls.Wait()
+				time.Sleep(time.Minute) // nobody waits any more
+				for n, want := range []time.Duration{10 * time.Millisecond, 10 * time.Millisecond, 30 * time.Millisecond, 30 * time.Millisecond, 1030 * time.Millisecond} {
+					if left[n] != want {
+						t.Errorf("call %d left after %s, want %s", n, left[n], want)
+					}
+				}
 			})
-		}
-		calls.Wait()
-		time.Sleep(time.Minute) // nobody waits any more
-		for n, want := range []time.Duration{10 * time.Millisecond, 10 * time.Millisecond, 30 * time.Millisecond, 30 * time.Millisecond, 1030 * time.Millisecond} {
-			if left[n] != want {
-				t.Errorf("call %d left after %s, want %s", n, left[n], want)
-			}
-		}
-	})
+		})
+	}
 }
 
 func TestGroup_OneBadCallFailsAlone(t *testing.T) {

@@ -90,11 +90,11 @@ func New(c Config) *Service {
 }
 
 // linger is how long results wait for those of other requests in flight. No receiver notices, and fewer commits serve more of them.
-func (s *Service) linger(int) time.Duration {
+func (s *Service) linger(int, int) (time.Duration, int) {
 	if s.sending.Load() == 0 {
-		return 0
+		return 0, groupSize
 	}
-	return resultLinger
+	return resultLinger, groupSize
 }
 
 // ring rings for rows once the transaction has committed.

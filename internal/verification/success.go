@@ -32,18 +32,19 @@ type reported struct {
 // successGroup is how many reports one transaction takes at most.
 const successGroup = 64
 
-// crowd is the size of a group from which the next one waits for crowdLinger: those who were answered just now are likely to be back,
-// and one commit for all of them beats two for half of them each.
+// crowd is the size of a group from which the next one waits for company, crowdLinger at most: those who were answered just now are
+// likely to be back, and one commit for everybody beats two for half of them each.
 const (
 	crowd       = 4
-	crowdLinger = 4 * time.Millisecond
+	crowdLinger = 12 * time.Millisecond
 )
 
-func lingerInCrowd(before int) time.Duration {
-	if before < crowd {
-		return 0
+// lingerInCrowd waits until those who were answered are back beside those who wait already.
+func lingerInCrowd(answered, waiting int) (most time.Duration, enough int) {
+	if answered < crowd {
+		return 0, 0
 	}
-	return crowdLinger
+	return crowdLinger, answered + waiting
 }
 
 // errOverdue sends a report to the path that expires its session.
