@@ -81,7 +81,7 @@ func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication) (
 	if err := event.Insert(tx, events...); err != nil {
 		return nil, err
 	}
-	return events, s.insert(tx, rows)
+	return events, s.insert(tx, rows, len(publications) >= Crowd)
 }
 
 func organizations(publications []Publication) []id.Organization {
@@ -309,9 +309,9 @@ func (b *fanOut) deliver(d served) {
 
 // insert writes the deliveries, counts those born failed and rings for the others after the commit. The event must
 // exist by now.
-func (b *fanOut) insert() error { return b.s.insert(b.tx, b.rows) }
+func (b *fanOut) insert() error { return b.s.insert(b.tx, b.rows, false) }
 
-func (s *Service) insert(tx *postgres.Tx, rows []newDelivery) error {
+func (s *Service) insert(tx *postgres.Tx, rows []newDelivery, crowd bool) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -334,7 +334,7 @@ func (s *Service) insert(tx *postgres.Tx, rows []newDelivery) error {
 		case row.Status == Failed:
 			ended.addEnd(id.Organization{UUID: row.OrganizationID}, id.Endpoint{UUID: row.EndpointID}, tx.Now, Failed, ErrorKind(row.Reason), 0)
 		case row.NextAttemptAt != nil:
-			due = append(due, Due{DeliveryID: id.Delivery{UUID: row.ID}, EndpointID: id.Endpoint{UUID: row.EndpointID}, Fresh: true})
+			due = append(due, Due{DeliveryID: id.Delivery{UUID: row.ID}, EndpointID: id.Endpoint{UUID: row.EndpointID}, Fresh: true, Crowd: crowd})
 		}
 	}
 	if len(first) > 0 {

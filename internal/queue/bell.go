@@ -35,6 +35,9 @@ const (
 	highWater = 5_000
 	// bellBuffer is how many rings wait in memory for Redis; beyond it they are dropped, which costs RingWindow at most.
 	bellBuffer = 20_000
+	// crowdRest is how much later what a crowd published is rung for. Whoever was answered is back by then, if the web server and the
+	// worker share processors: those who wait for an answer go before deliveries, for which there is time while the next group commits.
+	crowdRest = 5 * time.Millisecond
 	// depthEvery is how old the known number of waiting tasks may be.
 	depthEvery = 250 * time.Millisecond
 	// taskTimeout bounds one handler; claims, one exchange and the recording of its result fit several times.
@@ -66,6 +69,8 @@ type ring struct {
 	lane string
 	// id keeps a second task of the same id away while the first one waits or is served; empty keeps none away.
 	id string
+	// at is when to ring at the earliest; zero is at once.
+	at time.Time
 }
 
 // NewBell returns a bell on the Redis client, which stays the caller's. Close ends it.
@@ -92,7 +97,11 @@ func laneOf(due delivery.Due) string {
 // Ring wakes the workers for the deliveries.
 func (b *Bell) Ring(due []delivery.Due) {
 	for _, d := range due {
-		b.ring(ring{due: d, lane: b.lane(d)})
+		r := ring{due: d, lane: b.lane(d)}
+		if d.Crowd {
+			r.at = b.now().Add(crowdRest)
+		}
+		b.ring(r)
 	}
 }
 
@@ -103,9 +112,17 @@ func (b *Bell) ring(r ring) {
 	}
 }
 
+// rest waits until it is time for the ring. Others behind it wait as well, for as little.
+func (b *Bell) rest(r ring) {
+	if wait := min(r.at.Sub(b.now()), crowdRest); wait > 0 {
+		<-time.After(wait)
+	}
+}
+
 // run sends one ring at once when it is alone; those that come meanwhile go together.
 func (b *Bell) run() {
 	for first := range b.rings {
+		b.rest(first)
 		together := map[string][]ring{first.lane: {first}}
 	collect:
 		for range taskSize - 1 {

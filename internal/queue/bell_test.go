@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -151,6 +152,37 @@ func TestBell_SlowEndpointsHaveALaneOfTheirOwn(t *testing.T) {
 			t.Errorf("%d tasks in lane %s, want 1", n, lane)
 		}
 	}
+}
+
+func TestBell_ACrowdIsRungForALittleLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bell := &Bell{now: time.Now, rings: make(chan ring, 3), lane: laneOf}
+		crowd, alone := newDue(newEndpoint()), newDue(newEndpoint())
+		crowd.Crowd = true
+		bell.Ring([]delivery.Due{crowd, crowd, alone})
+		for i, want := range []time.Duration{crowdRest, 0, 0} { // the second has rested with the first
+			began := time.Now()
+			bell.rest(<-bell.rings)
+			if took := time.Since(began); took != want {
+				t.Errorf("ring %d rests for %s, want %s", i, took, want)
+			}
+		}
+		for _, c := range []struct {
+			due  delivery.Due
+			want time.Duration
+		}{{alone, 0}, {crowd, crowdRest}} {
+			bell := &Bell{now: time.Now, rings: make(chan ring, 1), lane: laneOf}
+			bell.Ring([]delivery.Due{c.due})
+			bell.closing.Store(true) // with Redis away nothing is asked of it
+			bell.failing.Store(true)
+			close(bell.rings)
+			began := time.Now()
+			if bell.run(); time.Since(began) != c.want {
+				t.Errorf("the bell rests for %s, want %s", time.Since(began), c.want)
+			}
+		}
+	})
 }
 
 func TestBell_RingsThatComeWhileRedisIsBusyShareATask(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/batch"
+	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 )
@@ -32,16 +33,12 @@ type reported struct {
 // successGroup is how many reports one transaction takes at most.
 const successGroup = 64
 
-// crowd is the size of a group from which the next one waits for company, crowdLinger at most: those who were answered just now are
-// likely to be back, and one commit for everybody beats two for half of them each.
-const (
-	crowd       = 4
-	crowdLinger = 12 * time.Millisecond
-)
+// crowdLinger is how long the group after a crowd waits for company: one commit for everybody beats two for half of them each.
+const crowdLinger = 12 * time.Millisecond
 
 // lingerInCrowd waits until those who were answered are back beside those who wait already.
 func lingerInCrowd(answered, waiting int) (most time.Duration, enough int) {
-	if answered < crowd {
+	if answered < delivery.Crowd {
 		return 0, 0
 	}
 	return crowdLinger, answered + waiting
