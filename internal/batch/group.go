@@ -13,9 +13,9 @@ type Group[In, Out any] struct {
 	max   int
 	flush func(ctx context.Context, batch []In) ([]Out, error)
 	// Linger is how long a batch waits for more calls before it leaves, and how many calls are enough for it not to wait any longer; it
-	// takes no more than are allowed. It is given the size of the batch just before it, 0 if there was none, and how many calls wait
-	// already. Nil means not at all.
-	Linger func(before, waiting int) (most time.Duration, enough int)
+	// takes no more than are allowed. It is given the size of the batch just before it, 0 if there was none, and how many calls came
+	// before that one was answered. Nil means not at all.
+	Linger func(before, since int) (most time.Duration, enough int)
 
 	mu      sync.Mutex
 	waiting []call[In, Out]
@@ -86,10 +86,10 @@ func (g *Group[In, Out]) DoAll(ctx context.Context, ins []In) ([]Out, error) {
 }
 
 func (g *Group[In, Out]) run() {
-	n := 0
+	n, since := 0, 0
 	for {
 		if g.Linger != nil {
-			g.linger(n)
+			g.linger(n, since)
 		}
 		g.mu.Lock()
 		n = min(len(g.waiting), g.max)
@@ -101,14 +101,14 @@ func (g *Group[In, Out]) run() {
 		batch := g.waiting[:n:n]
 		g.waiting = g.waiting[n:]
 		g.mu.Unlock()
-		g.serve(batch)
+		since = g.serve(batch)
 	}
 }
 
 // linger waits until the time is over or there are enough.
-func (g *Group[In, Out]) linger(before int) {
+func (g *Group[In, Out]) linger(before, since int) {
+	most, enough := g.Linger(before, since)
 	g.mu.Lock()
-	most, enough := g.Linger(before, len(g.waiting))
 	g.enough = min(enough, g.max)
 	there := len(g.waiting) >= g.enough
 	select {
@@ -127,8 +127,9 @@ func (g *Group[In, Out]) linger(before int) {
 	}
 }
 
-// serve flushes a batch. If it fails as a whole each call is tried alone, so that one bad row fails itself only.
-func (g *Group[In, Out]) serve(batch []call[In, Out]) {
+// serve flushes a batch, answers it, and returns how many calls waited before. If it fails as a whole each call is tried alone, so that one
+// bad row fails itself only.
+func (g *Group[In, Out]) serve(batch []call[In, Out]) (since int) {
 	in := make([]In, len(batch))
 	for i, c := range batch {
 		in[i] = c.in
@@ -138,10 +139,13 @@ func (g *Group[In, Out]) serve(batch []call[In, Out]) {
 	out, err := g.flush(ctx, in)
 	if err != nil && len(batch) > 1 && ctx.Err() == nil {
 		for i := range batch {
-			g.serve(batch[i : i+1])
+			since = g.serve(batch[i : i+1])
 		}
-		return
+		return since
 	}
+	g.mu.Lock()
+	since = len(g.waiting)
+	g.mu.Unlock()
 	for i, c := range batch {
 		if err != nil {
 			c.done <- result[Out]{err: err}
@@ -149,4 +153,5 @@ func (g *Group[In, Out]) serve(batch []call[In, Out]) {
 		}
 		c.done <- result[Out]{out: out[i]}
 	}
+	return since
 }

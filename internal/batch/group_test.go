@@ -74,8 +74,8 @@ func TestGroup_LingersForCompany(t *testing.T) {
 			batches = append(batches, len(batch))
 			return batch, nil
 		})
-		g.Linger = func(before, waiting int) (time.Duration, int) {
-			given = append(given, [2]int{before, waiting})
+		g.Linger = func(before, since int) (time.Duration, int) {
+			given = append(given, [2]int{before, since})
 			return 10 * time.Millisecond, 10
 		}
 		var calls sync.WaitGroup
@@ -87,8 +87,8 @@ func TestGroup_LingersForCompany(t *testing.T) {
 		}
 		calls.Wait()
 		time.Sleep(time.Second) // nobody waits any more
-		if !slices.Equal(batches, []int{2, 1}) || !slices.Equal(given[:3], [][2]int{{0, 1}, {2, 0}, {1, 0}}) {
-			t.Errorf("batches of %v, given the one before and who waits: %v", batches, given)
+		if !slices.Equal(batches, []int{2, 1}) || !slices.Equal(given[:3], [][2]int{{0, 0}, {2, 0}, {1, 0}}) {
+			t.Errorf("batches of %v, given the one before and who came meanwhile: %v", batches, given)
 		}
 	})
 }

@@ -49,6 +49,8 @@ type Publication struct {
 	Session      id.Session
 	Targets      []id.Endpoint
 	Data         event.Data
+	// Crowd tells that those who reported it and others with it are about to be back with more. What they wait for goes before deliveries.
+	Crowd bool
 }
 
 // PublishSessions creates the original terminal events of sessions and their deliveries inside the caller's transaction
@@ -81,7 +83,7 @@ func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication) (
 	if err := event.Insert(tx, events...); err != nil {
 		return nil, err
 	}
-	return events, s.insert(tx, rows, len(publications) >= Crowd)
+	return events, s.insert(tx, rows, slices.ContainsFunc(publications, func(p Publication) bool { return p.Crowd }))
 }
 
 func organizations(publications []Publication) []id.Organization {

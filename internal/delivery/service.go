@@ -34,13 +34,9 @@ type Due struct {
 	EndpointID id.Endpoint
 	// Fresh is set before the first attempt.
 	Fresh bool
-	// Crowd is set when it was published together with those of a crowd of sessions.
+	// Crowd is Publication.Crowd.
 	Crowd bool
 }
-
-// Crowd is how many sessions that are reported together are a crowd: those who reported them are likely to be back with the next ones
-// at once.
-const Crowd = 4
 
 // Config is what a Service needs.
 type Config struct {

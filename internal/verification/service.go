@@ -34,6 +34,7 @@ type Service struct {
 
 	prepare   sync.Once
 	successes *batch.Group[success, reported]
+	crowd     crowd
 }
 
 // NewSession is the input of Create.

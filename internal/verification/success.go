@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/batch"
-	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 )
@@ -33,17 +31,6 @@ type reported struct {
 // successGroup is how many reports one transaction takes at most.
 const successGroup = 64
 
-// crowdLinger is how long the group after a crowd waits for company: one commit for everybody beats two for half of them each.
-const crowdLinger = 12 * time.Millisecond
-
-// lingerInCrowd waits until those who were answered are back beside those who wait already.
-func lingerInCrowd(answered, waiting int) (most time.Duration, enough int) {
-	if answered < delivery.Crowd {
-		return 0, 0
-	}
-	return crowdLinger, answered + waiting
-}
-
 // errOverdue sends a report to the path that expires its session.
 var errOverdue = errors.New("session is overdue")
 
@@ -53,7 +40,7 @@ var errOverdue = errors.New("session is overdue")
 func (s *Service) ReportSuccess(ctx context.Context, actor access.Actor, session id.Session, claims map[string]json.RawMessage, selected []string) (Session, error) {
 	s.prepare.Do(func() {
 		s.successes = batch.NewGroup(successGroup, s.reportSuccesses)
-		s.successes.Linger = lingerInCrowd
+		s.successes.Linger = s.crowd.linger
 	})
 	r, err := s.successes.Do(ctx, success{actor, session, claims, selected})
 	switch {
@@ -68,6 +55,7 @@ func (s *Service) ReportSuccess(ctx context.Context, actor access.Actor, session
 // reportSuccesses ends the sessions of those reports that are in order; a refused one changes nothing.
 func (s *Service) reportSuccesses(ctx context.Context, reports []success) ([]reported, error) {
 	var out []reported
+	crowd := s.crowd.isBack(len(reports))
 	err := s.DB.InTx(ctx, func(tx *postgres.Tx) error {
 		out = make([]reported, len(reports))
 		sessions, err := lockAll(tx, reports)
@@ -88,7 +76,7 @@ func (s *Service) reportSuccesses(ctx context.Context, reports []success) ([]rep
 				continue
 			}
 			ended[r.session] = true
-			endings = append(endings, ending{actor: r.actor, session: &out[i].session, status: Succeeded, data: data})
+			endings = append(endings, ending{actor: r.actor, session: &out[i].session, status: Succeeded, data: data, crowd: crowd})
 		}
 		if len(endings) == 0 {
 			return nil

@@ -58,6 +58,7 @@ type ending struct {
 	status  Status
 	data    event.Data
 	failure *FailureCode
+	crowd   bool // delivery.Publication.Crowd
 }
 
 // finish moves active sessions to their terminal status, each with its one event, deliveries and audit row (contract section
@@ -74,7 +75,7 @@ func (s *Service) finish(tx *postgres.Tx, endings ...ending) error {
 	changes, publications := make([]change, len(endings)), make([]delivery.Publication, len(endings))
 	for i, e := range endings {
 		changes[i] = change{e.session.ID.UUID, e.status, e.failure, e.session.NFCTriesUsed, e.session.LivenessTriesUsed, tx.Now}
-		publications[i] = delivery.Publication{Organization: e.session.OrganizationID, Session: e.session.ID, Targets: e.session.Targets(), Data: e.data}
+		publications[i] = delivery.Publication{Organization: e.session.OrganizationID, Session: e.session.ID, Targets: e.session.Targets(), Data: e.data, Crowd: e.crowd}
 	}
 	events, err := s.Deliveries.PublishSessions(tx, publications)
 	if err != nil {
@@ -150,7 +151,7 @@ func (s *Service) ReportFailure(ctx context.Context, actor access.Actor, session
 		}
 		if terminal {
 			data := event.FailedData{FailureCode: string(code), NFCTriesUsed: found.NFCTriesUsed, LivenessTriesUsed: found.LivenessTriesUsed}
-			return s.finish(tx, ending{actor, found, Failed, data, &code})
+			return s.finish(tx, ending{actor: actor, session: found, status: Failed, data: data, failure: &code})
 		}
 		found.UpdatedAt = tx.Now
 		err = tx.Exec("UPDATE verification_sessions SET nfc_tries_used = $1, liveness_tries_used = $2, updated_at = $3 WHERE id = $4",

@@ -1,0 +1,31 @@
+package verification_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"kaylehooks/internal/verification"
+)
+
+// TestReportSuccess_TellsTheBellOfACrowd: of one that is back, and of no other.
+func TestReportSuccess_TellsTheBellOfACrowd(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.endpoint()
+	h.endpoint()
+	claims, selected := map[string]json.RawMessage{"kayle_document_id": []byte(`"` + documentID + `"`)}, []string{"kayle_document_id"}
+	for awaited, crowd := range map[int]bool{0: false, 1: true, 2: false} {
+		s, _ := h.open(verification.NewSession{})
+		h.rung = nil
+		h.check(h.sessions.ReportAmong(t.Context(), awaited, h.engine, s.ID, claims, selected))
+		if len(h.rung) != 2 || h.rung[0].Crowd != crowd || h.rung[1].Crowd != crowd {
+			t.Errorf("one of %d awaited is rung for as %+v, want twice, of a crowd: %t", awaited, h.rung, crowd)
+		}
+	}
+	s, _ := h.open(verification.NewSession{})
+	h.rung = nil
+	h.succeed(s)
+	if len(h.rung) != 2 || h.rung[0].Crowd {
+		t.Errorf("one alone is rung for as %+v", h.rung)
+	}
+}
