@@ -124,10 +124,11 @@ func wanted(t reflect.Type) string {
 
 // decodeBody is how huma reads bodies. Its errors repeat nothing of the body, as those of encoding/json do.
 func decodeBody(data []byte, target any) error {
-	if first := bytes.TrimLeft(data, " \t\r\n"); len(first) == 0 || first[0] != '{' || !utf8.Valid(data) || !json.Valid(data) {
+	if first := bytes.TrimLeft(data, " \t\r\n"); len(first) == 0 || first[0] != '{' || !utf8.Valid(data) {
 		return errNotOneObject
 	}
-	if err := json.Unmarshal(data, target); err != nil {
+	// Not by json.Unmarshal, which would read all of it twice to find out that target reads it by itself.
+	if err := target.(json.Unmarshaler).UnmarshalJSON(data); err != nil { //nolint:forcetypeassert // every Body is a body[T]
 		return errNotOneObject
 	}
 	return nil

@@ -27,7 +27,7 @@ type stored struct {
 	CreatedAt      time.Time
 }
 
-// hashed is a key with its hash, for authentication.
+// hashed is a key with its hash, for authentication. Of the key it has usedColumns.
 type hashed struct {
 	Key         Key `gorm:"embedded"`
 	KeyHash     string
@@ -36,6 +36,10 @@ type hashed struct {
 
 const columns = `k.id, k.organization_id, k.name, k.hint, array_to_string(k.scopes, ' ') AS scopes, k.enabled, k.created_by,
 	k.expires_at, k.replaced_at, k.last_used_at, k.last_used_ip, k.last_used_route, k.created_at, k.updated_at`
+
+// usedColumns are those that a request is judged and noted by.
+const usedColumns = `k.id, k.organization_id, k.name, array_to_string(k.scopes, ' ') AS scopes, k.enabled, k.expires_at,
+	k.last_used_at, k.last_used_ip, k.last_used_route, k.key_hash, k.master_key_id`
 
 func insert(tx *postgres.Tx, r stored) error {
 	return tx.Exec(`INSERT INTO api_keys (id, organization_id, name, key_hash, master_key_id, hint, scopes, created_by, expires_at, created_at, updated_at)
@@ -81,7 +85,7 @@ func findByHashes(tx *postgres.Tx, batch [][]seal.Hash) ([]*hashed, error) {
 	slices.Sort(hex)
 	among, arg := postgres.AmongThese("k.key_hash", slices.Compact(hex)) // most requests that come together have one key
 	var rows []hashed
-	if err := tx.Raw("SELECT "+columns+", '' AS created_by_name, k.key_hash, k.master_key_id FROM api_keys k WHERE "+among, arg).Scan(&rows).Error; err != nil {
+	if err := tx.Raw("SELECT "+usedColumns+" FROM api_keys k WHERE "+among, arg).Scan(&rows).Error; err != nil {
 		return nil, err
 	}
 	byHash := make(map[string]*hashed, len(rows))

@@ -109,11 +109,7 @@ const theseDue = `SELECT d.id FROM webhook_deliveries d
 
 // claimBatch claims those of the deliveries that may be sent now, in one statement. One that may not be sent gives nil.
 func (s *Service) claimBatch(ctx context.Context, ids []id.Delivery) ([]*Claim, error) {
-	natives := make([]uuid.UUID, len(ids))
-	for i, d := range ids {
-		natives[i] = d.UUID
-	}
-	claims, err := s.claim(s.DB.Reader(ctx), theseDue, natives)
+	claims, err := s.claim(s.DB.Reader(ctx), theseDue, postgres.UUIDs(ids, func(d id.Delivery) uuid.UUID { return d.UUID }))
 	if err != nil {
 		return nil, err
 	}

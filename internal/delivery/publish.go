@@ -53,14 +53,18 @@ type Publication struct {
 	Crowd bool
 }
 
+// worthARoundTrip is how many payloads take longer to encrypt than a round trip to Postgres does.
+const worthARoundTrip = 8
+
 // PublishSessions creates the original terminal events of sessions and their deliveries inside the caller's transaction
-// (contract section 4.2 steps 3 to 5) and returns the events in the same order. Workers are rung after the commit.
-func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication) ([]event.Event, error) {
+// (contract section 4.2 steps 3 to 5). Workers are rung after the commit. What else belongs to the events, which are in the order of the
+// publications, is left by along; with them it goes to the server before many payloads are encrypted, so that Postgres has work meanwhile.
+func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication, along func(events []event.Event) error) error {
 	recipients, err := webhook.RecipientsOf(tx, organizations(publications))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	events, outs := make([]event.Event, len(publications)), make([]*fanOut, len(publications))
+	events, outs, payloads := make([]event.Event, len(publications)), make([]*fanOut, len(publications)), 0
 	for i, p := range publications {
 		events[i] = event.Event{
 			ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: p.Organization, Type: event.TypeOf(p.Data),
@@ -74,16 +78,28 @@ func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication) (
 				outs[i].skip(r.ID, reason)
 			}
 		}
+		events[i].Routing, payloads = outs[i].routing, payloads+len(outs[i].served)
+	}
+	if err := event.Insert(tx, events...); err != nil {
+		return err
+	}
+	if err := along(events); err != nil {
+		return err
+	}
+	if payloads >= worthARoundTrip {
+		tx.Start()
 	}
 	sealAll(outs...)
 	var rows []newDelivery
 	for i, out := range outs {
-		events[i].Routing, rows = out.routing, append(rows, out.rows...)
+		rows = append(rows, out.rows...)
+		if out.rerouted {
+			if err := event.SetRouting(tx, events[i].ID, out.routing); err != nil {
+				return err
+			}
+		}
 	}
-	if err := event.Insert(tx, events...); err != nil {
-		return nil, err
-	}
-	return events, s.insert(tx, rows, slices.ContainsFunc(publications, func(p Publication) bool { return p.Crowd }))
+	return s.insert(tx, rows, slices.ContainsFunc(publications, func(p Publication) bool { return p.Crowd }))
 }
 
 func organizations(publications []Publication) []id.Organization {
@@ -211,12 +227,14 @@ type fanOut struct {
 	routing event.Routing
 	served  []served
 	rows    []newDelivery
+	// rerouted tells that sealAll changed the routing.
+	rerouted bool
 }
 
 // served is an endpoint that gets a delivery, and the payload encrypted for it.
 type served struct {
 	webhook.Recipient
-	reason  event.Reason
+	route   event.Route
 	trigger Trigger
 	jwe     string
 	err     error
@@ -232,13 +250,18 @@ func (b *fanOut) skip(endpoint id.Endpoint, reason event.Reason) {
 	b.routing = b.routing.Put(event.Route{EndpointID: endpoint, Decision: event.Skipped, Reason: reason, CreatedAt: b.tx.Now})
 }
 
-// serve leaves the endpoint for sealAll.
+// serve routes the event to the endpoint, and leaves the delivery for sealAll.
 func (b *fanOut) serve(r webhook.Recipient, reason event.Reason, trigger Trigger) {
-	b.served = append(b.served, served{Recipient: r, reason: reason, trigger: trigger})
+	route := event.Route{EndpointID: r.ID, Decision: event.Delivered, Reason: reason, DeliveryID: &id.Delivery{UUID: b.tx.NewUUID()}, CreatedAt: b.tx.Now}
+	if r.Key == nil {
+		route.Decision, route.Reason = event.Skipped, event.NoActiveKey
+	}
+	b.served = append(b.served, served{Recipient: r, route: route, trigger: trigger})
+	b.routing = b.routing.Put(route)
 }
 
 // sealAll encrypts the payloads of the events for the endpoints they serve, on all processors, since others wait for the transaction. It
-// leaves a delivery and a route for each.
+// leaves a delivery for each, and another route where that failed.
 func sealAll(outs ...*fanOut) {
 	var sealing errgroup.Group
 	sealing.SetLimit(runtime.GOMAXPROCS(0))
@@ -284,17 +307,17 @@ func (s *Service) guarded(ctx context.Context, seal func() (string, error)) (jwe
 // its neighbours are not affected.
 func (b *fanOut) deliver(d served) {
 	now := b.tx.Now
-	delivery := id.Delivery{UUID: b.tx.NewUUID()}
 	row := newDelivery{
-		ID: delivery.UUID, OrganizationID: b.event.OrganizationID.UUID, EventID: b.event.ID.UUID, EndpointID: d.ID.UUID,
+		ID: d.route.DeliveryID.UUID, OrganizationID: b.event.OrganizationID.UUID, EventID: b.event.ID.UUID, EndpointID: d.ID.UUID,
 		EventType: b.event.Type, Status: Failed, ScrubbedAt: &now, NextTrigger: d.trigger, CreatedAt: now,
 	}
-	route := event.Route{EndpointID: d.ID, Decision: event.Skipped, DeliveryID: &delivery, CreatedAt: now}
 	switch {
 	case d.Key == nil:
-		row.Reason, route.Reason = NoActiveKey, event.NoActiveKey
+		row.Reason = NoActiveKey
 	case d.err != nil:
-		row.KeyID, row.Reason, route.Reason = &d.Key.ID.UUID, JWECreationFailed, event.EncryptionFailed
+		row.KeyID, row.Reason = &d.Key.ID.UUID, JWECreationFailed
+		d.route.Decision, d.route.Reason = event.Skipped, event.EncryptionFailed
+		b.routing, b.rerouted = b.routing.Put(d.route), true
 	default:
 		expires := initialExpiry(now, d.Retention())
 		row.KeyID, row.Status, row.Reason = &d.Key.ID.UUID, Pending, PendingDelivery
@@ -303,10 +326,8 @@ func (b *fanOut) deliver(d served) {
 		if d.Enabled {
 			row.NextAttemptAt, row.RungAt = &now, &now
 		}
-		route.Decision, route.Reason = event.Delivered, d.reason
 	}
 	b.rows = append(b.rows, row)
-	b.routing = b.routing.Put(route)
 }
 
 // insert writes the deliveries, counts those born failed and rings for the others after the commit. The event must

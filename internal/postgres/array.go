@@ -54,6 +54,15 @@ func (a *UUIDArray) Scan(src any) error {
 	return nil
 }
 
+// UUIDs are the ids of rows as an array of what pgx encodes by itself. Values that encode themselves, as a uuid.UUID does, are asked one by one.
+func UUIDs[T any](rows []T, id func(T) uuid.UUID) pgtype.FlatArray[pgtype.UUID] {
+	ids := make(pgtype.FlatArray[pgtype.UUID], len(rows))
+	for i, row := range rows {
+		ids[i] = pgtype.UUID{Bytes: id(row), Valid: true}
+	}
+	return ids
+}
+
 func encodeArray(oid uint32, items []string) (driver.Value, error) {
 	if items == nil {
 		items = []string{}
@@ -77,6 +86,10 @@ func scanArray(oid uint32, src any, dst *[]string) error {
 		b = v
 	default:
 		return fmt.Errorf("scan array: unexpected %T", src)
+	}
+	if string(b) == "{}" { // as most are: no need to make a map of all types
+		*dst = []string{}
+		return nil
 	}
 	if err := pgtype.NewMap().Scan(oid, pgtype.TextFormatCode, b, dst); err != nil {
 		return fmt.Errorf("scan array: %w", err)

@@ -27,12 +27,21 @@ func (tx *Tx) ExecRows(text string, rows ...any) error {
 	return tx.pending.add(waiting{s, args})
 }
 
+// Start sends what waits for company to the server and does not wait until it is carried out, so that something can be done meanwhile
+// that takes a processor of ours. The next statement waits for it, and the commit; an error shows then. Outside a transaction it does nothing.
+func (tx *Tx) Start() {
+	if tx.pending != nil {
+		tx.pending.start()
+	}
+}
+
 // pending is the connection of a transaction with the statements that wait for company. Round trips, each with a process to wake on
 // either side, cost more than most of our statements.
 type pending struct {
 	gorm.ConnPool
 	tx      *gorm.DB // on the connection itself
 	waiting []waiting
+	running chan error // gets the error of what was started; nil if nothing was
 	failed  error
 }
 
@@ -63,24 +72,46 @@ func (p *pending) add(w waiting) error {
 
 // flush runs what waits.
 func (p *pending) flush() error {
+	if p.settle() == nil && len(p.waiting) > 0 {
+		text, args := p.take()
+		p.failed = p.tx.Exec(text, args...).Error
+	}
+	return p.failed
+}
+
+// start has what waits run.
+func (p *pending) start() {
+	if p.settle() != nil || len(p.waiting) == 0 {
+		return
+	}
+	text, args := p.take()
+	p.running = make(chan error, 1) // nobody may come for it: a rollback waits for the statement by itself
+	go func() { p.running <- p.tx.Exec(text, args...).Error }()
+}
+
+// settle waits for what was started.
+func (p *pending) settle() error {
+	if p.running != nil {
+		p.failed = <-p.running
+		p.running = nil
+	}
+	return p.failed
+}
+
+// take makes one statement of what waits.
+func (p *pending) take() (text string, args []any) {
 	waiting := p.waiting
 	p.waiting = nil
-	if p.failed != nil || len(waiting) == 0 {
-		return p.failed
-	}
 	// Postgres runs them from the last to the first.
 	parts := make([]string, len(waiting))
-	var args []any
 	for i, w := range waiting {
 		parts[len(parts)-1-i] = fmt.Sprintf("w%d AS (%s)", i+1, w.text(len(args)+1))
 		args = append(args, w.args...)
 	}
-	text := "WITH " + strings.Join(parts, ", ") + " SELECT"
 	if len(waiting) == 1 {
-		text = waiting[0].text(1)
+		return waiting[0].text(1), args
 	}
-	p.failed = p.tx.Exec(text, args...).Error
-	return p.failed
+	return "WITH " + strings.Join(parts, ", ") + " SELECT", args
 }
 
 // AmongThese is the condition that the column has one of the values, with its argument for $1. A single value is compared as it is:

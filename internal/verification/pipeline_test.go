@@ -13,6 +13,7 @@ import (
 	"kaylehooks/internal/delivery"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/postgres"
 	"kaylehooks/internal/verification"
 	"kaylehooks/internal/webhook"
@@ -222,6 +223,37 @@ func TestPipeline_EndpointWithoutKeyFailsClosed(t *testing.T) {
 	}
 }
 
+// What cannot be encrypted fails its endpoint closed; the event says so, and its neighbour gets it.
+func TestPipeline_FailedEncryptionFailsItsEndpointOnly(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	good, broken := h.endpoint(), h.endpoint()
+	fixture.Exec(t, h.db, "UPDATE webhook_encryption_keys SET modulus = '!' WHERE webhook_endpoint_id = $1", broken.ID)
+	s, _ := h.open(verification.NewSession{})
+	h.succeed(s)
+	h.deliver()
+	sent, failed := h.of(s, good)["session.succeeded"], h.of(s, broken)["session.succeeded"]
+	if sent.Status != delivery.Succeeded || len(good.seen()) != 1 {
+		t.Errorf("the neighbour has %+v, %d requests", sent, len(good.seen()))
+	}
+	if failed.Status != delivery.Failed || failed.Reason() != delivery.JWECreationFailed || failed.State() != delivery.StateBlocked || len(broken.seen()) != 0 {
+		t.Errorf("the failed one is %+v, %d requests", failed, len(broken.seen()))
+	}
+	e, err := event.Get(t.Context(), h.db, h.owner, sent.EventID)
+	h.check(err)
+	got := map[id.Endpoint]event.Route{}
+	for _, route := range e.Routing {
+		got[route.EndpointID] = route
+	}
+	want := map[id.Endpoint]event.Route{
+		good.ID:   {EndpointID: good.ID, Decision: event.Delivered, Reason: event.Subscribed, DeliveryID: &sent.ID, CreatedAt: h.clock.Now()},
+		broken.ID: {EndpointID: broken.ID, Decision: event.Skipped, Reason: event.EncryptionFailed, DeliveryID: &failed.ID, CreatedAt: h.clock.Now()},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("routing: %s", diff)
+	}
+}
+
 func TestPipeline_DisabledEndpointParksAndResumes(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -425,6 +457,36 @@ func TestSuccess_BadClaimsStoreNothing(t *testing.T) {
 	}
 	if n := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM events"); n != 0 {
 		t.Errorf("%d events", n)
+	}
+}
+
+// Sessions whose success is reported in one transaction are each held to their own share contract, and shown with it.
+func TestSuccess_HoldsEachSessionToItsOwnContract(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.endpoint()
+	narrow := json.RawMessage(`{"family_name":{"required":true,"reason":"contract"}}`)
+	wide := json.RawMessage(`{"family_name":{"required":true,"reason":"contract"},"given_names":{"required":false,"reason":"letters"}}`)
+	var ids []id.Session
+	var want []verification.ShareFields
+	for _, contract := range []json.RawMessage{narrow, wide, nil, narrow, wide} {
+		s, _ := h.open(verification.NewSession{ShareFields: contract})
+		ids, want = append(ids, s.ID), append(want, s.ShareFields)
+	}
+	claims := map[string]json.RawMessage{"family_name": []byte(`"DOE"`), "given_names": []byte(`"JANE"`), "kayle_document_id": []byte(`"` + documentID + `"`)}
+	sessions, refusals, err := h.sessions.ReportTogether(t.Context(), h.engine, ids, claims, []string{"kayle_document_id", "family_name", "given_names"})
+	h.check(err)
+	for i, refused := range []bool{true, false, false, true, false} {
+		if (refusals[i] != nil) != refused {
+			t.Errorf("report %d: %v", i, refusals[i])
+		}
+		if diff := cmp.Diff(want[i], sessions[i].ShareFields); diff != "" {
+			t.Errorf("report %d has another contract: %s", i, diff)
+		}
+		stored := h.reload(sessions[i])
+		if diff := cmp.Diff(stored, sessions[i]); diff != "" {
+			t.Errorf("report %d is not shown as it is stored: %s", i, diff)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package verification
 
 import (
+	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
@@ -117,6 +118,37 @@ type Session struct {
 
 // TableName names the table.
 func (Session) TableName() string { return "verification_sessions" }
+
+const sessionColumns = `id, organization_id, status, failure_code, nfc_tries_used, liveness_tries_used, share_fields, redirect_url, webhook_endpoint_ids,
+	cancel_token_hash, cancel_token_master_key_id, cancel_token_consumed_at, expires_at, completed_at, created_at, updated_at`
+
+// scanSession reads a row of sessionColumns, by hand: gorm finds the field of each column anew for each row. Sessions with the same share
+// contract, as those of one client mostly have, share the one in contracts; it is not to be changed.
+func scanSession(rows *sql.Rows, contracts shareContracts) (Session, error) {
+	var s Session
+	var contract string
+	err := rows.Scan(&s.ID, &s.OrganizationID, &s.Status, &s.FailureCode, &s.NFCTriesUsed, &s.LivenessTriesUsed, &contract, &s.RedirectURL, &s.WebhookEndpointIDs,
+		&s.CancelTokenHash, &s.CancelTokenMasterKeyID, &s.CancelTokenConsumedAt, &s.ExpiresAt, &s.CompletedAt, &s.CreatedAt, &s.UpdatedAt)
+	if err == nil {
+		s.ShareFields, err = contracts.read(contract)
+	}
+	return s, err
+}
+
+// shareContracts are share contracts by their text.
+type shareContracts map[string]ShareFields
+
+func (c shareContracts) read(text string) (ShareFields, error) {
+	if fields, known := c[text]; known {
+		return fields, nil
+	}
+	var fields ShareFields
+	if err := fields.Scan(text); err != nil {
+		return nil, err
+	}
+	c[text] = fields
+	return fields, nil
+}
 
 // Targets returns the endpoints the session is limited to; empty means every endpoint.
 func (s Session) Targets() []id.Endpoint {

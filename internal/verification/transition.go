@@ -77,30 +77,28 @@ func (s *Service) finish(tx *postgres.Tx, endings ...ending) error {
 		changes[i] = change{e.session.ID.UUID, e.status, e.failure, e.session.NFCTriesUsed, e.session.LivenessTriesUsed, tx.Now}
 		publications[i] = delivery.Publication{Organization: e.session.OrganizationID, Session: e.session.ID, Targets: e.session.Targets(), Data: e.data, Crowd: e.crowd}
 	}
-	events, err := s.Deliveries.PublishSessions(tx, publications)
-	if err != nil {
-		return err
-	}
-	err = tx.ExecRows(`UPDATE verification_sessions s SET status = v.status, failure_code = v.failure_code, nfc_tries_used = v.nfc_tries_used,
+	return s.Deliveries.PublishSessions(tx, publications, func(events []event.Event) error {
+		err := tx.ExecRows(`UPDATE verification_sessions s SET status = v.status, failure_code = v.failure_code, nfc_tries_used = v.nfc_tries_used,
 			liveness_tries_used = v.liveness_tries_used, completed_at = v.at, updated_at = v.at
 		FROM GIVEN AS v(id uuid, status text, failure_code text, nfc_tries_used smallint, liveness_tries_used smallint, at timestamptz)
 		WHERE s.id = v.id AND s.status || '' IN ('created', 'in_progress')`, changes) // see begin
-	if err != nil {
-		return fmt.Errorf("end sessions: %w", err)
-	}
-	deeds := make([]audit.Deed, len(endings))
-	for i, e := range endings {
-		e.session.Status, e.session.FailureCode, e.session.CompletedAt, e.session.UpdatedAt = e.status, e.failure, &tx.Now, tx.Now
-		meta := audit.Metadata{"event_id": events[i].ID}
-		if e.failure != nil {
-			meta["failure_code"] = *e.failure
+		if err != nil {
+			return fmt.Errorf("end sessions: %w", err)
 		}
-		if cancelled, ok := e.data.(event.CancelledData); ok {
-			meta["reason"] = cancelled.Reason
+		deeds := make([]audit.Deed, len(endings))
+		for i, e := range endings {
+			e.session.Status, e.session.FailureCode, e.session.CompletedAt, e.session.UpdatedAt = e.status, e.failure, &tx.Now, tx.Now
+			meta := audit.Metadata{"event_id": events[i].ID}
+			if e.failure != nil {
+				meta["failure_code"] = *e.failure
+			}
+			if cancelled, ok := e.data.(event.CancelledData); ok {
+				meta["reason"] = cancelled.Reason
+			}
+			deeds[i] = audit.Deed{Actor: e.actor, Event: "session." + string(e.status), Target: target(e.session.ID), Metadata: meta}
 		}
-		deeds[i] = audit.Deed{Actor: e.actor, Event: "session." + string(e.status), Target: target(e.session.ID), Metadata: meta}
-	}
-	return audit.RecordAll(tx, deeds)
+		return audit.RecordAll(tx, deeds)
+	})
 }
 
 // begin moves a created session to in_progress.
