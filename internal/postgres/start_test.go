@@ -21,6 +21,12 @@ func startedTable(t *testing.T) *postgres.DB {
 	return db
 }
 
+// backend is the process in Postgres that serves the pool's only connection.
+func backend(t *testing.T, db *postgres.DB) int {
+	t.Helper()
+	return fixture.Scalar[int](t, db, "SELECT pg_backend_pid()")
+}
+
 func countStarted(t *testing.T, db *postgres.DB) int {
 	t.Helper()
 	return fixture.Scalar[int](t, db, "SELECT count(*) FROM started")
@@ -108,7 +114,8 @@ func TestStart_IsTakenBack(t *testing.T) {
 		}
 		tx.Start()
 	}
-	for range 20 { // more than there are connections
+	before := backend(t, db)
+	for range 20 { // more than there may be connections
 		err := db.InTx(t.Context(), func(tx *postgres.Tx) error {
 			begin(tx)
 			return errTakenBack
@@ -132,7 +139,10 @@ func TestStart_IsTakenBack(t *testing.T) {
 		t.Errorf("%d rows are stored", n)
 	}
 	if open, busy := db.Stats(); open != 1 || busy != 0 {
-		t.Errorf("%d connections, %d of them busy: one was thrown away or is lost", open, busy)
+		t.Errorf("%d connections, %d of them busy, want one that is idle", open, busy)
+	}
+	if after := backend(t, db); after != before {
+		t.Errorf("a connection was thrown away: process %d, then %d", before, after)
 	}
 }
 

@@ -2,6 +2,7 @@ package verification_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -223,34 +224,48 @@ func TestPipeline_EndpointWithoutKeyFailsClosed(t *testing.T) {
 	}
 }
 
-// What cannot be encrypted fails its endpoint closed; the event says so, and its neighbour gets it.
+// What cannot be encrypted fails its endpoint closed; the event says so, and its neighbour gets it. So it is for one session, and for so
+// many that their events are on the way to Postgres before anything is encrypted.
 func TestPipeline_FailedEncryptionFailsItsEndpointOnly(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	good, broken := h.endpoint(), h.endpoint()
-	fixture.Exec(t, h.db, "UPDATE webhook_encryption_keys SET modulus = '!' WHERE webhook_endpoint_id = $1", broken.ID)
-	s, _ := h.open(verification.NewSession{})
-	h.succeed(s)
-	h.deliver()
-	sent, failed := h.of(s, good)["session.succeeded"], h.of(s, broken)["session.succeeded"]
-	if sent.Status != delivery.Succeeded || len(good.seen()) != 1 {
-		t.Errorf("the neighbour has %+v, %d requests", sent, len(good.seen()))
-	}
-	if failed.Status != delivery.Failed || failed.Reason() != delivery.JWECreationFailed || failed.State() != delivery.StateBlocked || len(broken.seen()) != 0 {
-		t.Errorf("the failed one is %+v, %d requests", failed, len(broken.seen()))
-	}
-	e, err := event.Get(t.Context(), h.db, h.owner, sent.EventID)
-	h.check(err)
-	got := map[id.Endpoint]event.Route{}
-	for _, route := range e.Routing {
-		got[route.EndpointID] = route
-	}
-	want := map[id.Endpoint]event.Route{
-		good.ID:   {EndpointID: good.ID, Decision: event.Delivered, Reason: event.Subscribed, DeliveryID: &sent.ID, CreatedAt: h.clock.Now()},
-		broken.ID: {EndpointID: broken.ID, Decision: event.Skipped, Reason: event.EncryptionFailed, DeliveryID: &failed.ID, CreatedAt: h.clock.Now()},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("routing: %s", diff)
+	for _, sessions := range []int{1, 5} {
+		h := newHarness(t)
+		good, broken := h.endpoint(), h.endpoint()
+		fixture.Exec(t, h.db, "UPDATE webhook_encryption_keys SET modulus = '!' WHERE webhook_endpoint_id = $1", broken.ID)
+		ended := make([]verification.Session, sessions)
+		ids := make([]id.Session, sessions)
+		for i := range ended {
+			ended[i], _ = h.open(verification.NewSession{})
+			ids[i] = ended[i].ID
+		}
+		_, refusals, err := h.sessions.ReportTogether(t.Context(), h.engine, ids, map[string]json.RawMessage{"kayle_document_id": []byte(`"` + documentID + `"`)}, []string{"kayle_document_id"})
+		h.check(errors.Join(append(refusals, err)...))
+		h.deliver()
+		for _, s := range ended {
+			sent, failed := h.of(s, good)["session.succeeded"], h.of(s, broken)["session.succeeded"]
+			if sent.Status != delivery.Succeeded {
+				t.Errorf("of %d: the neighbour has %+v", sessions, sent)
+			}
+			if failed.Status != delivery.Failed || failed.Reason() != delivery.JWECreationFailed || failed.State() != delivery.StateBlocked {
+				t.Errorf("of %d: the failed one is %+v", sessions, failed)
+			}
+			e, err := event.Get(t.Context(), h.db, h.owner, sent.EventID)
+			h.check(err)
+			got := map[id.Endpoint]event.Route{}
+			for _, route := range e.Routing {
+				got[route.EndpointID] = route
+			}
+			want := map[id.Endpoint]event.Route{
+				good.ID:   {EndpointID: good.ID, Decision: event.Delivered, Reason: event.Subscribed, DeliveryID: &sent.ID, CreatedAt: h.clock.Now()},
+				broken.ID: {EndpointID: broken.ID, Decision: event.Skipped, Reason: event.EncryptionFailed, DeliveryID: &failed.ID, CreatedAt: h.clock.Now()},
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("of %d: routing: %s", sessions, diff)
+			}
+		}
+		if n, none := len(good.seen()), len(broken.seen()); n != sessions || none != 0 {
+			t.Errorf("of %d: %d and %d requests", sessions, n, none)
+		}
 	}
 }
 
