@@ -64,7 +64,8 @@ func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication, a
 	if err != nil {
 		return err
 	}
-	events, outs, payloads := make([]event.Event, len(publications)), make([]*fanOut, len(publications)), 0
+	events, outs := make([]event.Event, len(publications)), make([]*fanOut, len(publications))
+	payloads := 0
 	for i, p := range publications {
 		events[i] = event.Event{
 			ID: id.Event{UUID: tx.NewUUID()}, OrganizationID: p.Organization, Type: event.TypeOf(p.Data),
@@ -74,11 +75,14 @@ func (s *Service) PublishSessions(tx *postgres.Tx, publications []Publication, a
 		for _, r := range recipients[p.Organization] {
 			if reason, serve := ordinaryRoute(r, events[i].Type, p.Targets); serve {
 				outs[i].serve(r, event.Subscribed, Automatic)
+				if r.Key != nil {
+					payloads++
+				}
 			} else {
 				outs[i].skip(r.ID, reason)
 			}
 		}
-		events[i].Routing, payloads = outs[i].routing, payloads+len(outs[i].served)
+		events[i].Routing = outs[i].routing
 	}
 	if err := event.Insert(tx, events...); err != nil {
 		return err

@@ -2,8 +2,10 @@ package verification_test
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 
+	"kaylehooks/internal/id"
 	"kaylehooks/internal/verification"
 )
 
@@ -17,7 +19,9 @@ func TestReportSuccess_TellsTheBellOfACrowd(t *testing.T) {
 	for awaited, crowd := range map[int]bool{0: false, 1: true, 2: false} {
 		s, _ := h.open(verification.NewSession{})
 		h.rung = nil
-		h.check(h.sessions.ReportAmong(t.Context(), awaited, h.engine, s.ID, claims, selected))
+		h.sessions.Await(awaited)
+		_, refusals, err := h.sessions.ReportTogether(t.Context(), h.engine, []id.Session{s.ID}, claims, selected)
+		h.check(errors.Join(append(refusals, err)...))
 		if len(h.rung) != 2 || h.rung[0].Crowd != crowd || h.rung[1].Crowd != crowd {
 			t.Errorf("one of %d awaited is rung for as %+v, want twice, of a crowd: %t", awaited, h.rung, crowd)
 		}

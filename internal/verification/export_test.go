@@ -8,15 +8,8 @@ import (
 	"kaylehooks/internal/id"
 )
 
-// ReportAmong is ReportSuccess of the only one of a group that waited for so many.
-func (s *Service) ReportAmong(ctx context.Context, awaited int, actor access.Actor, session id.Session, claims map[string]json.RawMessage, selected []string) error {
-	s.crowd.awaited = awaited
-	out, err := s.reportSuccesses(ctx, []success{{actor, session, claims, selected}})
-	if err != nil {
-		return err
-	}
-	return out[0].refusal
-}
+// Await makes the group that reports next one that waited for so many.
+func (s *Service) Await(n int) { s.crowd.awaited = n }
 
 // ReportTogether is ReportSuccess of one group: the sessions as they are afterwards, and what was refused.
 func (s *Service) ReportTogether(ctx context.Context, actor access.Actor, sessions []id.Session, claims map[string]json.RawMessage, selected []string) ([]Session, []error, error) {

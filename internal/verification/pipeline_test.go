@@ -269,6 +269,36 @@ func TestPipeline_FailedEncryptionFailsItsEndpointOnly(t *testing.T) {
 	}
 }
 
+// Events are written before the payloads are encrypted where there are many of those, by a statement of their own; otherwise together with the
+// deliveries, for one round trip. cmin is the number of the statement in its transaction.
+func TestPipeline_ManyPayloadsAreEncryptedWhilePostgresWrites(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		sessions, keyed, keyless int
+		apart                    bool
+	}{{1, 1, 0, false}, {7, 1, 0, false}, {1, 7, 1, false}, {8, 1, 0, true}, {4, 2, 0, true}, {1, 8, 0, true}} {
+		h := newHarness(t)
+		for range c.keyed {
+			h.endpoint()
+		}
+		for range c.keyless {
+			h.keylessEndpoint()
+		}
+		ids := make([]id.Session, c.sessions)
+		for i := range ids {
+			s, _ := h.open(verification.NewSession{})
+			ids[i] = s.ID
+		}
+		_, refusals, err := h.sessions.ReportTogether(t.Context(), h.engine, ids, map[string]json.RawMessage{"kayle_document_id": []byte(`"` + documentID + `"`)}, []string{"kayle_document_id"})
+		h.check(errors.Join(append(refusals, err)...))
+		deliveries := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM webhook_deliveries")
+		apart := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM webhook_deliveries d JOIN events e ON e.id = d.event_id WHERE e.cmin::text <> d.cmin::text")
+		if want := c.sessions * (c.keyed + c.keyless); deliveries != want || c.apart && apart != want || !c.apart && apart != 0 {
+			t.Errorf("%+v: %d of %d deliveries were written by another statement than their events", c, apart, deliveries)
+		}
+	}
+}
+
 func TestPipeline_DisabledEndpointParksAndResumes(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -64,6 +64,15 @@ type ending struct {
 // finish moves active sessions to their terminal status, each with its one event, deliveries and audit row (contract section
 // 4.2), and updates the structs. The sessions must be locked.
 func (s *Service) finish(tx *postgres.Tx, endings ...ending) error {
+	publications := make([]delivery.Publication, len(endings))
+	for i, e := range endings {
+		publications[i] = delivery.Publication{Organization: e.session.OrganizationID, Session: e.session.ID, Targets: e.session.Targets(), Data: e.data, Crowd: e.crowd}
+	}
+	return s.Deliveries.PublishSessions(tx, publications, func(events []event.Event) error { return end(tx, endings, events) })
+}
+
+// end writes the terminal status of the sessions and their audit rows, which name the events.
+func end(tx *postgres.Tx, endings []ending, events []event.Event) error {
 	type change struct {
 		ID                uuid.UUID    `json:"id"`
 		Status            Status       `json:"status"`
@@ -72,33 +81,27 @@ func (s *Service) finish(tx *postgres.Tx, endings ...ending) error {
 		LivenessTriesUsed int          `json:"liveness_tries_used"`
 		At                time.Time    `json:"at"`
 	}
-	changes, publications := make([]change, len(endings)), make([]delivery.Publication, len(endings))
+	changes, deeds := make([]change, len(endings)), make([]audit.Deed, len(endings))
 	for i, e := range endings {
 		changes[i] = change{e.session.ID.UUID, e.status, e.failure, e.session.NFCTriesUsed, e.session.LivenessTriesUsed, tx.Now}
-		publications[i] = delivery.Publication{Organization: e.session.OrganizationID, Session: e.session.ID, Targets: e.session.Targets(), Data: e.data, Crowd: e.crowd}
+		e.session.Status, e.session.FailureCode, e.session.CompletedAt, e.session.UpdatedAt = e.status, e.failure, &tx.Now, tx.Now
+		meta := audit.Metadata{"event_id": events[i].ID}
+		if e.failure != nil {
+			meta["failure_code"] = *e.failure
+		}
+		if cancelled, ok := e.data.(event.CancelledData); ok {
+			meta["reason"] = cancelled.Reason
+		}
+		deeds[i] = audit.Deed{Actor: e.actor, Event: "session." + string(e.status), Target: target(e.session.ID), Metadata: meta}
 	}
-	return s.Deliveries.PublishSessions(tx, publications, func(events []event.Event) error {
-		err := tx.ExecRows(`UPDATE verification_sessions s SET status = v.status, failure_code = v.failure_code, nfc_tries_used = v.nfc_tries_used,
+	err := tx.ExecRows(`UPDATE verification_sessions s SET status = v.status, failure_code = v.failure_code, nfc_tries_used = v.nfc_tries_used,
 			liveness_tries_used = v.liveness_tries_used, completed_at = v.at, updated_at = v.at
 		FROM GIVEN AS v(id uuid, status text, failure_code text, nfc_tries_used smallint, liveness_tries_used smallint, at timestamptz)
 		WHERE s.id = v.id AND s.status || '' IN ('created', 'in_progress')`, changes) // see begin
-		if err != nil {
-			return fmt.Errorf("end sessions: %w", err)
-		}
-		deeds := make([]audit.Deed, len(endings))
-		for i, e := range endings {
-			e.session.Status, e.session.FailureCode, e.session.CompletedAt, e.session.UpdatedAt = e.status, e.failure, &tx.Now, tx.Now
-			meta := audit.Metadata{"event_id": events[i].ID}
-			if e.failure != nil {
-				meta["failure_code"] = *e.failure
-			}
-			if cancelled, ok := e.data.(event.CancelledData); ok {
-				meta["reason"] = cancelled.Reason
-			}
-			deeds[i] = audit.Deed{Actor: e.actor, Event: "session." + string(e.status), Target: target(e.session.ID), Metadata: meta}
-		}
-		return audit.RecordAll(tx, deeds)
-	})
+	if err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	return audit.RecordAll(tx, deeds)
 }
 
 // begin moves a created session to in_progress.
