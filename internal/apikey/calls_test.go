@@ -254,6 +254,7 @@ func TestAuthenticate_SaysWhereFromAndForWhat(t *testing.T) {
 		{0, use, "192.0.2.7", use.Route},
 		{time.Second, apikey.Use{Route: "GET /v1/sessions"}, "192.0.2.7", use.Route}, // not in the same minute
 		{time.Minute, apikey.Use{Route: "GET /v1/sessions"}, "", "GET /v1/sessions"}, // never the address of one call with the route of another
+		{time.Minute, apikey.Use{IP: use.IP, Route: "GET /v1/events"}, "192.0.2.7", "GET /v1/events"},
 	} {
 		clock.Advance(step.after)
 		if _, err := s.Authenticate(t.Context(), secret, step.use); err != nil {
@@ -267,7 +268,7 @@ func TestAuthenticate_SaysWhereFromAndForWhat(t *testing.T) {
 	if _, err := apikey.New(db, fixture.KeyringOf("new", "test")).Authenticate(t.Context(), secret, use); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Get(t.Context(), owner, key.ID); err != nil || got.LastUsedRoute != "GET /v1/sessions" {
-		t.Errorf("a new hash changes the last use to %q, %v", got.LastUsedRoute, err)
+	if got, err := s.Get(t.Context(), owner, key.ID); err != nil || got.LastUsedIP != "192.0.2.7" || got.LastUsedRoute != "GET /v1/events" {
+		t.Errorf("a new hash changes the last use to one from %q for %q, %v", got.LastUsedIP, got.LastUsedRoute, err)
 	}
 }
