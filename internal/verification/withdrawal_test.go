@@ -161,4 +161,8 @@ func TestRedeem_CancelsAnActiveSession(t *testing.T) {
 	if data.Reason != "cancelled_after_failed_check" || data.LivenessTriesUsed != 1 {
 		t.Errorf("data %+v", data)
 	}
+	audited := fixture.Scalar[string](t, h.db, "SELECT metadata->>'reason' FROM audit_logs WHERE event = 'session.cancelled' AND target_id = $1", s.ID.String())
+	if audited != data.Reason {
+		t.Errorf("the audit log says that it was %q", audited)
+	}
 }
