@@ -49,7 +49,7 @@ func (s *Service) recordSuccesses(ctx context.Context, reports []report) ([]reco
 
 // recordSuccesses takes the rows, their attempts and the tallies. It divides by zero, which undoes it, when it does not find as many rows
 // as there are ids, which are its first array.
-const recordSuccesses = `WITH done AS (
+var recordSuccesses = `WITH done AS (
 		UPDATE webhook_deliveries d SET status = 'succeeded', attempt_count = v.attempt_count, worker_lost_count = 0,
 			payload = NULL, payload_expires_at = NULL, payload_scrubbed_at = v.payload_scrubbed_at, payload_retention_reason = 'delivered', last_attempt_at = v.last_attempt_at,
 			last_status_code = v.last_status_code, last_error_kind = NULL, last_duration_ms = v.last_duration_ms, lease_token = NULL, lease_expires_at = NULL,

@@ -2,7 +2,10 @@ package delivery
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,7 +36,9 @@ type tally struct {
 	FirstAttempts     int       `json:"first_attempts"`
 	Succeeded         int       `json:"succeeded"`
 	Failed            int       `json:"failed"`
-	Latency           []int     `json:"latency"`
+	// Latency is an array of Postgres, written from buckets.
+	Latency string `json:"latency"`
+	buckets [latencyBuckets]int
 }
 
 // tallies adds up outcomes before they are written.
@@ -49,7 +54,7 @@ type tallyKey struct {
 func (t tallies) at(org id.Organization, endpoint id.Endpoint, when time.Time, kind ErrorKind, code int) *tally {
 	k := tallyKey{endpoint, when.UTC().Truncate(time.Hour), kind, code}
 	if t[k] == nil {
-		t[k] = &tally{OrganizationID: org.UUID, WebhookEndpointID: endpoint.UUID, Hour: k.hour, ErrorKind: kind, StatusCode: code, Latency: make([]int, latencyBuckets)}
+		t[k] = &tally{OrganizationID: org.UUID, WebhookEndpointID: endpoint.UUID, Hour: k.hour, ErrorKind: kind, StatusCode: code}
 	}
 	return t[k]
 }
@@ -71,7 +76,7 @@ func (t tallies) addAttempt(a Attempt, endpoint id.Endpoint) {
 	}
 	if a.StatusCode != nil && a.DurationMS != nil {
 		i, _ := slices.BinarySearch(latencyBounds[:], *a.DurationMS)
-		row.Latency[i]++
+		row.buckets[i]++
 	}
 }
 
@@ -97,7 +102,7 @@ func (t tallies) write(tx *postgres.Tx, slot int) error {
 func (t tallies) rows(slot int) []*tally {
 	rows := make([]*tally, 0, len(t))
 	for _, row := range t {
-		row.Slot = slot
+		row.Slot, row.Latency = slot, arrayText(row.buckets[:])
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b *tally) int {
@@ -108,11 +113,32 @@ func (t tallies) rows(slot int) []*tally {
 	return rows
 }
 
-const addTallies = `INSERT INTO delivery_rollups AS r (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
-		SELECT v.organization_id, v.webhook_endpoint_id, v.hour, v.error_kind, v.status_code, v.slot, v.attempts, v.first_attempts, v.succeeded, v.failed, translate(v.latency::text, '[]', '{}')::integer[]
+// arrayText writes numbers as Postgres reads an array.
+func arrayText(numbers []int) string {
+	text := []byte{'{'}
+	for i, n := range numbers {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, int64(n), 10)
+	}
+	return string(append(text, '}'))
+}
+
+// addTallies writes out the sum of each bucket: a subquery over both arrays takes Postgres as long as all else here.
+var addTallies = `INSERT INTO delivery_rollups AS r (organization_id, webhook_endpoint_id, hour, error_kind, status_code, slot, attempts, first_attempts, succeeded, failed, latency)
+		SELECT v.organization_id, v.webhook_endpoint_id, v.hour, v.error_kind, v.status_code, v.slot, v.attempts, v.first_attempts, v.succeeded, v.failed, v.latency::integer[]
 		FROM GIVEN AS v(organization_id uuid, webhook_endpoint_id uuid, hour timestamptz, error_kind text, status_code smallint, slot smallint,
-			attempts integer, first_attempts integer, succeeded integer, failed integer, latency jsonb)
+			attempts integer, first_attempts integer, succeeded integer, failed integer, latency text)
 		ON CONFLICT (organization_id, hour, webhook_endpoint_id, error_kind, status_code, slot) DO UPDATE SET
 			attempts = r.attempts + excluded.attempts, first_attempts = r.first_attempts + excluded.first_attempts,
 			succeeded = r.succeeded + excluded.succeeded, failed = r.failed + excluded.failed,
-			latency = ARRAY(SELECT a + b FROM UNNEST(r.latency, excluded.latency) WITH ORDINALITY AS l(a, b, i) ORDER BY i)`
+			latency = ARRAY[` + strings.Join(latencySums(), ", ") + `]`
+
+func latencySums() []string {
+	sums := make([]string, latencyBuckets)
+	for i := range sums {
+		sums[i] = fmt.Sprintf("r.latency[%d] + excluded.latency[%[1]d]", i+1)
+	}
+	return sums
+}
