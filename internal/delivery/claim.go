@@ -27,11 +27,7 @@ type Claim struct {
 	LeaseToken        uuid.UUID
 	LeaseExpiresAt    time.Time
 	ClaimedAt         time.Time
-
-	URL                            string
-	SigningSecret                  *string
-	PreviousSigningSecret          *string
-	PreviousSigningSecretExpiresAt *time.Time
+	receiver          *receiver
 }
 
 // wanted asks for up to n deliveries of an endpoint that are due.
@@ -83,14 +79,21 @@ func (s *Service) claim(tx *postgres.Tx, due string, args ...any) ([]*Claim, err
 	}
 	defer rows.Close()
 	var claims []*Claim
+	var e webhook.Endpoint
+	receivers := map[id.Endpoint]*receiver{}
 	for rows.Next() {
 		c := &Claim{}
 		err := rows.Scan(&c.ID, &c.OrganizationID, &c.WebhookEndpointID, &c.EventID, &c.EventType, &c.Payload, &c.Run, &c.AttemptCount,
 			&c.Trigger, &c.LeaseToken, &c.LeaseExpiresAt, &c.ClaimedAt,
-			&c.URL, &c.SigningSecret, &c.PreviousSigningSecret, &c.PreviousSigningSecretExpiresAt)
+			&e.URL, &e.SigningSecret, &e.PreviousSigningSecret, &e.PreviousSigningSecretExpiresAt)
 		if err != nil {
 			return nil, fmt.Errorf("read claim: %w", err)
 		}
+		if receivers[c.WebhookEndpointID] == nil {
+			e.ID = c.WebhookEndpointID
+			receivers[c.WebhookEndpointID] = s.newReceiver(e, tx.Now)
+		}
+		c.receiver = receivers[c.WebhookEndpointID]
 		claims = append(claims, c)
 	}
 	if err := rows.Err(); err != nil {
@@ -196,8 +199,6 @@ func (s *Service) recheck(ctx context.Context, c *Claim) (verdict, error) {
 	case !now[0].Enabled:
 		return disabledMeanwhile, nil
 	}
-	e := now[0].Endpoint
-	c.URL, c.SigningSecret = e.URL, e.SigningSecret
-	c.PreviousSigningSecret, c.PreviousSigningSecretExpiresAt = e.PreviousSigningSecret, e.PreviousSigningSecretExpiresAt
+	c.receiver = s.newReceiver(now[0].Endpoint, at)
 	return maySend, nil
 }

@@ -67,16 +67,16 @@ func (s *Service) prepare(ctx context.Context, c *Claim) (report, bool, error) {
 		r.outcome.unsent = true
 		return r, true, nil
 	}
-	secrets, err := webhook.SigningSecrets(s.Keyring, c.WebhookEndpointID, c.SigningSecret, c.PreviousSigningSecret, c.PreviousSigningSecretExpiresAt, now)
+	secrets, err := c.receiver.signingSecrets(now)
 	if err != nil {
 		s.Log.ErrorContext(ctx, "signing secret unreadable", "endpoint_id", c.WebhookEndpointID, "error", err)
 		return stopped(NoSigningSecret), true, nil
 	}
-	if _, reason := webhook.NormalizeURL(c.URL, s.AllowPrivate); reason != "" {
+	if !c.receiver.allowed() {
 		return stopped(BlockedAddress), true, nil
 	}
 	result := s.Sender.Post(ctx, egress.Request{
-		URL: c.URL,
+		URL: c.receiver.endpoint.URL,
 		Header: http.Header{
 			"Content-Type":        {"application/jose"},
 			"X-Kayle-Delivery-Id": {c.ID.String()},

@@ -153,3 +153,52 @@ func TestSend_ALateResultChangesNothing(t *testing.T) {
 		})
 	}
 }
+
+// Claims that were taken together go each to the URL of its endpoint, signed with the secrets that are its own and valid when it is sent.
+func TestSend_ClaimsTakenTogether(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	a, b := h.endpoint("verification.session.succeeded"), h.endpoint("verification.session.succeeded")
+	rotated, err := h.webhooks.RotateSecret(t.Context(), h.owner, a.ID, 1, false)
+	h.check(err)
+	ends := rotated.Endpoint.PreviousSigningSecretExpiresAt
+	h.clock.Advance(ends.Sub(h.clock.Now()) - 100*time.Millisecond)
+	for range 2 {
+		s, _ := h.open(verification.NewSession{})
+		h.succeed(s)
+	}
+	var ids []id.Delivery
+	for _, due := range h.rung {
+		ids = append(ids, due.DeliveryID)
+	}
+	claims, err := h.deliveries.ClaimThese(t.Context(), ids)
+	h.check(err)
+	if len(claims) != 4 {
+		t.Fatalf("claimed %d deliveries, want 4", len(claims))
+	}
+
+	want := map[*receiver][]string{}
+	sent := map[id.Endpoint]int{}
+	for _, c := range claims {
+		r, secrets := b, []string{b.secret}
+		if c.WebhookEndpointID == a.ID {
+			r, secrets = a, []string{rotated.Secret, a.secret}
+			if sent[a.ID] > 0 {
+				h.clock.Advance(100 * time.Millisecond) // the former secret's time is over, the claim still trusted
+				secrets = secrets[:1]
+			}
+		}
+		sent[c.WebhookEndpointID]++
+		want[r] = append(want[r], webhook.Sign(secrets, h.clock.Now().Unix(), c.Payload))
+		h.check(h.deliveries.Send(t.Context(), c, func(delivery.Sent) {}))
+	}
+	for _, r := range []*receiver{a, b} {
+		var got []string
+		for _, request := range r.seen() {
+			got = append(got, request.header.Get("X-Kayle-Signature"))
+		}
+		if diff := cmp.Diff(want[r], got); diff != "" || len(got) != 2 {
+			t.Errorf("signatures at %s (-want +got)\n%s", r.URL, diff)
+		}
+	}
+}
