@@ -29,7 +29,7 @@ type stored struct {
 
 // hashed is a key with its hash, for authentication. Of the key it has usedColumns.
 type hashed struct {
-	Key         Key `gorm:"embedded"`
+	Key         Key
 	KeyHash     string
 	MasterKeyID string
 }
@@ -84,13 +84,23 @@ func findByHashes(tx *postgres.Tx, batch [][]seal.Hash) ([]*hashed, error) {
 	}
 	slices.Sort(hex)
 	among, arg := postgres.AmongThese("k.key_hash", slices.Compact(hex)) // most requests that come together have one key
-	var rows []hashed
-	if err := tx.Raw("SELECT "+usedColumns+" FROM api_keys k WHERE "+among, arg).Scan(&rows).Error; err != nil {
+	rows, err := tx.Raw("SELECT "+usedColumns+" FROM api_keys k WHERE "+among, arg).Rows()
+	if err != nil {
 		return nil, err
 	}
-	byHash := make(map[string]*hashed, len(rows))
-	for i := range rows {
-		byHash[rows[i].KeyHash] = &rows[i]
+	defer rows.Close()
+	byHash := map[string]*hashed{}
+	for rows.Next() {
+		var h hashed
+		err := rows.Scan(&h.Key.ID, &h.Key.OrganizationID, &h.Key.Name, &h.Key.Scopes, &h.Key.Enabled, &h.Key.ExpiresAt,
+			&h.Key.LastUsedAt, &h.Key.LastUsedIP, &h.Key.LastUsedRoute, &h.KeyHash, &h.MasterKeyID)
+		if err != nil {
+			return nil, err
+		}
+		byHash[h.KeyHash] = &h
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
 	}
 	found := make([]*hashed, len(batch))
 	for i, hashes := range batch {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -273,19 +274,22 @@ func sealAll(outs ...*fanOut) {
 		if len(b.served) == 0 {
 			continue
 		}
-		plain, err := b.event.Payload(b.data)
+		plain := sync.OnceValues(func() ([]byte, error) { return b.event.Payload(b.data) })
 		for i := range b.served {
 			d := &b.served[i]
-			switch {
-			case d.Key == nil:
-			case err != nil:
-				d.err = err
-			default:
-				sealing.Go(func() error {
-					d.jwe, d.err = b.s.guarded(b.tx.Statement.Context, func() (string, error) { return webhook.SealTo(*d.Key, plain) })
-					return nil
-				})
+			if d.Key == nil {
+				continue
 			}
+			sealing.Go(func() error {
+				d.jwe, d.err = b.s.guarded(b.tx.Statement.Context, func() (string, error) {
+					payload, err := plain()
+					if err != nil {
+						return "", err
+					}
+					return webhook.SealTo(*d.Key, payload)
+				})
+				return nil
+			})
 		}
 	}
 	_ = sealing.Wait() // errors are with their deliveries

@@ -137,11 +137,11 @@ func arrayOf(rows reflect.Value, path []int, kind string) (any, error) {
 	switch kind := of.Kind(); {
 	case of == uuidType:
 		return elements(n, field, func(v reflect.Value) pgtype.UUID {
-			return pgtype.UUID{Bytes: v.Interface().(uuid.UUID), Valid: true} //nolint:forcetypeassert // its type was looked at
+			return pgtype.UUID{Bytes: held[uuid.UUID](v), Valid: true}
 		}), nil
 	case of == timeType:
 		return elements(n, field, func(v reflect.Value) pgtype.Timestamptz {
-			return pgtype.Timestamptz{Time: v.Interface().(time.Time), Valid: true} //nolint:forcetypeassert // its type was looked at
+			return pgtype.Timestamptz{Time: held[time.Time](v), Valid: true}
 		}), nil
 	case kind == reflect.String:
 		return elements(n, field, func(v reflect.Value) pgtype.Text {
@@ -153,6 +153,14 @@ func arrayOf(rows reflect.Value, path []int, kind string) (any, error) {
 		return elements(n, field, func(v reflect.Value) pgtype.Int8 { return pgtype.Int8{Int64: v.Int(), Valid: true} }), nil
 	}
 	return nil, fmt.Errorf("%s cannot be stored", of)
+}
+
+// held is what v, whose type was looked at, holds. Elements of slices have an address, which spares a copy of each for an interface.
+func held[T any](v reflect.Value) T {
+	if v.CanAddr() {
+		return *v.Addr().Interface().(*T) //nolint:forcetypeassert // see above
+	}
+	return v.Interface().(T) //nolint:forcetypeassert // see above
 }
 
 // elements are the values of n fields, the zero one, which is NULL, for a nil pointer.

@@ -78,9 +78,28 @@ func wellFormed(key string, v any) bool {
 	return ageGate.MatchString(key) && isBool
 }
 
+// claim is a claim as it was reported.
+type claim struct {
+	value      any // what it says in JSON; nil is null
+	wellFormed bool
+}
+
+// readClaims reads what can be read without the session: reports that share a transaction are read side by side, before it.
+func readClaims(raw map[string]json.RawMessage) map[string]claim {
+	claims := make(map[string]claim, len(raw))
+	for key, text := range raw {
+		var v any
+		if json.Unmarshal(text, &v) != nil {
+			v = struct{}{} // unreadable: of no type that any claim has
+		}
+		claims[key] = claim{v, wellFormed(key, v)}
+	}
+	return claims
+}
+
 // checkClaims applies the rules of contract section 4.7 and returns the data of the succeeded event. Problems name keys,
 // never values.
-func checkClaims(contract ShareFields, claims map[string]json.RawMessage, selected []string) (event.SucceededData, error) {
+func checkClaims(contract ShareFields, claims map[string]claim, selected []string) (event.SucceededData, error) {
 	data := event.SucceededData{Claims: make(map[string]any, len(contract)), SelectedFieldKeys: slices.Sorted(slices.Values(selected))}
 	if data.SelectedFieldKeys == nil {
 		data.SelectedFieldKeys = []string{}
@@ -100,22 +119,18 @@ func checkClaims(contract ShareFields, claims map[string]json.RawMessage, select
 		if contract[key].Required && !chosen[key] {
 			problems = append(problems, fault.Field{Name: "selected_field_keys", Message: "must contain the required " + key})
 		}
-		raw, given := claims[key]
-		var v any
-		if given && json.Unmarshal(raw, &v) != nil {
-			v = struct{}{} // unreadable: of no type that any claim has
-		}
+		c, given := claims[key]
 		switch {
-		case !chosen[key] && v != nil:
+		case !chosen[key] && c.value != nil:
 			problems = append(problems, fault.Field{Name: "claims." + key, Message: "must be absent or null, since it was not selected"})
 		case chosen[key] && !given:
 			problems = append(problems, fault.Field{Name: "claims." + key, Message: "is required, since it was selected"})
-		case chosen[key] && !wellFormed(key, v):
+		case chosen[key] && !c.wellFormed:
 			problems = append(problems, fault.Field{Name: "claims." + key, Message: "does not have the form of this claim"})
 		}
 		data.Claims[key] = nil
 		if chosen[key] {
-			data.Claims[key] = v
+			data.Claims[key] = c.value
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(claims)) {

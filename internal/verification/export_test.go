@@ -15,7 +15,7 @@ func (s *Service) Await(n int) { s.crowd.awaited = n }
 func (s *Service) ReportTogether(ctx context.Context, actor access.Actor, sessions []id.Session, claims map[string]json.RawMessage, selected []string) ([]Session, []error, error) {
 	reports := make([]success, len(sessions))
 	for i, session := range sessions {
-		reports[i] = success{actor, session, claims, selected}
+		reports[i] = success{actor, session, readClaims(claims), selected}
 	}
 	out, err := s.reportSuccesses(ctx, reports)
 	after, refusals := make([]Session, len(out)), make([]error, len(out))

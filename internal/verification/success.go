@@ -18,7 +18,7 @@ import (
 type success struct {
 	actor    access.Actor
 	session  id.Session
-	claims   map[string]json.RawMessage
+	claims   map[string]claim
 	selected []string
 }
 
@@ -42,7 +42,7 @@ func (s *Service) ReportSuccess(ctx context.Context, actor access.Actor, session
 		s.successes = batch.NewGroup(successGroup, s.reportSuccesses)
 		s.successes.Linger = s.crowd.linger
 	})
-	r, err := s.successes.Do(ctx, success{actor, session, claims, selected})
+	r, err := s.successes.Do(ctx, success{actor, session, readClaims(claims), selected})
 	switch {
 	case err != nil:
 		return Session{}, err

@@ -294,7 +294,7 @@ func ActiveKeys(tx *postgres.Tx, org id.Organization) (map[id.Endpoint]Key, erro
 	return active, nil
 }
 
-// Recipient is an endpoint as publishing sees it: with the key that is active now, or none.
+// Recipient is an endpoint as publishing sees it: with the key that is active now, or none. Both have what publishing needs, not all columns.
 type Recipient struct {
 	Endpoint
 	Key *Key
@@ -316,22 +316,33 @@ func RecipientsOf(tx *postgres.Tx, orgs []id.Organization) (map[id.Organization]
 	for i, o := range orgs {
 		natives[i] = o.UUID
 	}
-	among, arg := postgres.AmongThese("organization_id", natives)
-	var endpoints []Endpoint
-	if err := tx.Raw("SELECT * FROM webhook_endpoints WHERE "+among+" AND deleted_at IS NULL ORDER BY id", arg).Scan(&endpoints).Error; err != nil {
+	among, arg := postgres.AmongThese("e.organization_id", natives)
+	rows, err := tx.Raw(`SELECT e.id, e.organization_id, e.enabled, e.subscribed_event_types, e.undelivered_payload_retention_hours,
+			k.id, COALESCE(k.key_id, ''), COALESCE(k.modulus, ''), COALESCE(k.exponent, ''), k.first_used_at
+		FROM webhook_endpoints e LEFT JOIN webhook_encryption_keys k ON k.webhook_endpoint_id = e.id AND k.is_active
+		WHERE `+among+` AND e.deleted_at IS NULL ORDER BY e.id`, arg).Rows()
+	if err != nil {
 		return nil, fmt.Errorf("load endpoints: %w", err)
 	}
-	var keys []Key
-	if err := tx.Raw("SELECT * FROM webhook_encryption_keys WHERE "+among+" AND is_active", arg).Scan(&keys).Error; err != nil {
-		return nil, fmt.Errorf("load active keys: %w", err)
-	}
-	active := make(map[id.Endpoint]*Key, len(keys))
-	for i := range keys {
-		active[keys[i].WebhookEndpointID] = &keys[i]
-	}
+	defer rows.Close()
 	recipients := map[id.Organization][]Recipient{}
-	for _, e := range endpoints {
-		recipients[e.OrganizationID] = append(recipients[e.OrganizationID], Recipient{Endpoint: e, Key: active[e.ID]})
+	for rows.Next() {
+		var e Endpoint
+		var k Key
+		var key *id.Key
+		err := rows.Scan(&e.ID, &e.OrganizationID, &e.Enabled, &e.SubscribedEventTypes, &e.UndeliveredPayloadRetentionHours,
+			&key, &k.KeyID, &k.Modulus, &k.Exponent, &k.FirstUsedAt)
+		if err != nil {
+			return nil, fmt.Errorf("read endpoint: %w", err)
+		}
+		r := Recipient{Endpoint: e}
+		if key != nil {
+			k.ID, r.Key = *key, &k
+		}
+		recipients[e.OrganizationID] = append(recipients[e.OrganizationID], r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("load endpoints: %w", err)
 	}
 	return recipients, nil
 }
