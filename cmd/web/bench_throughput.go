@@ -161,28 +161,29 @@ func (s *site) succeed(session string) error {
 // does more takes as much of the processors as the worker.
 func (s *site) succeedAll(sessions []string) error {
 	server := strings.TrimPrefix(s.base, "http://")
-	idle := make(chan net.Conn, benchConnections)
+	idle := make(chan *bufio.ReadWriter, benchConnections)
 	for range benchConnections {
 		conn, err := (&net.Dialer{}).DialContext(s.ctx, "tcp", server)
 		if err != nil {
 			return fmt.Errorf("connect: %w", err)
 		}
 		defer func() { _ = conn.Close() }()
-		idle <- conn
+		if err := conn.SetDeadline(time.Now().Add(benchPatience)); err != nil {
+			return fmt.Errorf("limit the requests: %w", err)
+		}
+		idle <- bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn))
 	}
 	body := benchSuccess()
+	rest := fmt.Sprintf("/success HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		server, s.setup.APIKey, len(body), body)
 	return s.parallel(len(sessions), func(i int) error {
 		conn := <-idle
 		defer func() { idle <- conn }()
-		if err := conn.SetDeadline(time.Now().Add(benchPatience)); err != nil {
-			return fmt.Errorf("limit a request: %w", err)
-		}
-		_, err := fmt.Fprintf(conn, "POST /v1/sessions/%s/success HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-			sessions[i], server, s.setup.APIKey, len(body), body)
-		if err != nil {
+		_, _ = conn.WriteString("POST /v1/sessions/" + sessions[i] + rest) // an error stays for Flush
+		if err := conn.Flush(); err != nil {
 			return fmt.Errorf("report a success: %w", err)
 		}
-		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		res, err := http.ReadResponse(conn.Reader, nil)
 		if err != nil {
 			return fmt.Errorf("report a success: %w", err)
 		}
