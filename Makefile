@@ -80,7 +80,7 @@ deadcode: ## list functions that nothing reaches, tests included
 # What is committed is what the tools produce. Trees are compared through an index of their own, so that this works
 # with changes that are not committed yet, and changes neither them nor the index.
 .PHONY: verify
-verify: $(LINT) ## check that generated code and format are up to date, and migrations up, down and up again
+verify: $(LINT) ## check that generated code and format are up to date, migrations up, down and up again, and that it builds for macOS
 	@set -eu; \
 	index=$$(mktemp -d); trap 'rm -rf "$$index"' EXIT; \
 	tree() { GIT_INDEX_FILE="$$index/index" git add --all . && GIT_INDEX_FILE="$$index/index" git write-tree; }; \
@@ -95,6 +95,7 @@ verify: $(LINT) ## check that generated code and format are up to date, and migr
 	@$(GO) test ./migrations -list '^TestMigrations_UpDownUp' | grep -q '^Test' || \
 		{ echo "verify: migrations has no test TestMigrations_UpDownUp…" >&2; exit 1; }
 	$(GO) test -count=1 -run '^TestMigrations_UpDownUp' ./migrations
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/web # scripts/bootstrap knows macOS
 
 .PHONY: ci
 ci: test lint verify ## all that CI checks

@@ -20,7 +20,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sys/unix"
 
 	"kaylehooks/internal/devstack"
 	"kaylehooks/internal/webhook"
@@ -166,7 +165,7 @@ type benchProcess struct {
 func (s *benchStack) start(environ []string, name string, args ...string) (*benchProcess, error) {
 	cmd := exec.CommandContext(s.env.ctx, s.program, args...) //nolint:gosec // this very program
 	cmd.Env = environ
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = endWithParent()
 	reader, writer, err := logPipe()
 	if err != nil {
 		return nil, err
@@ -176,7 +175,8 @@ func (s *benchStack) start(environ []string, name string, args ...string) (*benc
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	_ = writer.Close()
-	p := &benchProcess{name, cmd, make(chan string, 1)}
+	const atStart = 100 // more lines than a child logs before it is ready
+	p := &benchProcess{name, cmd, make(chan string, atStart)}
 	go func() {
 		defer func() { _ = reader.Close() }()
 		defer close(p.lines)
@@ -184,7 +184,7 @@ func (s *benchStack) start(environ []string, name string, args ...string) (*benc
 		for scanner := bufio.NewScanner(log); scanner.Scan(); {
 			select {
 			case p.lines <- scanner.Text():
-			default: // nobody waits for a line: logs are only read away
+			default: // nobody waits for a line any more: logs are only read away
 			}
 		}
 		_, _ = log.WriteTo(io.Discard) // a line too long for the scanner ends it; the child must not wait for a reader
@@ -194,16 +194,6 @@ func (s *benchStack) start(environ []string, name string, args ...string) (*benc
 
 // logRoom is room for what a child logs while nobody reads: a fifth of a second at 10,000 lines a second.
 const logRoom = 1 << 20
-
-// logPipe is a pipe for what a child logs. Its end for reading is none that the runtime polls, which would wake this process for each line.
-func logPipe() (reader, writer *os.File, err error) {
-	var ends [2]int
-	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
-		return nil, nil, fmt.Errorf("make pipe: %w", err)
-	}
-	_, _ = unix.FcntlInt(uintptr(ends[0]), unix.F_SETPIPE_SZ, logRoom) // with less of it a child waits now and then
-	return os.NewFile(uintptr(ends[0]), "log"), os.NewFile(uintptr(ends[1]), "log"), nil
-}
 
 // leisurely reads a log now and then: whoever wakes for each line takes a share of what is measured.
 type leisurely struct{ io.Reader }
