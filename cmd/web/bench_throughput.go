@@ -161,17 +161,18 @@ func (s *site) succeed(session string) error {
 // does more takes as much of the processors as the worker.
 func (s *site) succeedAll(sessions []string) error {
 	server := strings.TrimPrefix(s.base, "http://")
-	idle := make(chan *bufio.ReadWriter, benchConnections)
+	type connection struct {
+		net.Conn
+		answers *bufio.Reader
+	}
+	idle := make(chan connection, benchConnections)
 	for range benchConnections {
 		conn, err := (&net.Dialer{}).DialContext(s.ctx, "tcp", server)
 		if err != nil {
 			return fmt.Errorf("connect: %w", err)
 		}
 		defer func() { _ = conn.Close() }()
-		if err := conn.SetDeadline(time.Now().Add(benchPatience)); err != nil {
-			return fmt.Errorf("limit the requests: %w", err)
-		}
-		idle <- bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn))
+		idle <- connection{conn, bufio.NewReader(conn)}
 	}
 	body := benchSuccess()
 	rest := fmt.Sprintf("/success HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
@@ -179,11 +180,13 @@ func (s *site) succeedAll(sessions []string) error {
 	return s.parallel(len(sessions), func(i int) error {
 		conn := <-idle
 		defer func() { idle <- conn }()
-		_, _ = conn.WriteString("POST /v1/sessions/" + sessions[i] + rest) // an error stays for Flush
-		if err := conn.Flush(); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(benchPatience)); err != nil {
+			return fmt.Errorf("limit a request: %w", err)
+		}
+		if _, err := io.WriteString(conn, "POST /v1/sessions/"+sessions[i]+rest); err != nil {
 			return fmt.Errorf("report a success: %w", err)
 		}
-		res, err := http.ReadResponse(conn.Reader, nil)
+		res, err := http.ReadResponse(conn.answers, nil)
 		if err != nil {
 			return fmt.Errorf("report a success: %w", err)
 		}
