@@ -62,9 +62,9 @@ type commands struct {
 	Version         versionCommand         `cmd:"" help:"Print the version."`
 }
 
-// gcPercent lets the heap grow to six times what is in use before it is collected: the processes use little memory, and collecting
+// gcPercent lets the heap grow to five times what is in use before it is collected: the processes use little memory, and collecting
 // took a tenth of their processor time. GOGC overrides it.
-const gcPercent = 500
+const gcPercent = 400
 
 func main() {
 	if _, set := os.LookupEnv("GOGC"); !set {

@@ -202,3 +202,19 @@ func TestSend_ClaimsTakenTogether(t *testing.T) {
 		}
 	}
 }
+
+// A URL that is stored and may not be any more is not asked.
+func TestSend_JudgesTheURLItWasClaimedWith(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := h.endpoint("verification.session.succeeded")
+	s, _ := h.open(verification.NewSession{})
+	h.succeed(s)
+	fixture.Exec(t, h.db, `UPDATE webhook_endpoints SET url = replace(url, '/hook', '/ho\ok')`)
+	h.deliver()
+	attempts, _, err := h.deliveries.Attempts(t.Context(), h.owner, h.of(s, r)["session.succeeded"].ID, delivery.AttemptsPage{Limit: 10})
+	h.check(err)
+	if len(attempts) != 1 || attempts[0].ErrorKind == nil || *attempts[0].ErrorKind != delivery.BlockedAddress || len(r.seen()) != 0 {
+		t.Errorf("attempts %+v, %d requests", attempts, len(r.seen()))
+	}
+}
