@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -67,6 +68,9 @@ type commands struct {
 const gcPercent = 400
 
 func main() {
+	if len(os.Args) > 1 && slices.Contains([]string{"serve", "worker"}, os.Args[1]) {
+		relaxTimers()
+	}
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
