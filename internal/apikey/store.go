@@ -84,22 +84,15 @@ func findByHashes(tx *postgres.Tx, batch [][]seal.Hash) ([]*hashed, error) {
 	}
 	slices.Sort(hex)
 	among, arg := postgres.AmongThese("k.key_hash", slices.Compact(hex)) // most requests that come together have one key
-	rows, err := tx.Raw("SELECT "+usedColumns+" FROM api_keys k WHERE "+among, arg).Rows()
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	byHash := map[string]*hashed{}
-	for rows.Next() {
+	err := tx.Each(func(row postgres.Row) error {
 		var h hashed
-		err := rows.Scan(&h.Key.ID, &h.Key.OrganizationID, &h.Key.Name, &h.Key.Scopes, &h.Key.Enabled, &h.Key.ExpiresAt,
+		err := row.Scan(&h.Key.ID, &h.Key.OrganizationID, &h.Key.Name, &h.Key.Scopes, &h.Key.Enabled, &h.Key.ExpiresAt,
 			&h.Key.LastUsedAt, &h.Key.LastUsedIP, &h.Key.LastUsedRoute, &h.KeyHash, &h.MasterKeyID)
-		if err != nil {
-			return nil, err
-		}
 		byHash[h.KeyHash] = &h
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, "SELECT "+usedColumns+" FROM api_keys k WHERE "+among, arg)
+	if err != nil {
 		return nil, err
 	}
 	found := make([]*hashed, len(batch))

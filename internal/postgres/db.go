@@ -55,7 +55,8 @@ type Tx struct {
 	Now time.Time
 
 	afterCommit []func()
-	pending     *pending
+	connection  *connection   // of a transaction
+	pool        *pgxpool.Pool // outside one
 	uuids       int
 }
 
@@ -155,37 +156,44 @@ func (db *DB) Reader(ctx context.Context) *Tx { return db.ReaderAt(ctx, db.Now()
 
 // ReaderAt is Reader for who has read the clock already.
 func (db *DB) ReaderAt(ctx context.Context, now time.Time) *Tx {
-	return &Tx{DB: db.gorm.WithContext(ctx), Now: now}
+	return &Tx{DB: db.gorm.WithContext(ctx), Now: now, pool: db.pool}
 }
 
-// InTx runs f in one transaction and then the functions f left with AfterCommit. A deadlock or serialization failure
-// is tried again, so f must have no effect outside the transaction other than through AfterCommit.
+// InTx runs f in one transaction and then the functions f left with AfterCommit. A deadlock, a serialization failure or a connection that
+// was closed before a statement had left has it tried again, so f must have no effect outside the transaction other than through AfterCommit.
 func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
 	for try := 1; ; try++ {
-		var tx *Tx
-		err := db.gorm.WithContext(ctx).Transaction(func(g *gorm.DB) error {
-			waiting := newPending(g)
-			tx = &Tx{DB: waiting.session(), Now: db.Now(), pending: waiting}
-			if err := f(tx); err != nil {
-				return err
-			}
-			if each, _ := ctx.Value(eachKey{}).(func(*Tx) error); each != nil {
-				if err := each(tx); err != nil {
-					return err
-				}
-			}
-			return waiting.flush()
-		})
+		tx, err := db.inTx(ctx, f)
 		if err == nil {
 			for _, f := range tx.afterCommit {
 				f()
 			}
 			return nil
 		}
-		if try == maxTries || !isTransient(err) {
+		if try == maxTries || ctx.Err() != nil || !isTransient(err) {
 			return err
 		}
 	}
+}
+
+func (db *DB) inTx(ctx context.Context, f func(tx *Tx) error) (*Tx, error) {
+	conn, err := db.sql.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to Postgres: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	c := begin(db.gorm.WithContext(ctx), conn)
+	defer c.rollback(ctx)
+	tx := &Tx{DB: c.session(), Now: db.Now(), connection: c}
+	if err := f(tx); err != nil {
+		return nil, err
+	}
+	if each, _ := ctx.Value(eachKey{}).(func(*Tx) error); each != nil {
+		if err := each(tx); err != nil {
+			return nil, err
+		}
+	}
+	return tx, c.commit()
 }
 
 type eachKey struct{}
@@ -231,7 +239,7 @@ func (tx *Tx) ShareOrganizations(orgs ...id.Organization) error {
 	for i, o := range orgs {
 		keys[i] = advisoryKey(lockOrganization, o.UUID)
 	}
-	return tx.Exec("SELECT pg_advisory_xact_lock_shared(k) FROM (SELECT DISTINCT k FROM UNNEST($1::bigint[]) AS k ORDER BY k) AS keys", keys).Error
+	return tx.execLater("SELECT pg_advisory_xact_lock_shared(k) FROM (SELECT DISTINCT k FROM UNNEST($1::bigint[]) AS k ORDER BY k) AS keys", keys)
 }
 
 // LockOrganization waits for every holder of the organization's endpoints and keeps others out until the transaction ends.
@@ -313,7 +321,7 @@ func IsUnavailable(err error) bool {
 	var connect *pgconn.ConnectError
 	var network net.Error
 	return errors.As(err, &connect) || errors.As(err, &network) ||
-		errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+		errors.Is(err, sql.ErrConnDone) || errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 // IsDivisionByZero reports whether a statement gave itself up: the way of those that are all or nothing.
@@ -324,5 +332,5 @@ func IsDivisionByZero(err error) bool {
 
 func isTransient(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001") || pgconn.SafeToRetry(err)
 }

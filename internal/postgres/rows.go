@@ -3,115 +3,213 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
 )
 
 // ExecRows runs a statement over rows, a slice of structs. The statement takes them as "GIVEN AS v(id uuid, at timestamptz)", each column from
 // the field with that JSON name; with several of those, rows are as many, in their order. They go to the server as one array for each column, so
-// that the text never varies with their number and Postgres keeps the plan. In a
-// transaction it waits for company: what is left this way goes to the server as one statement, before anything else does and at the
-// latest before the commit, which is when an error shows. Such statements do not see each other's rows, but foreign keys among them hold.
+// that the text never varies with their number and Postgres keeps the plan. In a transaction it waits for company: it goes to the server with
+// the next statement, ahead of it, or with the commit, which is when an error shows.
 func (tx *Tx) ExecRows(text string, rows ...any) error {
 	s := parseStatement(text)
 	args, err := s.args(rows...)
 	if err != nil {
 		return fmt.Errorf("encode rows: %w", err)
 	}
-	if tx.pending == nil {
-		return tx.Exec(s.text(1), args...).Error
+	return tx.execLater(s.text(1), args...)
+}
+
+// execLater runs a statement of which only an error is of interest: in a transaction with the next one.
+func (tx *Tx) execLater(text string, args ...any) error {
+	if tx.connection == nil {
+		return traced(tx.DB, func(ctx context.Context) error {
+			_, err := tx.pool.Exec(ctx, text, args...)
+			return err //nolint:wrapcheck // the caller does
+		}, text)
 	}
-	return tx.pending.add(waiting{s, args})
+	tx.connection.waiting = append(tx.connection.waiting, waiting{text, args})
+	return nil
 }
 
 // Start sends what waits for company to the server and does not wait until it is carried out, so that something can be done meanwhile
 // that takes a processor of ours. The next statement waits for it, and the commit; an error shows then. Outside a transaction it does nothing.
 func (tx *Tx) Start() {
-	if tx.pending != nil {
-		tx.pending.start()
+	if tx.connection != nil {
+		tx.connection.start()
 	}
 }
 
-// pending is the connection of a transaction with the statements that wait for company. Round trips, each with a process to wake on
+// Row is one of those that a query gave.
+type Row interface{ Scan(into ...any) error }
+
+// Each scans the rows of a query by hand, for queries that are made so often that it shows how gorm finds the field of each column anew for
+// each row. In a transaction the query goes to the server together with what waits for company. Values are scanned as pgx does it.
+func (tx *Tx) Each(scan func(Row) error, text string, args ...any) error {
+	if tx.connection != nil {
+		tx.connection.scan = scan
+		_, err := tx.Raw(text, args...).Rows() //nolint:rowserrcheck,sqlclosecheck // there are none, see QueryContext
+		return err                             //nolint:wrapcheck // the caller does
+	}
+	return traced(tx.DB, func(ctx context.Context) error {
+		rows, err := tx.pool.Query(ctx, text, args...)
+		if err != nil {
+			return err //nolint:wrapcheck // the caller does
+		}
+		return scanAll(rows, scan)
+	}, text)
+}
+
+func scanAll(rows pgx.Rows, scan func(Row) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err() //nolint:wrapcheck // the caller does
+}
+
+// traced runs statements that gorm knows nothing of, and tells its log.
+func traced(g *gorm.DB, run func(ctx context.Context) error, texts ...string) error {
+	ctx, from := g.Statement.Context, time.Now() //nolint:forbidigo // how long it takes is a matter of the log
+	err := run(ctx)
+	g.Logger.Trace(ctx, from, func() (string, int64) { return strings.Join(texts, "; "), -1 }, err)
+	return err
+}
+
+// connection is that of a transaction, with the statements that wait for company. Round trips, each with a process to wake on
 // either side, cost more than most of our statements.
-type pending struct {
-	gorm.ConnPool
-	tx      *gorm.DB // on the connection itself
-	waiting []waiting
-	running chan error // gets the error of what was started; nil if nothing was
+type connection struct {
+	*sql.Conn
+	gorm    *gorm.DB
+	waiting []waiting       // the first statement of a transaction, which begins it, waits as well
+	running chan error      // gets the error of what was started; nil if nothing was
+	scan    func(Row) error // takes the rows of the next query; nil leaves them to gorm
 	failed  error
+	open    bool // whether a transaction is to be ended
 }
 
 // waiting is a statement with its arguments.
 type waiting struct {
-	*statement
+	text string
 	args []any
 }
 
-func newPending(tx *gorm.DB) *pending { return &pending{ConnPool: tx.Statement.ConnPool, tx: tx} }
+func begin(g *gorm.DB, conn *sql.Conn) *connection {
+	return &connection{Conn: conn, gorm: g, waiting: []waiting{{"BEGIN", nil}}}
+}
 
-// session returns tx with every statement behind those that wait.
-func (p *pending) session() *gorm.DB {
-	s := p.tx.Session(&gorm.Session{NewDB: true})
-	s.Statement = &gorm.Statement{DB: s, ConnPool: p, Context: p.tx.Statement.Context}
+// session returns gorm with every statement behind those that wait.
+func (c *connection) session() *gorm.DB {
+	s := c.gorm.Session(&gorm.Session{NewDB: true})
+	s.Statement = &gorm.Statement{DB: s, ConnPool: c, Context: c.gorm.Statement.Context}
 	return s
 }
 
-func (p *pending) add(w waiting) error {
-	if slices.ContainsFunc(p.waiting, func(other waiting) bool { return other.statement == w.statement }) { // it may change the same row, which one statement cannot do twice
-		if err := p.flush(); err != nil {
-			return err
-		}
+// flush runs what waits. It says that the context has ended, of which the driver makes a bad connection.
+func (c *connection) flush() error {
+	if c.settle() == nil {
+		c.failed = c.gorm.Statement.Context.Err()
 	}
-	p.waiting = append(p.waiting, w)
-	return nil
-}
-
-// flush runs what waits.
-func (p *pending) flush() error {
-	if p.settle() == nil && len(p.waiting) > 0 {
-		text, args := p.take()
-		p.failed = p.tx.Exec(text, args...).Error
+	if c.failed == nil && len(c.waiting) > 0 {
+		c.failed = c.traced(c.take())
 	}
-	return p.failed
+	return c.failed
 }
 
 // start has what waits run.
-func (p *pending) start() {
-	if p.settle() != nil || len(p.waiting) == 0 {
+func (c *connection) start() {
+	if c.settle() != nil || len(c.waiting) == 0 {
 		return
 	}
-	text, args := p.take()
-	p.running = make(chan error, 1) // nobody may come for it: a rollback waits for the statement by itself
-	go func() { p.running <- p.tx.Exec(text, args...).Error }()
+	statements := c.take()
+	c.running = make(chan error, 1)
+	go func() { c.running <- c.traced(statements) }()
 }
 
 // settle waits for what was started.
-func (p *pending) settle() error {
-	if p.running != nil {
-		p.failed = <-p.running
-		p.running = nil
+func (c *connection) settle() error {
+	if c.running != nil {
+		c.failed = <-c.running
+		c.running = nil
 	}
-	return p.failed
+	return c.failed
 }
 
-// take makes one statement of what waits.
-func (p *pending) take() (text string, args []any) {
-	waiting := p.waiting
-	p.waiting = nil
-	// Postgres runs them from the last to the first.
-	parts := make([]string, len(waiting))
-	for i, w := range waiting {
-		parts[len(parts)-1-i] = fmt.Sprintf("w%d AS (%s)", i+1, w.text(len(args)+1))
-		args = append(args, w.args...)
+func (c *connection) take() []waiting {
+	statements := c.waiting
+	c.waiting, c.open = nil, true
+	return statements
+}
+
+// errRolledBack says that a statement failed and nobody said so.
+var errRolledBack = errors.New("commit: the transaction had failed")
+
+// commit runs what waits and ends the transaction.
+func (c *connection) commit() error {
+	if c.settle() == nil && !c.open && len(c.waiting) == 1 {
+		return nil // nothing but its beginning
 	}
-	if len(waiting) == 1 {
-		return waiting[0].text(1), args
+	c.waiting = append(c.waiting, waiting{commit, nil})
+	err := c.flush()
+	c.open = err != nil
+	return err
+}
+
+const commit = "COMMIT"
+
+const rollbackTimeout = 5 * time.Second
+
+// rollback ends a transaction that was not committed. If it cannot, the pool throws the connection away.
+func (c *connection) rollback(ctx context.Context) {
+	_ = c.settle()
+	if c.open {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		_, _ = c.Conn.ExecContext(ctx, "ROLLBACK")
 	}
-	return "WITH " + strings.Join(parts, ", ") + " SELECT", args
+}
+
+// traced sends statements of which nobody wants rows.
+func (c *connection) traced(statements []waiting) error {
+	texts := make([]string, len(statements))
+	for i, s := range statements {
+		texts[i] = s.text
+	}
+	return traced(c.gorm, func(ctx context.Context) error { return c.send(ctx, statements, nil) }, texts...)
+}
+
+// send runs statements in one round trip. The rows of the last one go to scan, unless it is nil.
+func (c *connection) send(ctx context.Context, statements []waiting, scan func(Row) error) error {
+	batch := &pgx.Batch{}
+	for _, s := range statements {
+		queued := batch.Queue(s.text, s.args...)
+		if s.text == commit {
+			queued.Exec(committed)
+		}
+	}
+	if scan != nil {
+		batch.QueuedQueries[len(statements)-1].Query(func(rows pgx.Rows) error { return scanAll(rows, scan) })
+	}
+	return c.Raw(func(conn any) error {
+		return conn.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close() //nolint:forcetypeassert // it is the driver of our pool
+	})
+}
+
+// committed tells a commit from what Postgres makes of one in a transaction that has failed.
+func committed(done pgconn.CommandTag) error {
+	if done.String() != commit {
+		return errRolledBack
+	}
+	return nil
 }
 
 // AmongThese is the condition that the column has one of the values, with its argument for $1. A single value is compared as it is:
@@ -123,22 +221,32 @@ func AmongThese[T any](column string, values []T) (condition string, arg any) {
 	return column + " = ANY($1)", values
 }
 
-func (p *pending) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if err := p.flush(); err != nil {
+// ExecContext is for gorm.
+func (c *connection) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := c.flush(); err != nil {
 		return nil, err
 	}
-	return p.ConnPool.ExecContext(ctx, query, args...)
+	return c.Conn.ExecContext(ctx, query, args...)
 }
 
-func (p *pending) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if err := p.flush(); err != nil {
+// QueryContext is for gorm. It gives no rows to Each, which takes them by itself.
+func (c *connection) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if scan := c.scan; scan != nil {
+		c.scan = nil
+		if err := c.settle(); err != nil {
+			return nil, err
+		}
+		c.failed = c.send(ctx, append(c.take(), waiting{query, args}), scan)
+		return nil, c.failed
+	}
+	if err := c.flush(); err != nil {
 		return nil, err
 	}
-	return p.ConnPool.QueryContext(ctx, query, args...)
+	return c.Conn.QueryContext(ctx, query, args...)
 }
 
-// QueryRowContext cannot say that what waited has failed; the transaction has failed with it, and says so.
-func (p *pending) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	_ = p.flush()
-	return p.ConnPool.QueryRowContext(ctx, query, args...)
+// QueryRowContext is for gorm. It cannot say that what waited has failed; the transaction has failed with it, and says so.
+func (c *connection) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	_ = c.flush()
+	return c.Conn.QueryRowContext(ctx, query, args...)
 }

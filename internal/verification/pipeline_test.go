@@ -3,6 +3,7 @@ package verification_test
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"kaylehooks/internal/access"
 	"kaylehooks/internal/delivery"
+	"kaylehooks/internal/devstack/devtest"
 	"kaylehooks/internal/event"
 	"kaylehooks/internal/fixture"
 	"kaylehooks/internal/id"
@@ -269,32 +271,39 @@ func TestPipeline_FailedEncryptionFailsItsEndpointOnly(t *testing.T) {
 	}
 }
 
-// Events are written before the payloads are encrypted where there are many of those, by a statement of their own; otherwise together with the
-// deliveries, for one round trip. cmin is the number of the statement in its transaction.
-func TestPipeline_ManyPayloadsAreEncryptedWhilePostgresWrites(t *testing.T) {
+// Reporting takes three round trips to Postgres: to begin and lock the sessions, to lock the organizations and read the recipients, to write and
+// commit. Where there are many payloads, events are written in one of their own while those are encrypted.
+func TestPipeline_ReportingTakesThreeRoundTripsOrFour(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		sessions, keyed, keyless int
-		apart                    bool
-	}{{1, 1, 0, false}, {7, 1, 0, false}, {1, 7, 1, false}, {8, 1, 0, true}, {4, 2, 0, true}, {1, 8, 0, true}} {
-		h := newHarness(t)
+	for _, c := range []struct{ sessions, keyed, keyless, want int }{
+		{1, 1, 0, 3}, {7, 1, 0, 3}, {1, 7, 1, 3}, {8, 1, 0, 4}, {4, 2, 0, 4}, {1, 8, 0, 4},
+	} {
+		link := newLink(t, devtest.Database(t))
+		h := newHarnessOn(t, link.url)
 		for range c.keyed {
 			h.endpoint()
 		}
 		for range c.keyless {
 			h.keylessEndpoint()
 		}
-		ids := make([]id.Session, c.sessions)
-		for i := range ids {
-			s, _ := h.open(verification.NewSession{})
-			ids[i] = s.ID
+		least := math.MaxInt
+		const times = 4 // at first statements are prepared, and the pool asks for a connection that was idle for a second whether it is alive
+		for range times {
+			ids := make([]id.Session, c.sessions)
+			for i := range ids {
+				s, _ := h.open(verification.NewSession{})
+				ids[i] = s.ID
+			}
+			before := link.turns.Load()
+			_, refusals, err := h.sessions.ReportTogether(t.Context(), h.engine, ids, map[string]json.RawMessage{"kayle_document_id": []byte(`"` + documentID + `"`)}, []string{"kayle_document_id"})
+			h.check(errors.Join(append(refusals, err)...))
+			least = min(least, int(link.turns.Load()-before))
 		}
-		_, refusals, err := h.sessions.ReportTogether(t.Context(), h.engine, ids, map[string]json.RawMessage{"kayle_document_id": []byte(`"` + documentID + `"`)}, []string{"kayle_document_id"})
-		h.check(errors.Join(append(refusals, err)...))
-		deliveries := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM webhook_deliveries")
-		apart := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM webhook_deliveries d JOIN events e ON e.id = d.event_id WHERE e.cmin::text <> d.cmin::text")
-		if want := c.sessions * (c.keyed + c.keyless); deliveries != want || c.apart && apart != want || !c.apart && apart != 0 {
-			t.Errorf("%+v: %d of %d deliveries were written by another statement than their events", c, apart, deliveries)
+		if n := fixture.Scalar[int](t, h.db, "SELECT count(*) FROM webhook_deliveries"); n != times*c.sessions*(c.keyed+c.keyless) {
+			t.Errorf("%+v: %d deliveries", c, n)
+		}
+		if least != c.want {
+			t.Errorf("%+v: %d round trips", c, least)
 		}
 	}
 }

@@ -1,11 +1,12 @@
 package verification
 
 import (
-	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/google/uuid"
 
 	"kaylehooks/internal/fault"
 	"kaylehooks/internal/id"
@@ -124,10 +125,10 @@ const sessionColumns = `id, organization_id, status, failure_code, nfc_tries_use
 
 // scanSession reads a row of sessionColumns, by hand: gorm finds the field of each column anew for each row. Sessions with the same share
 // contract, as those of one client mostly have, share the one in contracts; it is not to be changed.
-func scanSession(rows *sql.Rows, contracts shareContracts) (Session, error) {
+func scanSession(row postgres.Row, contracts shareContracts) (Session, error) {
 	var s Session
 	var contract string
-	err := rows.Scan(&s.ID, &s.OrganizationID, &s.Status, &s.FailureCode, &s.NFCTriesUsed, &s.LivenessTriesUsed, &contract, &s.RedirectURL, &s.WebhookEndpointIDs,
+	err := row.Scan(&s.ID, &s.OrganizationID, &s.Status, &s.FailureCode, &s.NFCTriesUsed, &s.LivenessTriesUsed, &contract, &s.RedirectURL, (*[]uuid.UUID)(&s.WebhookEndpointIDs),
 		&s.CancelTokenHash, &s.CancelTokenMasterKeyID, &s.CancelTokenConsumedAt, &s.ExpiresAt, &s.CompletedAt, &s.CreatedAt, &s.UpdatedAt)
 	if err == nil {
 		s.ShareFields, err = contracts.read(contract)

@@ -106,20 +106,13 @@ func (s *Service) refuse(tx *postgres.Tx, r success, found Session, ok, ended bo
 // lockAll locks the sessions of the reports in ascending order.
 func lockAll(tx *postgres.Tx, reports []success) (map[id.Session]Session, error) {
 	ids := postgres.UUIDs(reports, func(r success) uuid.UUID { return r.session.UUID })
-	rows, err := tx.Raw("SELECT "+sessionColumns+" FROM verification_sessions WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", ids).Rows()
-	if err != nil {
-		return nil, fmt.Errorf("lock sessions: %w", err)
-	}
-	defer rows.Close()
 	sessions, contracts := make(map[id.Session]Session, len(reports)), shareContracts{}
-	for rows.Next() {
-		found, err := scanSession(rows, contracts)
-		if err != nil {
-			return nil, fmt.Errorf("read session: %w", err)
-		}
+	err := tx.Each(func(row postgres.Row) error {
+		found, err := scanSession(row, contracts)
 		sessions[found.ID] = found
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, "SELECT "+sessionColumns+" FROM verification_sessions WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", ids)
+	if err != nil {
 		return nil, fmt.Errorf("lock sessions: %w", err)
 	}
 	return sessions, nil

@@ -317,31 +317,24 @@ func RecipientsOf(tx *postgres.Tx, orgs []id.Organization) (map[id.Organization]
 		natives[i] = o.UUID
 	}
 	among, arg := postgres.AmongThese("e.organization_id", natives)
-	rows, err := tx.Raw(`SELECT e.id, e.organization_id, e.enabled, e.subscribed_event_types, e.undelivered_payload_retention_hours,
-			k.id, COALESCE(k.key_id, ''), COALESCE(k.modulus, ''), COALESCE(k.exponent, ''), k.first_used_at
-		FROM webhook_endpoints e LEFT JOIN webhook_encryption_keys k ON k.webhook_endpoint_id = e.id AND k.is_active
-		WHERE `+among+` AND e.deleted_at IS NULL ORDER BY e.id`, arg).Rows()
-	if err != nil {
-		return nil, fmt.Errorf("load endpoints: %w", err)
-	}
-	defer rows.Close()
 	recipients := map[id.Organization][]Recipient{}
-	for rows.Next() {
+	err := tx.Each(func(row postgres.Row) error {
 		var e Endpoint
 		var k Key
 		var key *id.Key
-		err := rows.Scan(&e.ID, &e.OrganizationID, &e.Enabled, &e.SubscribedEventTypes, &e.UndeliveredPayloadRetentionHours,
+		err := row.Scan(&e.ID, &e.OrganizationID, &e.Enabled, (*[]string)(&e.SubscribedEventTypes), &e.UndeliveredPayloadRetentionHours,
 			&key, &k.KeyID, &k.Modulus, &k.Exponent, &k.FirstUsedAt)
-		if err != nil {
-			return nil, fmt.Errorf("read endpoint: %w", err)
-		}
 		r := Recipient{Endpoint: e}
 		if key != nil {
 			k.ID, r.Key = *key, &k
 		}
 		recipients[e.OrganizationID] = append(recipients[e.OrganizationID], r)
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, `SELECT e.id, e.organization_id, e.enabled, e.subscribed_event_types, e.undelivered_payload_retention_hours,
+			k.id, COALESCE(k.key_id, ''), COALESCE(k.modulus, ''), COALESCE(k.exponent, ''), k.first_used_at
+		FROM webhook_endpoints e LEFT JOIN webhook_encryption_keys k ON k.webhook_endpoint_id = e.id AND k.is_active
+		WHERE `+among+` AND e.deleted_at IS NULL ORDER BY e.id`, arg)
+	if err != nil {
 		return nil, fmt.Errorf("load endpoints: %w", err)
 	}
 	return recipients, nil

@@ -1,0 +1,168 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"kaylehooks/internal/devstack/devtest"
+	"kaylehooks/internal/fixture"
+	"kaylehooks/internal/postgres"
+)
+
+// TestInTx_KeepsTheOrder: what waits for company is carried out in its order, and before whatever comes next.
+func TestInTx_KeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	db := startedTable(t)
+	count := func(tx *postgres.Tx) (n int, err error) {
+		err = tx.Each(func(row postgres.Row) error { return row.Scan(&n) }, "SELECT count(*) FROM started")
+		return n, err
+	}
+	err := db.InTx(t.Context(), func(tx *postgres.Tx) error {
+		const double = "INSERT INTO started SELECT s.n + v.n FROM started s, GIVEN AS v(n integer)"
+		err := errors.Join(tx.ExecRows(insertStarted, []started{{1}}), tx.ExecRows(double, []started{{1}}), tx.ExecRows(double, []started{{2}}))
+		if err != nil {
+			return err
+		}
+		if n, err := count(tx); err != nil || n != 4 {
+			t.Errorf("a query sees %d rows, %v", n, err)
+		}
+		if err := tx.ExecRows(double, []started{{4}}); err != nil {
+			return err
+		}
+		return tx.Exec("DELETE FROM started WHERE n > 6").Error
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := count(db.Reader(t.Context())); err != nil || n != 6 {
+		t.Errorf("%d rows are stored, %v", n, err)
+	}
+}
+
+// TestInTx_StoresNothingOfWhatFailed, wherever it failed and whether or not anybody says so. The connection stays.
+func TestInTx_StoresNothingOfWhatFailed(t *testing.T) {
+	t.Parallel()
+	db := startedTable(t)
+	before := backend(t, db)
+	store := func(tx *postgres.Tx) error { return tx.ExecRows(insertStarted, []started{{1}}) }
+	for name, f := range map[string]func(tx *postgres.Tx) error{
+		"a statement, which is not said": func(tx *postgres.Tx) error {
+			_ = tx.Exec("SELECT 1 / 0").Error
+			return nil
+		},
+		"a query, which is not said": func(tx *postgres.Tx) error {
+			_ = tx.Each(func(postgres.Row) error { return nil }, "SELECT 1 / 0")
+			return nil
+		},
+		"what waited": func(tx *postgres.Tx) error { return store(tx) },
+		"the scan of a row": func(tx *postgres.Tx) error {
+			return tx.Each(func(postgres.Row) error { return errTakenBack }, "SELECT generate_series(1, 1000)")
+		},
+		"the caller, with nothing sent": func(*postgres.Tx) error { return errTakenBack },
+	} {
+		err := db.InTx(t.Context(), func(tx *postgres.Tx) error {
+			if err := store(tx); err != nil {
+				return err
+			}
+			return f(tx)
+		})
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if n := countStarted(t, db); n != 0 {
+			t.Errorf("%s: %d rows are stored", name, n)
+		}
+	}
+	if after := backend(t, db); after != before {
+		t.Errorf("a connection was thrown away: process %d, then %d", before, after)
+	}
+}
+
+// TestInTx_EndsWithItsContext: a connection whose statement was cut off is not used again, and nothing of it is stored.
+func TestInTx_EndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	db := startedTable(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := db.InTx(ctx, func(tx *postgres.Tx) error {
+		if err := tx.Exec("INSERT INTO started VALUES (1)").Error; err != nil {
+			return err
+		}
+		cancel()
+		return tx.Exec("INSERT INTO started VALUES (2)").Error
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if n := countStarted(t, db); n != 0 {
+		t.Errorf("%d rows are stored", n)
+	}
+	if _, busy := db.Stats(); busy != 0 {
+		t.Errorf("%d connections are busy", busy)
+	}
+}
+
+// TestEach_ScansEveryRow, with a transaction around it and without.
+func TestEach_ScansEveryRow(t *testing.T) {
+	t.Parallel()
+	db := fixture.DB(t)
+	list := func(tx *postgres.Tx) error {
+		var got []int
+		err := tx.Each(func(row postgres.Row) error {
+			var n int
+			err := row.Scan(&n)
+			got = append(got, n)
+			return err
+		}, "SELECT generate_series($1::int, 3)", 1)
+		if !slices.Equal(got, []int{1, 2, 3}) {
+			t.Errorf("got %v", got)
+		}
+		return err
+	}
+	if err := errors.Join(list(db.Reader(t.Context())), db.InTx(t.Context(), list)); err != nil {
+		t.Fatal(err)
+	}
+	broken := func(tx *postgres.Tx) error {
+		return tx.Each(func(postgres.Row) error { return nil }, "SELECT 1 / (generate_series(0, 2) - 1)")
+	}
+	if err := broken(db.Reader(t.Context())); !postgres.IsDivisionByZero(err) {
+		t.Errorf("got %v", err)
+	}
+	if err := db.InTx(t.Context(), broken); !postgres.IsDivisionByZero(err) {
+		t.Errorf("in a transaction: got %v", err)
+	}
+}
+
+// TestSlowStatements_AreLogged with their text, whoever sends them, and never with a value.
+func TestSlowStatements_AreLogged(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: devtest.Database(t), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	const slow = "SELECT pg_sleep(0.6), 'literal' FROM GIVEN AS v(n integer)"
+	wait := func(tx *postgres.Tx) error { return tx.ExecRows(slow, []started{{424242}}) }
+	each := func(tx *postgres.Tx) error {
+		return tx.Each(func(postgres.Row) error { return nil }, "SELECT pg_sleep(0.6), 'literal', $1::int", 424242)
+	}
+	for name, run := range map[string]func() error{
+		"waited for company": func() error { return db.InTx(t.Context(), wait) },
+		"rows":               func() error { return wait(db.Reader(t.Context())) },
+		"each":               func() error { return each(db.Reader(t.Context())) },
+		"each, in company":   func() error { return db.InTx(t.Context(), each) },
+	} {
+		log.Reset()
+		if err := run(); err != nil {
+			t.Fatal(err)
+		}
+		if text := log.String(); strings.Count(text, "slow query") != 1 || !strings.Contains(text, "pg_sleep(0.6)") || strings.Contains(text, "literal") || strings.Contains(text, "424242") {
+			t.Errorf("%s: logged %q", name, text)
+		}
+	}
+}
