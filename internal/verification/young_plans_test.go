@@ -137,9 +137,7 @@ func TestPipeline_PlansOfQuietTimesStayGood(t *testing.T) {
 				after, err := postgres.Open(t.Context(), postgres.Options{URL: url, Name: "after"})
 				h.check(err)
 				t.Cleanup(after.Close)
-				fixture.Until(t, "all other connections have ended", func() bool {
-					return fixture.Scalar[int](t, after, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'") == 0
-				})
+				awaitEnd(t, after)
 				for _, table := range []string{"verification_sessions", "events", "webhook_deliveries", "webhook_delivery_attempts", "audit_logs"} {
 					read := fixture.Scalar[int](t, after, "SELECT seq_tup_read + COALESCE(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = $1", table)
 					if read > most {
@@ -152,4 +150,38 @@ func TestPipeline_PlansOfQuietTimesStayGood(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A session that is locked is found by its id. By a plan from when there were few, the id was looked for among all that the organization has in
+// the index of its sessions by status, which ends in it.
+func TestPipeline_SessionsAreFoundByTheirID(t *testing.T) {
+	t.Parallel()
+	url := devtest.Database(t)
+	h := newHarnessOn(t, url)
+	const few = 12 // more than it takes Postgres to keep a plan
+	for range few {
+		s, _ := h.open(verification.NewSession{})
+		_, err := h.sessions.Start(t.Context(), h.engine, s.ID)
+		h.check(err)
+	}
+	h.db.Close() // its connections tell what they have read when they end
+	after, err := postgres.Open(t.Context(), postgres.Options{URL: url, Name: "after"})
+	h.check(err)
+	t.Cleanup(after.Close)
+	awaitEnd(t, after)
+	const scans = "SELECT COALESCE(sum(idx_scan), 0)::int FROM pg_stat_user_indexes WHERE relname = 'verification_sessions' AND indexrelname "
+	if n := fixture.Scalar[int](t, after, scans+"= 'verification_sessions_pkey'"); n != 2*few {
+		t.Errorf("%d sessions were looked for %d times by their id, want once to lock each and once to change it", few, n)
+	}
+	if n := fixture.Scalar[int](t, after, scans+"<> 'verification_sessions_pkey'"); n != 0 {
+		t.Errorf("%d sessions were looked for %d times in another index", few, n)
+	}
+}
+
+// awaitEnd waits until no connection to the database is left but those of db.
+func awaitEnd(t *testing.T, db *postgres.DB) {
+	t.Helper()
+	fixture.Until(t, "all other connections have ended", func() bool {
+		return fixture.Scalar[int](t, db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'") == 0
+	})
 }
