@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"kaylehooks/internal/devstack/devtest"
@@ -106,6 +107,39 @@ func TestInTx_EndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestInTx_BeginsAnewOnAnotherConnection when the one it got was closed while nobody used it: nothing has left yet.
+func TestInTx_BeginsAnewOnAnotherConnection(t *testing.T) {
+	t.Parallel()
+	url := devtest.Database(t)
+	db, other := openURL(t, url, nil), openURL(t, url, nil)
+	fixture.Exec(t, other, "CREATE TABLE started (n integer PRIMARY KEY)")
+	for _, f := range []func(tx *postgres.Tx) error{
+		func(tx *postgres.Tx) error { return tx.ExecRows(insertStarted, []started{{1}}) },
+		func(tx *postgres.Tx) error { return tx.Exec("INSERT INTO started VALUES (1)").Error },
+		func(tx *postgres.Tx) error {
+			return tx.Each(func(postgres.Row) error { return nil }, "INSERT INTO started VALUES (1) RETURNING n")
+		},
+	} {
+		pid := backend(t, db)
+		fixture.Exec(t, other, "SELECT pg_terminate_backend($1)", pid)
+		fixture.Until(t, "its process has ended, and the connection with it", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+		if err := db.InTx(t.Context(), f); err != nil {
+			t.Error(err)
+		}
+		fixture.Exec(t, other, "DELETE FROM started WHERE n = 1")
+	}
+}
+
+func openURL(t *testing.T, url string, log *slog.Logger) *postgres.DB {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: url, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return db
+}
+
 // TestEach_ScansEveryRow, with a transaction around it and without.
 func TestEach_ScansEveryRow(t *testing.T) {
 	t.Parallel()
@@ -141,11 +175,7 @@ func TestEach_ScansEveryRow(t *testing.T) {
 func TestSlowStatements_AreLogged(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: devtest.Database(t), Log: slog.New(slog.NewTextHandler(&log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
+	db := openURL(t, devtest.Database(t), slog.New(slog.NewTextHandler(&log, nil)))
 	const slow = "SELECT pg_sleep(0.6), 'literal' FROM GIVEN AS v(n integer)"
 	wait := func(tx *postgres.Tx) error { return tx.ExecRows(slow, []started{{424242}}) }
 	each := func(tx *postgres.Tx) error {

@@ -232,8 +232,8 @@ func advisoryKey(class byte, u uuid.UUID) int64 {
 	return int64(h) //nolint:gosec // any bit pattern is a valid lock key
 }
 
-// ShareOrganizations blocks changes to the endpoints and keys of the organizations until the transaction ends, without
-// blocking other holders. Keys are taken in ascending order, so that two callers can never wait for each other.
+// ShareOrganizations blocks changes to the endpoints and keys of the organizations, from the next statement of the transaction until its
+// end, without blocking other holders. Keys are taken in ascending order, so that two callers can never wait for each other.
 func (tx *Tx) ShareOrganizations(orgs ...id.Organization) error {
 	keys := make([]int64, len(orgs))
 	for i, o := range orgs {

@@ -55,8 +55,9 @@ type Row interface{ Scan(into ...any) error }
 func (tx *Tx) Each(scan func(Row) error, text string, args ...any) error {
 	if tx.connection != nil {
 		tx.connection.scan = scan
-		_, err := tx.Raw(text, args...).Rows() //nolint:rowserrcheck,sqlclosecheck // there are none, see QueryContext
-		return err                             //nolint:wrapcheck // the caller does
+		defer func() { tx.connection.scan = nil }() // should gorm not have come that far
+		_, err := tx.Raw(text, args...).Rows()      //nolint:rowserrcheck,sqlclosecheck // there are none, see QueryContext
+		return err                                  //nolint:wrapcheck // the caller does
 	}
 	return traced(tx.DB, func(ctx context.Context) error {
 		rows, err := tx.pool.Query(ctx, text, args...)
@@ -232,7 +233,6 @@ func (c *connection) ExecContext(ctx context.Context, query string, args ...any)
 // QueryContext is for gorm. It gives no rows to Each, which takes them by itself.
 func (c *connection) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if scan := c.scan; scan != nil {
-		c.scan = nil
 		if err := c.settle(); err != nil {
 			return nil, err
 		}
