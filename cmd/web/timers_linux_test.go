@@ -14,6 +14,9 @@ import (
 // The program starts anew once, with its arguments and surroundings, and then all of its threads have the slack.
 func TestRelaxTimers(t *testing.T) {
 	const started = "KAYLEHOOKS_TEST_STARTED"
+	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); os.Getenv(started) == "" && (err != nil || slack == 0 || slack >= timerSlack) {
+		t.Skipf("whoever started this set the slack to %d ns, so there is nothing to change (%v)", slack, err)
+	}
 	if _, child := os.LookupEnv(started); child {
 		if err := os.Setenv(started, os.Getenv(started)+"x"); err != nil {
 			t.Fatal(err)

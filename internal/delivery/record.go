@@ -104,9 +104,7 @@ func (s *Service) recordBatch(ctx context.Context, reports []report) ([]recordSt
 			}
 		}
 		if len(failing) > 0 {
-			if err := tx.ShareOrganizations(failing...); err != nil {
-				return fmt.Errorf("lock endpoints: %w", err)
-			}
+			tx.ShareOrganizations(failing...)
 		}
 		var rows []locked
 		err := tx.Raw(`SELECT `+lockedColumns+` FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id

@@ -114,9 +114,7 @@ func dueOf(d Delivery) Due {
 // lockForRequeue locks the organization's deliveries that match the condition, in ascending id order, and holds their
 // endpoints. The condition is a constant of this package with one parameter, $2.
 func (s *Service) lockForRequeue(tx *postgres.Tx, org id.Organization, condition string, arg any) ([]requeueRow, error) {
-	if err := tx.ShareOrganizations(org); err != nil {
-		return nil, fmt.Errorf("lock endpoints: %w", err)
-	}
+	tx.ShareOrganizations(org)
 	var rows []requeueRow
 	err := tx.Raw(`SELECT `+columns+`, e.enabled AS endpoint_enabled, e.undelivered_payload_retention_hours AS retention_hours
 		FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.webhook_endpoint_id

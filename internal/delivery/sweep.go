@@ -129,9 +129,7 @@ func (s *Service) takeBack(ctx context.Context, deliveries []uuid.UUID) (taken i
 		if err != nil {
 			return err
 		}
-		if err := tx.ShareOrganizations(orgs...); err != nil {
-			return fmt.Errorf("lock endpoints: %w", err)
-		}
+		tx.ShareOrganizations(orgs...)
 		var rows []struct {
 			Row         locked `gorm:"embedded"`
 			EventID     id.Event

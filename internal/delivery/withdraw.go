@@ -46,9 +46,7 @@ func (f Fates) Count(want Fate) int {
 // Withdraw scrubs what has not been received of the session's original event and marks what is in flight. The session must
 // be locked; the organization's endpoints and the event are held from here on. event.ErrNotFound if the event was purged.
 func (s *Service) Withdraw(tx *postgres.Tx, org id.Organization, session id.Session) (event.Event, Fates, error) {
-	if err := tx.ShareOrganizations(org); err != nil {
-		return event.Event{}, nil, fmt.Errorf("lock endpoints: %w", err)
-	}
+	tx.ShareOrganizations(org)
 	original, err := event.LockOriginal(tx, session)
 	if err != nil {
 		return event.Event{}, nil, err

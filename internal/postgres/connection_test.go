@@ -84,49 +84,91 @@ func TestInTx_StoresNothingOfWhatFailed(t *testing.T) {
 	}
 }
 
-// TestInTx_EndsWithItsContext: a connection whose statement was cut off is not used again, and nothing of it is stored.
+// TestInTx_EndsWithItsContext, whatever is under way: nothing is stored, and the connection whose statement was cut off is not used again.
 func TestInTx_EndsWithItsContext(t *testing.T) {
-	t.Parallel()
-	db := startedTable(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	err := db.InTx(ctx, func(tx *postgres.Tx) error {
-		if err := tx.Exec("INSERT INTO started VALUES (1)").Error; err != nil {
-			return err
-		}
-		cancel()
-		return tx.Exec("INSERT INTO started VALUES (2)").Error
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	if n := countStarted(t, db); n != 0 {
-		t.Errorf("%d rows are stored", n)
-	}
-	if _, busy := db.Stats(); busy != 0 {
-		t.Errorf("%d connections are busy", busy)
-	}
-}
-
-// TestInTx_BeginsAnewOnAnotherConnection when the one it got was closed while nobody used it: nothing has left yet.
-func TestInTx_BeginsAnewOnAnotherConnection(t *testing.T) {
 	t.Parallel()
 	url := devtest.Database(t)
 	db, other := openURL(t, url, nil), openURL(t, url, nil)
 	fixture.Exec(t, other, "CREATE TABLE started (n integer PRIMARY KEY)")
-	for _, f := range []func(tx *postgres.Tx) error{
-		func(tx *postgres.Tx) error { return tx.ExecRows(insertStarted, []started{{1}}) },
-		func(tx *postgres.Tx) error { return tx.Exec("INSERT INTO started VALUES (1)").Error },
-		func(tx *postgres.Tx) error {
-			return tx.Each(func(postgres.Row) error { return nil }, "INSERT INTO started VALUES (1) RETURNING n")
+	slow := func(tx *postgres.Tx) error {
+		return tx.ExecRows("INSERT INTO started SELECT v.n FROM GIVEN AS v(n integer), pg_sleep(60)", []started{{2}})
+	}
+	for name, f := range map[string]func(tx *postgres.Tx) error{
+		"a statement": func(tx *postgres.Tx) error { return tx.Exec("SELECT pg_sleep(60)").Error },
+		"a query": func(tx *postgres.Tx) error {
+			return tx.Each(func(postgres.Row) error { return nil }, "SELECT pg_sleep(60)")
 		},
+		"what was started": func(tx *postgres.Tx) error {
+			defer tx.Start()
+			return slow(tx)
+		},
+		"what goes with the commit": slow,
+		"nothing":                   nil,
+	} {
+		before := backend(t, db)
+		ctx, cancel := context.WithCancel(t.Context())
+		err := db.InTx(ctx, func(tx *postgres.Tx) error {
+			if err := tx.Exec("INSERT INTO started VALUES (1)").Error; err != nil {
+				return err
+			}
+			if f == nil {
+				cancel()
+				return tx.Exec("INSERT INTO started VALUES (2)").Error
+			}
+			go func() {
+				defer cancel()
+				fixture.Until(t, name+" is under way", func() bool {
+					return fixture.Scalar[int](t, other, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'") == 1
+				})
+			}()
+			return f(tx)
+		})
+		cancel()
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if n := countStarted(t, other); n != 0 {
+			t.Errorf("%s: %d rows are stored", name, n)
+		}
+		fixture.Until(t, "the pool has thrown the connection away", func() bool {
+			_, busy := db.Stats()
+			return busy == 0
+		})
+		if f == nil && backend(t, db) != before {
+			t.Error("the connection was thrown away, with nothing under way")
+		}
+		fixture.Exec(t, other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'") // Postgres looks for its client when it answers
+	}
+}
+
+// TestStatements_BeginAnewOnAnotherConnection when the one they got was closed while nobody used it, in a transaction and outside: nothing has
+// left yet.
+func TestStatements_BeginAnewOnAnotherConnection(t *testing.T) {
+	t.Parallel()
+	url := devtest.Database(t)
+	db, other := openURL(t, url, nil), openURL(t, url, nil)
+	fixture.Exec(t, other, "CREATE TABLE started (n integer PRIMARY KEY)")
+	inTx := func(f func(tx *postgres.Tx) error) error { return db.InTx(t.Context(), f) }
+	alone := func(f func(tx *postgres.Tx) error) error { return f(db.Reader(t.Context())) }
+	rows := func(tx *postgres.Tx) error { return tx.ExecRows(insertStarted, []started{{1}}) }
+	statement := func(tx *postgres.Tx) error { return tx.Exec("INSERT INTO started VALUES (1)").Error }
+	each := func(tx *postgres.Tx) error {
+		return tx.Each(func(postgres.Row) error { return nil }, "INSERT INTO started VALUES (1) RETURNING n")
+	}
+	for _, run := range []func() error{
+		func() error { return inTx(rows) }, func() error { return inTx(statement) }, func() error { return inTx(each) },
+		func() error { return alone(rows) }, func() error { return alone(statement) }, func() error { return alone(each) },
 	} {
 		pid := backend(t, db)
 		fixture.Exec(t, other, "SELECT pg_terminate_backend($1)", pid)
 		fixture.Until(t, "its process has ended, and the connection with it", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
-		if err := db.InTx(t.Context(), f); err != nil {
+		if err := run(); err != nil {
 			t.Error(err)
 		}
-		fixture.Exec(t, other, "DELETE FROM started WHERE n = 1")
+		if n := countStarted(t, other); n != 1 {
+			t.Errorf("%d rows are stored", n)
+		}
+		fixture.Exec(t, other, "DELETE FROM started")
 	}
 }
 
@@ -159,6 +201,12 @@ func TestEach_ScansEveryRow(t *testing.T) {
 	}
 	if err := errors.Join(list(db.Reader(t.Context())), db.InTx(t.Context(), list)); err != nil {
 		t.Fatal(err)
+	}
+	nested := func(tx *postgres.Tx) error {
+		return tx.Each(func(postgres.Row) error { return tx.Exec("SELECT 1").Error }, "SELECT 1")
+	}
+	if err := db.InTx(t.Context(), nested); err == nil {
+		t.Error("a statement was made while a row was scanned")
 	}
 	broken := func(tx *postgres.Tx) error {
 		return tx.Each(func(postgres.Row) error { return nil }, "SELECT 1 / (generate_series(0, 2) - 1)")

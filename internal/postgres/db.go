@@ -160,7 +160,8 @@ func (db *DB) ReaderAt(ctx context.Context, now time.Time) *Tx {
 }
 
 // InTx runs f in one transaction and then the functions f left with AfterCommit. A deadlock, a serialization failure or a connection that
-// was closed before a statement had left has it tried again, so f must have no effect outside the transaction other than through AfterCommit.
+// turns out to be closed before a statement has left has it tried again, so f must have no effect outside the transaction other than through
+// AfterCommit.
 func (db *DB) InTx(ctx context.Context, f func(tx *Tx) error) error {
 	for try := 1; ; try++ {
 		tx, err := db.inTx(ctx, f)
@@ -233,13 +234,14 @@ func advisoryKey(class byte, u uuid.UUID) int64 {
 }
 
 // ShareOrganizations blocks changes to the endpoints and keys of the organizations, from the next statement of the transaction until its
-// end, without blocking other holders. Keys are taken in ascending order, so that two callers can never wait for each other.
-func (tx *Tx) ShareOrganizations(orgs ...id.Organization) error {
+// end, without blocking other holders. Keys are taken in ascending order, so that two callers can never wait for each other. Inside a
+// transaction only.
+func (tx *Tx) ShareOrganizations(orgs ...id.Organization) {
 	keys := make([]int64, len(orgs))
 	for i, o := range orgs {
 		keys[i] = advisoryKey(lockOrganization, o.UUID)
 	}
-	return tx.execLater("SELECT pg_advisory_xact_lock_shared(k) FROM (SELECT DISTINCT k FROM UNNEST($1::bigint[]) AS k ORDER BY k) AS keys", keys)
+	tx.connection.add("SELECT pg_advisory_xact_lock_shared(k) FROM (SELECT DISTINCT k FROM UNNEST($1::bigint[]) AS k ORDER BY k) AS keys", keys)
 }
 
 // LockOrganization waits for every holder of the organization's endpoints and keeps others out until the transaction ends.

@@ -50,9 +50,10 @@ func parseStatement(text string) *statement {
 	return s
 }
 
-// text is the statement over arrays, one for each column, of which the first is the parameter with that number.
-func (s *statement) text(first int) string {
+// text is the statement over arrays, one for each column.
+func (s *statement) text() string {
 	var b strings.Builder
+	parameter := 1
 	b.WriteString(s.between[0])
 	for i, g := range s.given {
 		names := make([]string, len(g.columns))
@@ -61,9 +62,9 @@ func (s *statement) text(first int) string {
 			if j > 0 {
 				b.WriteString(", ")
 			}
-			b.WriteString("$" + strconv.Itoa(first) + "::" + c.kind + "[]")
+			b.WriteString("$" + strconv.Itoa(parameter) + "::" + c.kind + "[]")
 			names[j] = c.name
-			first++
+			parameter++
 		}
 		b.WriteString(") AS " + g.alias + "(" + strings.Join(names, ", ") + ")" + s.between[i+1])
 	}

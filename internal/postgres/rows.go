@@ -16,27 +16,22 @@ import (
 
 // ExecRows runs a statement over rows, a slice of structs. The statement takes them as "GIVEN AS v(id uuid, at timestamptz)", each column from
 // the field with that JSON name; with several of those, rows are as many, in their order. They go to the server as one array for each column, so
-// that the text never varies with their number and Postgres keeps the plan. In a transaction it waits for company: it goes to the server with
-// the next statement, ahead of it, or with the commit, which is when an error shows.
+// that the text never varies with their number and Postgres keeps the plan. In a transaction it waits for company: what waits goes to the
+// server in one round trip, together with the query of the next Each or the commit, or ahead of whatever comes next, which is when an error shows.
 func (tx *Tx) ExecRows(text string, rows ...any) error {
 	s := parseStatement(text)
 	args, err := s.args(rows...)
 	if err != nil {
 		return fmt.Errorf("encode rows: %w", err)
 	}
-	return tx.execLater(s.text(1), args...)
-}
-
-// execLater runs a statement of which only an error is of interest: in a transaction with the next one.
-func (tx *Tx) execLater(text string, args ...any) error {
-	if tx.connection == nil {
-		return traced(tx.DB, func(ctx context.Context) error {
-			_, err := tx.pool.Exec(ctx, text, args...)
-			return err //nolint:wrapcheck // the caller does
-		}, text)
+	if tx.connection != nil {
+		tx.connection.add(s.text(), args...)
+		return nil
 	}
-	tx.connection.waiting = append(tx.connection.waiting, waiting{text, args})
-	return nil
+	return tx.alone(s.text(), func(ctx context.Context) error {
+		_, err := tx.pool.Exec(ctx, s.text(), args...)
+		return err //nolint:wrapcheck // the caller does
+	})
 }
 
 // Start sends what waits for company to the server and does not wait until it is carried out, so that something can be done meanwhile
@@ -51,7 +46,8 @@ func (tx *Tx) Start() {
 type Row interface{ Scan(into ...any) error }
 
 // Each scans the rows of a query by hand, for queries that are made so often that it shows how gorm finds the field of each column anew for
-// each row. In a transaction the query goes to the server together with what waits for company. Values are scanned as pgx does it.
+// each row. In a transaction the query goes to the server together with what waits for company, and scan cannot make another. Values are
+// scanned as pgx does it.
 func (tx *Tx) Each(scan func(Row) error, text string, args ...any) error {
 	if tx.connection != nil {
 		tx.connection.scan = scan
@@ -59,12 +55,24 @@ func (tx *Tx) Each(scan func(Row) error, text string, args ...any) error {
 		_, err := tx.Raw(text, args...).Rows()      //nolint:rowserrcheck,sqlclosecheck // there are none, see QueryContext
 		return err                                  //nolint:wrapcheck // the caller does
 	}
-	return traced(tx.DB, func(ctx context.Context) error {
+	return tx.alone(text, func(ctx context.Context) error {
 		rows, err := tx.pool.Query(ctx, text, args...)
 		if err != nil {
 			return err //nolint:wrapcheck // the caller does
 		}
 		return scanAll(rows, scan)
+	})
+}
+
+// alone runs a statement outside a transaction, on another connection if the one it got was closed before it had left.
+func (tx *Tx) alone(text string, run func(ctx context.Context) error) error {
+	return traced(tx.DB, func(ctx context.Context) error {
+		for try := 1; ; try++ {
+			err := run(ctx)
+			if try == maxTries || ctx.Err() != nil || !pgconn.SafeToRetry(err) {
+				return err
+			}
+		}
 	}, text)
 }
 
@@ -89,13 +97,14 @@ func traced(g *gorm.DB, run func(ctx context.Context) error, texts ...string) er
 // connection is that of a transaction, with the statements that wait for company. Round trips, each with a process to wake on
 // either side, cost more than most of our statements.
 type connection struct {
-	*sql.Conn
-	gorm    *gorm.DB
-	waiting []waiting       // the first statement of a transaction, which begins it, waits as well
-	running chan error      // gets the error of what was started; nil if nothing was
-	scan    func(Row) error // takes the rows of the next query; nil leaves them to gorm
-	failed  error
-	open    bool // whether a transaction is to be ended
+	conn     *sql.Conn
+	gorm     *gorm.DB
+	waiting  []waiting       // the first statement of a transaction, which begins it, waits as well
+	running  chan error      // gets the error of what was started; nil if nothing was
+	scan     func(Row) error // takes the rows of the next query; nil leaves them to gorm
+	scanning bool            // whether it does
+	failed   error
+	open     bool // whether a transaction is to be ended
 }
 
 // waiting is a statement with its arguments.
@@ -105,7 +114,7 @@ type waiting struct {
 }
 
 func begin(g *gorm.DB, conn *sql.Conn) *connection {
-	return &connection{Conn: conn, gorm: g, waiting: []waiting{{"BEGIN", nil}}}
+	return &connection{conn: conn, gorm: g, waiting: []waiting{{"BEGIN", nil}}}
 }
 
 // session returns gorm with every statement behind those that wait.
@@ -115,8 +124,13 @@ func (c *connection) session() *gorm.DB {
 	return s
 }
 
+var errScanning = errors.New("a row is being scanned: its query has the connection")
+
 // flush runs what waits. It says that the context has ended, of which the driver makes a bad connection.
 func (c *connection) flush() error {
+	if c.scanning {
+		return errScanning
+	}
 	if c.settle() == nil {
 		c.failed = c.gorm.Statement.Context.Err()
 	}
@@ -145,6 +159,10 @@ func (c *connection) settle() error {
 	return c.failed
 }
 
+func (c *connection) add(text string, args ...any) {
+	c.waiting = append(c.waiting, waiting{text, args})
+}
+
 func (c *connection) take() []waiting {
 	statements := c.waiting
 	c.waiting, c.open = nil, true
@@ -159,7 +177,7 @@ func (c *connection) commit() error {
 	if c.settle() == nil && !c.open && len(c.waiting) == 1 {
 		return nil // nothing but its beginning
 	}
-	c.waiting = append(c.waiting, waiting{commit, nil})
+	c.add(commit)
 	err := c.flush()
 	c.open = err != nil
 	return err
@@ -175,7 +193,7 @@ func (c *connection) rollback(ctx context.Context) {
 	if c.open {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
-		_, _ = c.Conn.ExecContext(ctx, "ROLLBACK")
+		_, _ = c.conn.ExecContext(ctx, "ROLLBACK")
 	}
 }
 
@@ -200,7 +218,7 @@ func (c *connection) send(ctx context.Context, statements []waiting, scan func(R
 	if scan != nil {
 		batch.QueuedQueries[len(statements)-1].Query(func(rows pgx.Rows) error { return scanAll(rows, scan) })
 	}
-	return c.Raw(func(conn any) error {
+	return c.conn.Raw(func(conn any) error {
 		return conn.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close() //nolint:forcetypeassert // it is the driver of our pool
 	})
 }
@@ -227,26 +245,42 @@ func (c *connection) ExecContext(ctx context.Context, query string, args ...any)
 	if err := c.flush(); err != nil {
 		return nil, err
 	}
-	return c.Conn.ExecContext(ctx, query, args...)
+	return c.conn.ExecContext(ctx, query, args...)
 }
 
 // QueryContext is for gorm. It gives no rows to Each, which takes them by itself.
 func (c *connection) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if scan := c.scan; scan != nil {
-		if err := c.settle(); err != nil {
+	scan := c.scan
+	if scan == nil {
+		if err := c.flush(); err != nil {
 			return nil, err
 		}
-		c.failed = c.send(ctx, append(c.take(), waiting{query, args}), scan)
-		return nil, c.failed
+		return c.conn.QueryContext(ctx, query, args...)
 	}
-	if err := c.flush(); err != nil {
+	c.scan = nil
+	if err := c.settle(); err != nil {
 		return nil, err
 	}
-	return c.Conn.QueryContext(ctx, query, args...)
+	c.scanning = true
+	c.failed = c.send(ctx, append(c.take(), waiting{query, args}), scan)
+	c.scanning = false
+	return nil, c.failed
 }
 
 // QueryRowContext is for gorm. It cannot say that what waited has failed; the transaction has failed with it, and says so.
 func (c *connection) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	_ = c.flush()
-	return c.Conn.QueryRowContext(ctx, query, args...)
+	if c.flush() != nil { // it might run without a transaction
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = ended
+	}
+	return c.conn.QueryRowContext(ctx, query, args...)
+}
+
+// PrepareContext is for gorm.
+func (c *connection) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := c.flush(); err != nil {
+		return nil, err
+	}
+	return c.conn.PrepareContext(ctx, query)
 }

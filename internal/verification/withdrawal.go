@@ -122,9 +122,7 @@ func (s *Service) SettleWithdrawn(tx *postgres.Tx, org id.Organization, session 
 	if err != nil {
 		return err
 	}
-	if err := tx.ShareOrganizations(org); err != nil {
-		return fmt.Errorf("lock endpoints: %w", err)
-	}
+	tx.ShareOrganizations(org)
 	if wrote, err := record(); err != nil || !wrote {
 		return err
 	}
