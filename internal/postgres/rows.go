@@ -24,12 +24,13 @@ func (tx *Tx) ExecRows(text string, rows ...any) error {
 	if err != nil {
 		return fmt.Errorf("encode rows: %w", err)
 	}
+	statement := s.text()
 	if tx.connection != nil {
-		tx.connection.add(s.text(), args...)
+		tx.connection.add(statement, args...)
 		return nil
 	}
-	return tx.alone(s.text(), func(ctx context.Context) error {
-		_, err := tx.pool.Exec(ctx, s.text(), args...)
+	return tx.alone(statement, func(ctx context.Context) error {
+		_, err := tx.pool.Exec(ctx, statement, args...)
 		return err //nolint:wrapcheck // the caller does
 	})
 }
