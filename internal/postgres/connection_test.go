@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -107,6 +108,7 @@ func TestInTx_EndsWithItsContext(t *testing.T) {
 	} {
 		before := backend(t, db)
 		ctx, cancel := context.WithCancel(t.Context())
+		var watching sync.WaitGroup
 		err := db.InTx(ctx, func(tx *postgres.Tx) error {
 			if err := tx.Exec("INSERT INTO started VALUES (1)").Error; err != nil {
 				return err
@@ -115,22 +117,23 @@ func TestInTx_EndsWithItsContext(t *testing.T) {
 				cancel()
 				return tx.Exec("INSERT INTO started VALUES (2)").Error
 			}
-			go func() {
+			watching.Go(func() {
 				defer cancel()
 				fixture.Until(t, name+" is under way", func() bool {
 					return fixture.Scalar[int](t, other, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'") == 1
 				})
-			}()
+			})
 			return f(tx)
 		})
 		cancel()
+		watching.Wait()
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if n := countStarted(t, other); n != 0 {
 			t.Errorf("%s: %d rows are stored", name, n)
 		}
-		fixture.Until(t, "the pool has thrown the connection away", func() bool {
+		fixture.Until(t, "no connection is busy", func() bool {
 			_, busy := db.Stats()
 			return busy == 0
 		})

@@ -17,10 +17,10 @@ import (
 // givenRows is where a statement takes rows that it is given, as in "FROM GIVEN AS v(id uuid, at timestamptz)".
 var givenRows = regexp.MustCompile(`\bGIVEN AS (\w+)\(([^)]*)\)`)
 
-// statement is the text of a statement, taken apart at the rows it is given.
+// statement is a statement over rows that it is given.
 type statement struct {
-	between []string // the text before, between and after them
-	given   []given
+	text  string // over arrays, one for each column
+	given []given
 }
 
 // given is a set of rows that a statement is given.
@@ -37,7 +37,7 @@ func parseStatement(text string) *statement {
 	if s, ok := statements.Load(text); ok {
 		return s.(*statement) //nolint:forcetypeassert // nothing else is stored
 	}
-	s := &statement{between: givenRows.Split(text, -1)}
+	s := &statement{}
 	for _, match := range givenRows.FindAllStringSubmatch(text, -1) {
 		g := given{alias: match[1]}
 		for part := range strings.SplitSeq(match[2], ",") {
@@ -46,16 +46,17 @@ func parseStatement(text string) *statement {
 		}
 		s.given = append(s.given, g)
 	}
+	s.text = overArrays(givenRows.Split(text, -1), s.given)
 	statements.Store(text, s)
 	return s
 }
 
-// text is the statement over arrays, one for each column.
-func (s *statement) text() string {
+// overArrays is the statement's text over arrays, one for each column, of which between is what stands around those.
+func overArrays(between []string, sets []given) string {
 	var b strings.Builder
 	parameter := 1
-	b.WriteString(s.between[0])
-	for i, g := range s.given {
+	b.WriteString(between[0])
+	for i, g := range sets {
 		names := make([]string, len(g.columns))
 		b.WriteString("UNNEST(")
 		for j, c := range g.columns {
@@ -66,7 +67,7 @@ func (s *statement) text() string {
 			names[j] = c.name
 			parameter++
 		}
-		b.WriteString(") AS " + g.alias + "(" + strings.Join(names, ", ") + ")" + s.between[i+1])
+		b.WriteString(") AS " + g.alias + "(" + strings.Join(names, ", ") + ")" + between[i+1])
 	}
 	return b.String()
 }

@@ -24,13 +24,12 @@ func (tx *Tx) ExecRows(text string, rows ...any) error {
 	if err != nil {
 		return fmt.Errorf("encode rows: %w", err)
 	}
-	statement := s.text()
 	if tx.connection != nil {
-		tx.connection.add(statement, args...)
+		tx.connection.add(s.text, args...)
 		return nil
 	}
-	return tx.alone(statement, func(ctx context.Context) error {
-		_, err := tx.pool.Exec(ctx, statement, args...)
+	return tx.alone(s.text, func(ctx context.Context) error {
+		_, err := tx.pool.Exec(ctx, s.text, args...)
 		return err //nolint:wrapcheck // the caller does
 	})
 }
@@ -51,10 +50,7 @@ type Row interface{ Scan(into ...any) error }
 // scanned as pgx does it.
 func (tx *Tx) Each(scan func(Row) error, text string, args ...any) error {
 	if tx.connection != nil {
-		tx.connection.scan = scan
-		defer func() { tx.connection.scan = nil }() // should gorm not have come that far
-		_, err := tx.Raw(text, args...).Rows()      //nolint:rowserrcheck,sqlclosecheck // there are none, see QueryContext
-		return err                                  //nolint:wrapcheck // the caller does
+		return tx.connection.run(scan, waiting{text, args})
 	}
 	return tx.alone(text, func(ctx context.Context) error {
 		rows, err := tx.pool.Query(ctx, text, args...)
@@ -67,14 +63,14 @@ func (tx *Tx) Each(scan func(Row) error, text string, args ...any) error {
 
 // alone runs a statement outside a transaction, on another connection if the one it got was closed before it had left.
 func (tx *Tx) alone(text string, run func(ctx context.Context) error) error {
-	return traced(tx.DB, func(ctx context.Context) error {
+	return traced(tx.DB, []waiting{{text: text}}, func(ctx context.Context) error {
 		for try := 1; ; try++ {
 			err := run(ctx)
 			if try == maxTries || ctx.Err() != nil || !pgconn.SafeToRetry(err) {
 				return err
 			}
 		}
-	}, text)
+	})
 }
 
 func scanAll(rows pgx.Rows, scan func(Row) error) error {
@@ -88,10 +84,16 @@ func scanAll(rows pgx.Rows, scan func(Row) error) error {
 }
 
 // traced runs statements that gorm knows nothing of, and tells its log.
-func traced(g *gorm.DB, run func(ctx context.Context) error, texts ...string) error {
+func traced(g *gorm.DB, statements []waiting, run func(ctx context.Context) error) error {
 	ctx, from := g.Statement.Context, time.Now() //nolint:forbidigo // how long it takes is a matter of the log
 	err := run(ctx)
-	g.Logger.Trace(ctx, from, func() (string, int64) { return strings.Join(texts, "; "), -1 }, err)
+	g.Logger.Trace(ctx, from, func() (string, int64) {
+		texts := make([]string, len(statements))
+		for i, s := range statements {
+			texts[i] = s.text
+		}
+		return strings.Join(texts, "; "), -1
+	}, err)
 	return err
 }
 
@@ -100,15 +102,14 @@ func traced(g *gorm.DB, run func(ctx context.Context) error, texts ...string) er
 type connection struct {
 	conn     *sql.Conn
 	gorm     *gorm.DB
-	waiting  []waiting       // the first statement of a transaction, which begins it, waits as well
-	running  chan error      // gets the error of what was started; nil if nothing was
-	scan     func(Row) error // takes the rows of the next query; nil leaves them to gorm
-	scanning bool            // whether it does
+	waiting  []waiting  // the first statement of a transaction, which begins it, waits as well
+	running  chan error // gets the error of what was started; nil if nothing was
+	scanning bool       // whether the rows of a query are
 	failed   error
 	open     bool // whether a transaction is to be ended
 }
 
-// waiting is a statement with its arguments.
+// waiting is a statement that waits, with its arguments.
 type waiting struct {
 	text string
 	args []any
@@ -127,19 +128,25 @@ func (c *connection) session() *gorm.DB {
 
 var errScanning = errors.New("a row is being scanned: its query has the connection")
 
-// flush runs what waits. It says that the context has ended, of which the driver makes a bad connection.
-func (c *connection) flush() error {
+// run runs what waits and then more, in one round trip. The rows of the last statement go to scan, unless it is nil. It says that the context
+// has ended, of which the driver makes a bad connection.
+func (c *connection) run(scan func(Row) error, more ...waiting) error {
 	if c.scanning {
 		return errScanning
 	}
 	if c.settle() == nil {
 		c.failed = c.gorm.Statement.Context.Err()
 	}
-	if c.failed == nil && len(c.waiting) > 0 {
-		c.failed = c.traced(c.take())
+	if c.failed == nil && len(c.waiting)+len(more) > 0 {
+		c.scanning = scan != nil
+		c.failed = c.send(append(c.take(), more...), scan)
+		c.scanning = false
 	}
 	return c.failed
 }
+
+// flush runs what waits.
+func (c *connection) flush() error { return c.run(nil) }
 
 // start has what waits run.
 func (c *connection) start() {
@@ -148,7 +155,7 @@ func (c *connection) start() {
 	}
 	statements := c.take()
 	c.running = make(chan error, 1)
-	go func() { c.running <- c.traced(statements) }()
+	go func() { c.running <- c.send(statements, nil) }()
 }
 
 // settle waits for what was started.
@@ -178,8 +185,7 @@ func (c *connection) commit() error {
 	if c.settle() == nil && !c.open && len(c.waiting) == 1 {
 		return nil // nothing but its beginning
 	}
-	c.add(commit)
-	err := c.flush()
+	err := c.run(nil, waiting{text: commit})
 	c.open = err != nil
 	return err
 }
@@ -198,17 +204,8 @@ func (c *connection) rollback(ctx context.Context) {
 	}
 }
 
-// traced sends statements of which nobody wants rows.
-func (c *connection) traced(statements []waiting) error {
-	texts := make([]string, len(statements))
-	for i, s := range statements {
-		texts[i] = s.text
-	}
-	return traced(c.gorm, func(ctx context.Context) error { return c.send(ctx, statements, nil) }, texts...)
-}
-
-// send runs statements in one round trip. The rows of the last one go to scan, unless it is nil.
-func (c *connection) send(ctx context.Context, statements []waiting, scan func(Row) error) error {
+// send sends statements in one round trip. The rows of the last one go to scan, unless it is nil.
+func (c *connection) send(statements []waiting, scan func(Row) error) error {
 	batch := &pgx.Batch{}
 	for _, s := range statements {
 		queued := batch.Queue(s.text, s.args...)
@@ -219,8 +216,10 @@ func (c *connection) send(ctx context.Context, statements []waiting, scan func(R
 	if scan != nil {
 		batch.QueuedQueries[len(statements)-1].Query(func(rows pgx.Rows) error { return scanAll(rows, scan) })
 	}
-	return c.conn.Raw(func(conn any) error {
-		return conn.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close() //nolint:forcetypeassert // it is the driver of our pool
+	return traced(c.gorm, statements, func(ctx context.Context) error {
+		return c.conn.Raw(func(conn any) error {
+			return conn.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close() //nolint:forcetypeassert // it is the driver of our pool
+		})
 	})
 }
 
@@ -249,23 +248,12 @@ func (c *connection) ExecContext(ctx context.Context, query string, args ...any)
 	return c.conn.ExecContext(ctx, query, args...)
 }
 
-// QueryContext is for gorm. It gives no rows to Each, which takes them by itself.
+// QueryContext is for gorm.
 func (c *connection) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	scan := c.scan
-	if scan == nil {
-		if err := c.flush(); err != nil {
-			return nil, err
-		}
-		return c.conn.QueryContext(ctx, query, args...)
-	}
-	c.scan = nil
-	if err := c.settle(); err != nil {
+	if err := c.flush(); err != nil {
 		return nil, err
 	}
-	c.scanning = true
-	c.failed = c.send(ctx, append(c.take(), waiting{query, args}), scan)
-	c.scanning = false
-	return nil, c.failed
+	return c.conn.QueryContext(ctx, query, args...)
 }
 
 // QueryRowContext is for gorm. It cannot say that what waited has failed; the transaction has failed with it, and says so.
